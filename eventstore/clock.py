@@ -1,0 +1,49 @@
+"""Time as a port: the wall clock in production, a hand-set one in tests and simulation."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Where loops read the time."""
+
+    def now_ms(self) -> int:
+        """Milliseconds since 1970-01-01 UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some instant; never goes back."""
+        ...
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now_ms(self) -> int:
+        return time.time_ns() // 1_000_000
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class ManualClock:
+    """A clock that stands until it is moved."""
+
+    def __init__(self, start: datetime = datetime(2026, 1, 1, tzinfo=UTC)) -> None:
+        self._start_ms = int(start.timestamp() * 1000)
+        self._passed = timedelta()
+
+    def now_ms(self) -> int:
+        return self._start_ms + int(self._passed.total_seconds() * 1000)
+
+    def monotonic(self) -> float:
+        return self._passed.total_seconds()
+
+    def advance(self, by: timedelta) -> None:
+        """Move on by `by`, which is not negative."""
+        if by < timedelta():
+            raise ValueError(f"time does not go back: {by}")
+        self._passed += by

@@ -1,0 +1,255 @@
+"""The errors of the write side: one root, one tree.
+
+::
+
+    EventStoreError
+    ├── LogError
+    │   ├── BadLogUrl                 the URL names no engine, or names it wrongly
+    │   ├── BrokerUnreachable         nobody answers at the address
+    │   ├── NotAuthorized             the broker refuses what was asked
+    │   ├── TopicMissing              a topic that must exist does not
+    │   ├── PartitionCountChanged     a topic has other partitions than its manifest says
+    │   ├── PositionMissing           a group has no position beside a non-empty log
+    │   ├── MessageTooLarge           a record is larger than the broker takes
+    │   ├── InvalidRecord             a record the topic cannot hold (no key on a compacted topic)
+    │   ├── Fenced                    another process took over this transactional id
+    │   ├── TransactionAborted        nothing of the unit happened: decide again
+    │   ├── StaleMember               the group moved on since the batch was polled
+    │   ├── OutcomeUnknown            the unit may or may not have happened: ask the log
+    │   ├── EmbeddedInUse             the embedded folder belongs to another process
+    │   └── LogClosed                 the log was closed
+    ├── StateError
+    │   ├── StateLocked               another process holds the state folder
+    │   ├── StateCorrupt              the state folder cannot be read: delete it, it is rebuilt
+    │   └── StateDiskFull             the state folder's disk is full
+    ├── StreamError
+    │   ├── WrongExpectedVersion      the stream moved on
+    │   ├── CommitIdReused            the commit id stands for other content
+    │   └── StreamNotFound            no such stream
+    ├── ProcessorError
+    │   ├── NotOwner                  the partition is owned by another process
+    │   ├── InputFailed               the decision raised: the message is in the dead letters
+    │   └── AskTimedOut               no answer in time: the outcome is unknown
+    └── DecisionNotMade               an aggregate or decider has no handler for a command
+
+Each says what to do next. `is_retryable` tells whether the same call may succeed later.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EventStoreError(Exception):
+    """The root of all errors of `eventstore`."""
+
+    is_retryable: ClassVar[bool] = False
+    """Whether the same call may succeed when it is made again."""
+
+
+class LogError(EventStoreError):
+    """The log could not do what was asked."""
+
+
+class BadLogUrl(LogError):
+    """The URL names no engine, or names it wrongly: correct it."""
+
+    def __init__(self, url: str, why: str) -> None:
+        super().__init__(
+            f"{url!r} is no log URL: {why}. Give kafka://host:9092, embedded:///folder or memory://"
+        )
+        self.url, self.why = url, why
+
+
+class BrokerUnreachable(LogError):
+    """Nobody answers at the address: start the broker, or correct the address."""
+
+    is_retryable = True
+
+    def __init__(self, address: str, why: str) -> None:
+        super().__init__(
+            f"no Kafka answers at {address} ({why}): check that the broker runs and the address is its advertised one; "
+            "`sagalog broker` starts one on this machine"
+        )
+        self.address, self.why = address, why
+
+
+class NotAuthorized(LogError):
+    """The broker refuses the operation: grant the ACL that the message names."""
+
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"not authorized to {what} ({why}): grant this principal the ACL")
+        self.what, self.why = what, why
+
+
+class TopicMissing(LogError):
+    """A topic does not exist: create it (a service creates its own when it starts)."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(f"topic {topic!r} does not exist: start the service that owns it, or create it")
+        self.topic = topic
+
+
+class PartitionCountChanged(LogError):
+    """A topic has other partitions than its manifest says: keys would move away from their state."""
+
+    def __init__(self, topic: str, *, manifest: int, actual: int) -> None:
+        super().__init__(
+            f"{topic}: the manifest says {manifest} partitions, found {actual}. Partition counts are frozen, because keys "
+            f"would move away from their state: copy the topic to a new name with {actual} partitions and switch over"
+        )
+        self.topic, self.manifest, self.actual = topic, manifest, actual
+
+
+class PositionMissing(LogError):
+    """A group has no position, or one outside the log: say where to start."""
+
+    def __init__(self, group: str, topic: str, partition: int, why: str) -> None:
+        super().__init__(f"group {group!r} has no usable position in {topic}[{partition}]: {why}")
+        self.group, self.topic, self.partition, self.why = group, topic, partition, why
+
+
+class MessageTooLarge(LogError):
+    """A record is larger than the broker takes: send a reference, or raise the limit of broker and log."""
+
+    def __init__(self, topic: str, *, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"a record of {size_bytes:,} bytes for {topic} is larger than the limit of {limit_bytes:,}: send a reference to "
+            "the data instead, or raise max.message.bytes of the topic and message_max_bytes in the log URL"
+        )
+        self.topic, self.size_bytes, self.limit_bytes = topic, size_bytes, limit_bytes
+
+
+class InvalidRecord(LogError):
+    """The topic cannot hold the record, such as one without a key on a compacted topic."""
+
+    def __init__(self, topic: str, why: str) -> None:
+        super().__init__(f"{topic} cannot hold the record: {why}")
+        self.topic, self.why = topic, why
+
+
+class Fenced(LogError):
+    """Another process took over this transactional id: this one must stop writing."""
+
+    def __init__(self, transactional_id: str) -> None:
+        super().__init__(f"{transactional_id!r} was taken over by another process: two processes have the same slot")
+        self.transactional_id = transactional_id
+
+
+class TransactionAborted(LogError):
+    """Nothing of the unit happened: drop what was computed, read again from the last committed positions."""
+
+    is_retryable = True
+
+
+class StaleMember(TransactionAborted):
+    """The group moved on since the batch was polled; nothing of the unit happened."""
+
+
+class OutcomeUnknown(LogError):
+    """The unit may or may not have happened: open a new transactor under the same id and ask the log."""
+
+    is_retryable = True
+
+
+class EmbeddedInUse(LogError):
+    """The embedded folder belongs to another process, which does not serve this call."""
+
+
+class LogClosed(LogError):
+    """The log, or the part of it that was used, was closed."""
+
+
+class StateError(EventStoreError):
+    """A state folder could not be used. It holds nothing that the log does not."""
+
+
+class StateLocked(StateError):
+    """Another process holds the state folder."""
+
+    is_retryable = True
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"{folder} is locked by another process: give each process its own state folder")
+        self.folder = folder
+
+
+class StateCorrupt(StateError):
+    """The state folder cannot be read. Delete it: it is rebuilt from the log."""
+
+    def __init__(self, folder: str, why: str) -> None:
+        super().__init__(f"{folder} cannot be read ({why}): delete it, it is rebuilt from the log")
+        self.folder, self.why = folder, why
+
+
+class StateDiskFull(StateError):
+    """The state folder's disk is full: free space; the partition goes on where the log stands."""
+
+    is_retryable = True
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(f"the disk of {folder} is full: free space and start again, nothing is lost")
+        self.folder = folder
+
+
+class StreamError(EventStoreError):
+    """A stream is not as the caller supposed."""
+
+
+class StreamNotFound(StreamError):
+    """There is no such stream."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(f"there is no stream {stream!r}")
+        self.stream = stream
+
+
+class CommitIdReused(StreamError):
+    """The commit id was used before, for other content: use a new one per commit."""
+
+    def __init__(self, stream: str, commit_id: str) -> None:
+        super().__init__(f"{stream}: commit id {commit_id!r} stands for other events: use a new id for each commit")
+        self.stream, self.commit_id = stream, commit_id
+
+
+class ProcessorError(EventStoreError):
+    """A processor could not take or answer an input."""
+
+
+class NotOwner(ProcessorError):
+    """The partition is owned by another process."""
+
+    is_retryable = True
+
+    def __init__(self, processor: str, partition: int) -> None:
+        super().__init__(f"{processor}[{partition}] is owned by another process")
+        self.processor, self.partition = processor, partition
+
+
+class InputFailed(ProcessorError):
+    """The decision raised, or the input could not be decoded: it is in the dead letters."""
+
+    def __init__(self, processor: str, error: str) -> None:
+        super().__init__(f"{processor} failed on the message: {error}. See `sagalog dlq list`")
+        self.processor, self.error = processor, error
+
+
+class AskTimedOut(ProcessorError):
+    """No answer came in time. The outcome is unknown: ask again with the same id."""
+
+    is_retryable = True
+
+    def __init__(self, what: str, seconds: float) -> None:
+        super().__init__(
+            f"no answer to {what} within {seconds:g} s: it may or may not have happened; ask again with the same id, and "
+            "check that a service that owns the destination runs"
+        )
+        self.what, self.seconds = what, seconds
+
+
+class DecisionNotMade(EventStoreError):
+    """An aggregate or decider has no handler for the command."""
+
+    def __init__(self, who: str, command: str) -> None:
+        super().__init__(f"{who} has no @decide for {command}: add one, or send the command elsewhere")
+        self.who, self.command = who, command

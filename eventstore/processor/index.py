@@ -1,0 +1,79 @@
+"""The local index of a partition: its streams' events and heads, by stream and version.
+
+Row layout in the partition's state (all integers big-endian; every value begins with version byte 1):
+
+    b"e" stream-bytes 0x00 version:u64   ->  1 timestamp_ms:i64 offset:i64 meta-length:u32 meta value
+    b"h" stream-bytes                    ->  1 version:u64
+
+`meta` is the JSON of `schemas.Metadata` and `value` the event in Confluent wire format, as in the log. Stream ids may not
+contain the character U+0000.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import msgspec
+
+from eventstore.state.port import Row, State
+
+_EVENT = struct.Struct(">BqqI")
+_HEAD = struct.Struct(">BQ")
+_VERSION = struct.Struct(">Q")
+
+
+class StoredEvent(msgspec.Struct, frozen=True, gc=False):
+    """An event as the index holds it."""
+
+    version: int
+    timestamp_ms: int
+    offset: int
+    """Where it stands in the partition of the events topic; −1 if that was not recorded."""
+    meta: bytes
+    value: bytes
+
+
+class StreamIndex:
+    """Reads the streams of one partition; any thread may use it while the partition is served."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def head(self, stream: str) -> int:
+        """The version of the stream's last event; −1 if it has none."""
+        row = self._state.get(b"h" + stream.encode())
+        return -1 if row is None else int(_HEAD.unpack(row)[1])
+
+    def read(
+        self, stream: str, *, after: int = -1, until: int | None = None, backwards: bool = False
+    ) -> Iterator[StoredEvent]:
+        """Events with after < version ≤ until, in order of version or against it."""
+        prefix = b"e" + stream.encode() + b"\0"
+        end = prefix + b"\xff" * 8 if until is None else prefix + _VERSION.pack(until + 1)
+        for key, value in self._state.scan(prefix + _VERSION.pack(after + 1), end, reverse=backwards):
+            yield _stored(key, value)
+
+    def streams(self, prefix: str = "") -> Iterator[tuple[str, int]]:
+        """Each stream whose id begins with `prefix`, with the version of its last event, in order of the id's bytes."""
+        start = b"h" + prefix.encode()
+        for key, value in self._state.scan(start, start + b"\xff" * 4):
+            yield key[1:].decode(), int(_HEAD.unpack(value)[1])
+
+
+def _stored(key: bytes, value: bytes) -> StoredEvent:
+    _, timestamp_ms, offset, size = _EVENT.unpack_from(value)
+    body = _EVENT.size + size
+    version = int(_VERSION.unpack_from(key, len(key) - 8)[0])
+    return StoredEvent(version, timestamp_ms, offset, value[_EVENT.size : body], value[body:])
+
+
+def event_row(stream: bytes, version: int, timestamp_ms: int, offset: int, meta: bytes, value: bytes) -> Row:
+    """The row of one event."""
+    key = b"e" + stream + b"\0" + _VERSION.pack(version)
+    return key, _EVENT.pack(1, timestamp_ms, offset, len(meta)) + meta + value
+
+
+def head_row(stream: bytes, version: int) -> Row:
+    """The row that says how far a stream goes."""
+    return b"h" + stream, _HEAD.pack(1, version)

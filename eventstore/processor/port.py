@@ -1,0 +1,109 @@
+"""What a processor is: names, types and two pure functions that the kernel runs (design §5).
+
+A processor decides on *inputs* (inbox records, local calls, due timers), one key at a time. What `decide` puts into its context
+becomes one Kafka transaction together with the positions of what was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, Protocol, TypeVar
+
+from schemas import Command, Event, Message, Metadata, ReplyTo
+
+S = TypeVar("S")
+
+
+class Processor(Protocol[S]):
+    """What a unit runs. Instances are shared by all partitions and hold no entity state."""
+
+    name: str
+    """Names the topics: `name.inbox`, `name.events`, `name.state`."""
+    partitions: int | None
+    """How many partitions its topics get when they are created; None: the log's default."""
+    journal: Literal["events", "state"]
+    """What the log keeps: every event, or the newest state of each changed key."""
+    messages: Sequence[type[Message]]
+    """All types it takes in, records, answers or sends: they are registered when the service starts."""
+
+    def initial(self, key: str) -> S:
+        """The state of an entity without events."""
+        ...
+
+    def decide(self, state: S, message: Message, context: DecideContext[S]) -> None:
+        """Decide on one input: put events, commands, timers and the answer into `context`.
+
+        Pure: time comes from `context.now`, ids from `context.new_id()`. What it raises makes the input poison (K7).
+        """
+        ...
+
+    def evolve(self, state: S, event: Event) -> S:
+        """The state after the event. May change `state` in place and return it."""
+        ...
+
+
+class DecideContext(Protocol[S]):
+    """What `decide` sees of its input, and where it puts what follows from it."""
+
+    @property
+    def key(self) -> str:
+        """The entity's key."""
+        ...
+
+    @property
+    def state(self) -> S:
+        """The entity's state, the events appended so far included."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """The version of the entity's last event, those appended so far included; −1 if it has none."""
+        ...
+
+    @property
+    def metadata(self) -> Metadata:
+        """The input's metadata: its id, correlation, causation and where the answer goes."""
+        ...
+
+    @property
+    def now(self) -> datetime:
+        """The batch's time, UTC."""
+        ...
+
+    def new_id(self) -> str:
+        """An id derived from the input's id: the same when a retried batch decides again."""
+        ...
+
+    def append(self, event: Event) -> None:
+        """Record an event on the entity's stream and evolve `state` by it.
+
+        Raises:
+            MessageTooLarge: it does not fit into a record.
+        """
+        ...
+
+    def send(
+        self, command: Command[Any, Any], *, id: str | None = None, correlation: str | None = None, reply: bool = False
+    ) -> str:
+        """Send a command to its destination's inbox; returns its id (`new_id()` unless given).
+
+        With `reply`, the answer becomes an input of this entity, with `metadata.correlation` as given here.
+        """
+        ...
+
+    def send_to(self, to: ReplyTo, message: Message, *, id: str | None = None) -> None:
+        """Send a message to an address, such as a waiting caller's."""
+        ...
+
+    def reply(self, message: Message | None, *, final: bool = True) -> None:
+        """Answer the input. A repeat of the input gets the same answer, unless it is not `final` (K8)."""
+        ...
+
+    def schedule(self, name: str, at: datetime, message: Message) -> None:
+        """Feed `message` to this entity at `at`. A timer of the same name of this entity is replaced."""
+        ...
+
+    def cancel(self, name: str) -> None:
+        """Forget the timer of this name, if there is one."""
+        ...
