@@ -95,6 +95,16 @@ class Runtime(Protocol):
         """
         ...
 
+    async def ask_positioned(
+        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
+    ) -> tuple[Message | None, Mapping[int, int] | None]:
+        """Like `ask`, and says where the events topic of `to` stood after the batch that answered: partition -> next offset.
+
+        None in place of positions where they are not known: a remote owner answered, or the answer is that of an earlier input
+        of the same id.
+        """
+        ...
+
     def index(self, processor: str, key: str) -> StreamIndex | None:
         """The local index of the partition that holds `key`; None if this process does not own and serve it now."""
         ...

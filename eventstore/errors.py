@@ -25,19 +25,28 @@
     ├── StreamError
     │   ├── WrongExpectedVersion      the stream moved on
     │   ├── CommitIdReused            the commit id stands for other content
+    │   ├── EventNotDeclared          the store or aggregate does not know the event's type
+    │   ├── TooManyEvents             one append has more events than it may
+    │   ├── ReadStalled               the log has records that could not be read in time
     │   └── StreamNotFound            no such stream
     ├── ProcessorError
     │   ├── NotOwner                  the partition is owned by another process
     │   ├── InputFailed               the decision raised: the message is in the dead letters
     │   └── AskTimedOut               no answer in time: the outcome is unknown
-    └── DecisionNotMade               an aggregate or decider has no handler for a command
+    ├── DecisionError
+    │   ├── DecisionNotMade           an aggregate or decider has no handler for a command
+    │   ├── AnswerNotDeclared         a handler answered what its command does not declare
+    │   └── RefusedAfterRecording     a handler recorded events and then refused
+    └── NotRunning                    a component was used while no service runs it
 
 Each says what to do next. `is_retryable` tells whether the same call may succeed later.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+
+from eventstore.expected import Expected
 
 
 class EventStoreError(Exception):
@@ -196,6 +205,45 @@ class StreamError(EventStoreError):
     """A stream is not as the caller supposed."""
 
 
+class WrongExpectedVersion(StreamError):
+    """The stream moved on since it was read: reload and decide again."""
+
+    def __init__(self, stream: str, *, expected: int | Expected, actual: int | Literal[Expected.NO_STREAM]) -> None:
+        super().__init__(
+            f"{stream}: expected {_described(expected)}, found {_described(actual)}: read the stream again and decide anew"
+        )
+        self.stream, self.expected, self.actual = stream, expected, actual
+
+
+class EventNotDeclared(StreamError):
+    """The store or aggregate does not know the event's type: declare it there."""
+
+    def __init__(self, who: str, event: str) -> None:
+        super().__init__(f"{who} does not know the event {event}: add it to its events (and an @evolve, if it is folded)")
+        self.who, self.event = who, event
+
+
+class TooManyEvents(StreamError):
+    """One append has more events than it may: split what need not be atomic."""
+
+    def __init__(self, stream: str, *, count: int, limit: int) -> None:
+        super().__init__(f"{stream}: {count:,} events in one append, at most {limit:,} are taken: split what need not be atomic")
+        self.stream, self.count, self.limit = stream, count, limit
+
+
+class ReadStalled(StreamError):
+    """The log has records here that could not be read in time: an open unit, or a lost broker, is in the way."""
+
+    is_retryable = True
+
+    def __init__(self, topic: str, partition: int, *, position: int, end: int, seconds: float) -> None:
+        super().__init__(
+            f"{topic}[{partition}]: stood at {position} for {seconds:g} s although the log goes to {end}: a transaction is "
+            "open there (it is aborted after 10 s) or the broker does not answer; read again"
+        )
+        self.topic, self.partition, self.position, self.end, self.seconds = topic, partition, position, end, seconds
+
+
 class StreamNotFound(StreamError):
     """There is no such stream."""
 
@@ -247,9 +295,47 @@ class AskTimedOut(ProcessorError):
         self.what, self.seconds = what, seconds
 
 
-class DecisionNotMade(EventStoreError):
+class DecisionError(EventStoreError):
+    """An aggregate or decider is programmed wrongly: the input that showed it becomes a dead letter."""
+
+
+class DecisionNotMade(DecisionError):
     """An aggregate or decider has no handler for the command."""
 
     def __init__(self, who: str, command: str) -> None:
         super().__init__(f"{who} has no @decide for {command}: add one, or send the command elsewhere")
         self.who, self.command = who, command
+
+
+class AnswerNotDeclared(DecisionError):
+    """A handler answered what its command does not declare: change the one or the other."""
+
+    def __init__(self, who: str, command: str, answer: str) -> None:
+        super().__init__(f"{who} answered {answer} to {command}, which does not declare it: declare it or answer another")
+        self.who, self.command, self.answer = who, command, answer
+
+
+class RefusedAfterRecording(DecisionError):
+    """A handler recorded events and then refused. A refusal says that nothing happened: decide first, record then."""
+
+    def __init__(self, who: str, command: str, refusal: str, events: int) -> None:
+        super().__init__(
+            f"{who} recorded {events} events for {command} and then answered the refusal {refusal}, which says that nothing "
+            "happened: check everything before recording, or answer with a reply"
+        )
+        self.who, self.command, self.refusal, self.events = who, command, refusal, events
+
+
+class NotRunning(EventStoreError):
+    """A component was used while no service runs it: start the service, or use `async with`."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what} is not running: use it inside `async with service:` of a service that has it among its components, or "
+            "alone with `async with store:`"
+        )
+        self.what = what
+
+
+def _described(version: int | Expected) -> str:
+    return version.value if isinstance(version, Expected) else f"version {version}"

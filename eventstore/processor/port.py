@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 
 from schemas import Command, Event, Message, Metadata, ReplyTo
 
@@ -41,6 +41,16 @@ class Processor(Protocol[S]):
     def evolve(self, state: S, event: Event) -> S:
         """The state after the event. May change `state` in place and return it."""
         ...
+
+
+@runtime_checkable
+class Stateless(Protocol):
+    """Mixed into a processor whose entities have no state, such as an event store.
+
+    Nothing is folded for it: `context.version` comes from the stream's head, and `evolve` is never called.
+    """
+
+    stateless: Literal[True]
 
 
 class DecideContext(Protocol[S]):
@@ -77,6 +87,14 @@ class DecideContext(Protocol[S]):
 
     def append(self, event: Event) -> None:
         """Record an event on the entity's stream and evolve `state` by it.
+
+        Raises:
+            MessageTooLarge: it does not fit into a record.
+        """
+        ...
+
+    def append_encoded(self, value: bytes) -> None:
+        """Record an event that is in wire format already. Only for stateless processors: nothing evolves by it.
 
         Raises:
             MessageTooLarge: it does not fit into a record.

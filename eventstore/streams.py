@@ -1,0 +1,129 @@
+"""The values of the event store: recorded events, positions, what an append expects and returns.
+
+A *version* numbers a stream's events from 0. A *position* says how far the store's topic was read, as the next offset of
+each partition; its printable form begins with its own version number:
+
+    1:0=12,1=7        partition 0 was read up to offset 12, partition 1 up to 7
+    1:                nothing was read
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Self
+
+from typing_extensions import TypeVar
+
+from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
+from schemas import Event, Metadata
+
+__all__ = ["ANY", "NO_STREAM", "STREAM_EXISTS", "Appended", "Expected", "Position", "Recorded", "check_stream_id"]
+
+E_co = TypeVar("E_co", bound=Event, default=Event, covariant=True)
+
+STREAM_ID_MAX_BYTES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a store's topic was read: the next offset of each partition. Partitions that are not named were not read.
+
+    Positions are a partial order: of two, neither need cover the other. They can be dictionary keys.
+    """
+
+    offsets: tuple[tuple[int, int], ...] = ()
+    """(partition, next offset), by partition. Make them with `of`, `at` or `parse`, which sort."""
+
+    @classmethod
+    def of(cls, offsets: Mapping[int, int]) -> Self:
+        """A position from next offsets by partition."""
+        return cls(tuple(sorted(offsets.items())))
+
+    @classmethod
+    def at(cls, partition: int, offset: int) -> Self:
+        """A position in one partition."""
+        return cls(((partition, offset),))
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The position whose printable form this is.
+
+        Raises:
+            ValueError: it is none.
+        """
+        version, _, pairs = text.partition(":")
+        if version != "1":
+            raise ValueError(f"{text!r} is no position of a known version: pass what str(position) gave, such as '1:0=12,1=7'")
+        try:
+            return cls.of(dict(_pair(pair) for pair in pairs.split(",") if pair))
+        except ValueError:
+            raise ValueError(f"{text!r} is no position: pass what str(position) gave, such as '1:0=12,1=7'") from None
+
+    def __str__(self) -> str:
+        return "1:" + ",".join(f"{partition}={offset}" for partition, offset in self.offsets)
+
+    def __or__(self, other: Position) -> Position:
+        """The smallest position that covers both."""
+        merged = dict(self.offsets)
+        for partition, offset in other.offsets:
+            merged[partition] = max(offset, merged.get(partition, 0))
+        return Position.of(merged)
+
+    def offset(self, partition: int) -> int:
+        """The next offset of a partition; 0 if it was not read."""
+        return next((offset for named, offset in self.offsets if named == partition), 0)
+
+    def covers(self, other: Position) -> bool:
+        """Whether everything before `other` is before this one too."""
+        mine = dict(self.offsets)
+        return all(mine.get(partition, 0) >= offset for partition, offset in other.offsets)
+
+
+def _pair(text: str) -> tuple[int, int]:
+    partition, offset = text.split("=")
+    if not (partition.isdecimal() and offset.isdecimal()):
+        raise ValueError(text)
+    return int(partition), int(offset)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Generic[E_co]):
+    """An event as it stands in the store."""
+
+    event: E_co
+    version: int
+    """Its place in its stream, from 0."""
+    stream: str
+    metadata: Metadata
+    timestamp: datetime
+    """When it was recorded, UTC, in milliseconds."""
+    position: Position
+    """After this event. Read from a stream: in the stream's partition. From a subscription: of all partitions so far."""
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """What an append did."""
+
+    version: int
+    """The version of the last event appended."""
+    position: Position
+    """After it, in its partition, or later: views that are at least there show it."""
+
+
+def check_stream_id(stream: str) -> None:
+    """Refuse what cannot be a stream's id: it is 1 to 500 bytes of UTF-8 without the character U+0000.
+
+    Raises:
+        ValueError: it is empty, too long, or holds U+0000 or half of a surrogate pair.
+    """
+    try:
+        size = len(stream.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"stream id {stream!r} cannot be written in UTF-8: remove its lone surrogates") from None
+    if not 1 <= size <= STREAM_ID_MAX_BYTES:
+        raise ValueError(f"stream id {stream[:40]!r} has {size} bytes of UTF-8: 1 to {STREAM_ID_MAX_BYTES} are taken")
+    if "\0" in stream:
+        raise ValueError(f"stream id {stream!r} contains U+0000: it separates ids from versions in the index, remove it")
