@@ -1,0 +1,48 @@
+"""Know from a cluster's own metadata, not from waiting, that it is ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+_ASK_S = 0.25
+
+
+def wait_until_ready(
+    bootstrap: str, nodes: Collection[int], *, timeout_s: float, alive: Callable[[], bool] = lambda: True
+) -> bool:
+    """Ask for metadata until it names all the nodes; False when `alive` is or the time is over."""
+    deadline = time.monotonic() + timeout_s
+    admin = AdminClient(
+        {
+            "bootstrap.servers": bootstrap,
+            "reconnect.backoff.ms": 20,
+            "reconnect.backoff.max.ms": 50,
+            "log_level": 0,
+            "error_cb": _ignore,
+        }
+    )
+    while alive() and time.monotonic() < deadline:
+        if set(nodes) <= _nodes(admin):
+            return True
+    return False
+
+
+def node_ids(bootstrap: str, *, timeout_s: float) -> set[int]:
+    """The nodes of a cluster somebody else started; empty when none answers in time."""
+    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": _ignore})
+    return _nodes(admin, timeout_s)
+
+
+def _nodes(admin: AdminClient, timeout_s: float = _ASK_S) -> set[int]:
+    try:
+        return set(admin.list_topics(timeout=timeout_s).brokers)
+    except KafkaException:
+        return set()
+
+
+def _ignore(error: object) -> None:
+    """Refused connections are what is to be expected until the broker listens."""
