@@ -80,13 +80,14 @@ class ForeignCluster:
 class LocalCluster:
     """A cluster of JVMs on this machine, in a folder that is removed at the end unless it was given.
 
-    A given folder keeps its records, its ports and its cluster id from run to run.
+    A given folder keeps its records and its cluster id from run to run; its number of nodes must stay the same.
     """
 
     def __init__(self, runtime: Runtime, *, nodes: int, port: int | None, folder: Path | None, options: tuple[str, ...] = ()) -> None:
         self._temporary = folder is None
         self._folder = folder or Path(tempfile.mkdtemp(prefix="sagalog-kafka-"))
         self._folder.mkdir(parents=True, exist_ok=True)
+        _check_same_size(self._folder, nodes)
         addresses = _addresses(nodes, port)
         cluster_id = _remembered(self._folder / "cluster.id", new_cluster_id)
         self._nodes = {a.node: self._prepare(runtime, addresses, a, cluster_id, options) for a in addresses}
@@ -160,6 +161,15 @@ def _addresses(nodes: int, port: int | None) -> list[Address]:
     if port is not None:
         ports[0] = port
     return [Address(node, ports[node - 1], ports[nodes + node - 1]) for node in range(1, nodes + 1)]
+
+
+def _check_same_size(folder: Path, nodes: int) -> None:
+    """Records and their replicas are spread over the nodes that were there when they were written."""
+    found = len(list(folder.glob("node-*/data/meta.properties")))
+    if found not in (0, nodes):
+        raise BrokerNotStarted(
+            f"{folder} holds a cluster of {found} nodes, not {nodes}: give --nodes {found}, or another folder", None, ""
+        )
 
 
 def _remembered(file: Path, make: Callable[[], str]) -> str:

@@ -6,8 +6,11 @@ container name, and for the quorum. The reaper of testcontainers removes the con
 
 from __future__ import annotations
 
+import os
+import socket
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from sagalog.broker.errors import BrokerExtraMissing, BrokerNotStarted
@@ -31,11 +34,11 @@ _PING_S = 3
 
 def docker_answers() -> bool:
     """Whether testcontainers is installed and a Docker engine answers."""
-    try:
-        import docker
-        from docker.errors import DockerException
-    except ModuleNotFoundError:
+    if not (_engine_listens() and find_spec("testcontainers")):
         return False
+    import docker
+    from docker.errors import DockerException
+
     try:
         client = docker.from_env(timeout=_PING_S)
     except DockerException:
@@ -46,6 +49,15 @@ def docker_answers() -> bool:
         return False
     finally:
         client.close()
+
+
+def _engine_listens() -> bool:
+    """Ask the socket first: Docker's own client is slow to import, and leaves a socket open when nobody listens."""
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if not host.startswith("unix://"):
+        return True
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(host.removeprefix("unix://")) == 0
 
 
 def environment(node: int, nodes: int, port: int, prefix: str) -> dict[str, str]:
