@@ -83,7 +83,9 @@ class LocalCluster:
     A given folder keeps its records and its cluster id from run to run; its number of nodes must stay the same.
     """
 
-    def __init__(self, runtime: Runtime, *, nodes: int, port: int | None, folder: Path | None, options: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, runtime: Runtime, *, nodes: int, port: int | None, folder: Path | None, options: tuple[str, ...] = ()
+    ) -> None:
         self._temporary = folder is None
         self._folder = folder or Path(tempfile.mkdtemp(prefix="sagalog-kafka-"))
         self._folder.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,8 @@
 """Kafka in Docker, by testcontainers: `apache/kafka`, one container a node.
 
-Each node listens three times: for clients of this machine on a port that is the same inside and outside, for its peers by
-container name, and for the quorum. The reaper of testcontainers removes the containers when this process is gone.
+Each node listens three times: for clients of this machine on a port that is the same inside and outside, for its
+peers by container name, and for the quorum. The reaper of testcontainers removes the containers when this process is
+gone.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ from sagalog.broker.readiness import wait_until_ready
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sagalog.broker.cluster import Cluster
     from testcontainers.core.container import DockerContainer
+
+    from sagalog.broker.cluster import Cluster
 
 IMAGE = f"apache/kafka:{KAFKA_VERSION}"
 _CLUSTER_ID = "c2FnYWxvZy1icm9rZXItMQ"
@@ -44,7 +46,7 @@ def docker_answers() -> bool:
     except DockerException:
         return False
     try:
-        return bool(client.ping())
+        return bool(client.ping())  # pyright: ignore[reportUnknownMemberType]
     except DockerException:
         return False
     finally:

@@ -34,7 +34,9 @@ class JavaMissing(BrokerError):
     """No Java that can run Kafka was found."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"no Java 17 or newer to run Kafka with ({why}): run `pip install 'sagalog[broker]'`, or set JAVA_HOME")
+        super().__init__(
+            f"no Java 17 or newer to run Kafka with ({why}): run `pip install 'sagalog[broker]'`, or set JAVA_HOME"
+        )
         self.why = why
 
 
@@ -62,5 +64,7 @@ class NotOurBroker(BrokerError):
     """The cluster was not started here, so its nodes cannot be killed or stopped from here."""
 
     def __init__(self, action: str, bootstrap: str) -> None:
-        super().__init__(f"cannot {action} a node of {bootstrap}: it was not started here; unset KAFKA_BOOTSTRAP to get a cluster of our own")
+        super().__init__(
+            f"cannot {action} a node of {bootstrap}: it was not started here; unset KAFKA_BOOTSTRAP to get a cluster of our own"
+        )
         self.action, self.bootstrap = action, bootstrap

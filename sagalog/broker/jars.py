@@ -46,8 +46,14 @@ class Jar:
 
 def pinned_jars() -> tuple[Jar, ...]:
     """All jars of the lock file, in its order, which is the order of the class path."""
-    rows = (line.split() for line in _LOCK_FILE.read_text().splitlines() if line and not line.startswith("#"))
-    return tuple(Jar(*coordinates.split(":"), sha256) for coordinates, sha256 in rows)
+    lines = _LOCK_FILE.read_text().splitlines()
+    return tuple(_parsed(line) for line in lines if line and not line.startswith("#"))
+
+
+def _parsed(line: str) -> Jar:
+    coordinates, sha256 = line.split()
+    group, artifact, version = coordinates.split(":")
+    return Jar(group, artifact, version, sha256)
 
 
 def release_folder() -> Path:
@@ -70,14 +76,13 @@ def class_path(say: Callable[[str], None]) -> str:
 
 
 def _fetch(folder: Path, say: Callable[[str], None]) -> None:
-    resolve = _resolver()
     jars = pinned_jars()
     say(f"fetching Apache Kafka {KAFKA_VERSION}, {len(jars)} jars, once")
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        repository, verified = Path(scratch, "repository"), Path(scratch, "jars")
+        resolve, verified = _resolver(Path(scratch, "repository")), Path(scratch, "jars")
         verified.mkdir()
         with ThreadPoolExecutor(8) as pool:
-            for jar, file in zip(jars, pool.map(lambda jar: resolve(jar, repository), jars), strict=True):
+            for jar, file in zip(jars, pool.map(resolve, jars), strict=True):
                 check_jar(jar, file)
                 shutil.move(file, verified / jar.file_name)
         verified.rename(folder)
@@ -90,14 +95,15 @@ def check_jar(jar: Jar, file: Path) -> None:
         raise JarRejected(jar.coordinates, expected=jar.sha256, actual=actual)
 
 
-def _resolver() -> Callable[[Jar, Path], Path]:
+def _resolver(repository: Path) -> Callable[[Jar], Path]:
     try:
         from jgo.maven import MavenContext
     except ModuleNotFoundError as error:
         raise BrokerExtraMissing("jgo") from error
 
-    def resolve(jar: Jar, repository: Path) -> Path:
-        context = MavenContext(repo_cache=repository, timeout=60)
+    context = MavenContext(repo_cache=repository, timeout=60)
+
+    def resolve(jar: Jar) -> Path:
         return Path(context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve())
 
     return resolve

@@ -64,7 +64,9 @@ def _foreign(bootstrap: str) -> Cluster:
     found = node_ids(bootstrap, timeout_s=_FOREIGN_S)
     if not found:
         raise BrokerNotStarted(
-            f"KAFKA_BOOTSTRAP is {bootstrap}, where no Kafka answers: correct it, or unset it to get one started", None, ""
+            f"KAFKA_BOOTSTRAP is {bootstrap}, where no Kafka answers: correct it, or unset it to get one started",
+            None,
+            "",
         )
     return ForeignCluster(bootstrap)
 

@@ -16,15 +16,7 @@ def wait_until_ready(
 ) -> bool:
     """Ask for metadata until it names all the nodes; False when `alive` is or the time is over."""
     deadline = time.monotonic() + timeout_s
-    admin = AdminClient(
-        {
-            "bootstrap.servers": bootstrap,
-            "reconnect.backoff.ms": 20,
-            "reconnect.backoff.max.ms": 50,
-            "log_level": 0,
-            "error_cb": _ignore,
-        }
-    )
+    admin = _client(bootstrap)
     while alive() and time.monotonic() < deadline:
         if set(nodes) <= _nodes(admin):
             return True
@@ -33,8 +25,14 @@ def wait_until_ready(
 
 def node_ids(bootstrap: str, *, timeout_s: float) -> set[int]:
     """The nodes of a cluster somebody else started; empty when none answers in time."""
-    admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0, "error_cb": _ignore})
-    return _nodes(admin, timeout_s)
+    return _nodes(_client(bootstrap), timeout_s)
+
+
+def _client(bootstrap: str) -> AdminClient:
+    """A quiet client: refused connections are what is to be expected until the broker listens."""
+    return AdminClient(
+        {"bootstrap.servers": bootstrap, "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 50, "log_level": 0}
+    )
 
 
 def _nodes(admin: AdminClient, timeout_s: float = _ASK_S) -> set[int]:
@@ -42,7 +40,3 @@ def _nodes(admin: AdminClient, timeout_s: float = _ASK_S) -> set[int]:
         return set(admin.list_topics(timeout=timeout_s).brokers)
     except KafkaException:
         return set()
-
-
-def _ignore(error: object) -> None:
-    """Refused connections are what is to be expected until the broker listens."""

@@ -9,7 +9,6 @@ Several processes may come here at once: one makes a thing, the others wait for 
 from __future__ import annotations
 
 import base64
-import os
 import shutil
 import subprocess
 import tempfile
@@ -106,7 +105,7 @@ def _format(runtime: Runtime) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         if done.returncode:
             raise BrokerNotStarted("Kafka's storage tool failed: " + done.stderr[-2000:], None, "")
-        os.rename(data, runtime.template)
+        data.rename(runtime.template)
 
 
 def copy_formatted(runtime: Runtime, data: Path, node: int, cluster_id: str) -> None:

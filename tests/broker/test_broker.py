@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from confluent_kafka import Consumer, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 
 def test_records_go_in_and_come_out(kafka: str, topic: str) -> None:
