@@ -6,10 +6,11 @@ becomes one Kafka transaction together with the positions of what was read.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from eventstore.processor.index import StoredEvent
 from schemas import Command, Event, Message, Metadata, ReplyTo
 
 S = TypeVar("S")
@@ -51,6 +52,14 @@ class Stateless(Protocol):
     """
 
     stateless: Literal[True]
+
+
+class Destination(NamedTuple):
+    """A place in an inbox: the topic, the partition and the record key."""
+
+    topic: str
+    partition: int
+    key: str
 
 
 class DecideContext(Protocol[S]):
@@ -102,12 +111,32 @@ class DecideContext(Protocol[S]):
         ...
 
     def send(
-        self, command: Command[Any, Any], *, id: str | None = None, correlation: str | None = None, reply: bool = False
+        self,
+        command: Command[Any, Any],
+        *,
+        id: str | None = None,
+        correlation: str | None = None,
+        reply: bool = False,
+        attributes: Mapping[str, str] = ...,
+        to: Destination | None = None,
     ) -> str:
         """Send a command to its destination's inbox; returns its id (`new_id()` unless given).
 
-        With `reply`, the answer becomes an input of this entity, with `metadata.correlation` as given here.
+        With `reply`, the answer becomes an input of this entity, with `metadata.correlation` as given here and
+        `metadata.causation` the command's id. `attributes` travel in the command's metadata (P2: `saga`, `step`, `role`).
+        `to` sends it where another one went, instead of where the command itself says.
         """
+        ...
+
+    def past(self, *, after: int, limit: int) -> list[StoredEvent]:
+        """Up to `limit` events of the entity's stream with a version greater than `after`, in order.
+
+        Those of the batch under way may be missing.
+        """
+        ...
+
+    def destination(self, command: Command[Any, Any]) -> Destination:
+        """Where `send` would put the command now. What was recorded of it stays true when topics grow (P2)."""
         ...
 
     def send_to(self, to: ReplyTo, message: Message, *, id: str | None = None) -> None:

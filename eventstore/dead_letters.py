@@ -1,0 +1,41 @@
+"""Move messages that cannot be processed to a dead-letter topic.
+
+A record goes there with key, value and headers unchanged. Its origin and the error travel in more headers, all beginning with
+`__dlq.errors.`, as UTF-8 text: `topic`, `partition`, `offset`, `group`, `type` (the error's class), `message`, `attempts`
+and `time` (ISO 8601).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from eventstore.log.port import Headers
+
+PREFIX = "__dlq.errors."
+MESSAGE_LIMIT = 2_000
+"""Characters of the error's text that are kept."""
+
+
+def dead_letter_headers(
+    *,
+    headers: Headers,
+    topic: str,
+    partition: int,
+    offset: int,
+    group: str,
+    error: BaseException,
+    attempts: int,
+    now_ms: int,
+) -> Headers:
+    """The record's headers and those that say why it is in the dead letters."""
+    why = {
+        "topic": topic,
+        "partition": str(partition),
+        "offset": str(offset),
+        "group": group,
+        "type": type(error).__name__,
+        "message": str(error)[:MESSAGE_LIMIT],
+        "attempts": str(attempts),
+        "time": datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(),
+    }
+    return (*headers, *((PREFIX + name, value.encode()) for name, value in why.items()))

@@ -1,0 +1,224 @@
+"""Run components in this process: one unit for all their processors, a thread for each loop, and answers to their callers.
+
+`Hosting` is what a service, or a store used alone, is made of. Starting and stopping block; services call them from a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from eventstore.clock import Clock, SystemClock
+from eventstore.component import Component, Host, Plan
+from eventstore.errors import EventStoreError
+from eventstore.log import open_log
+from eventstore.log.partition import partition_of
+from eventstore.log.port import Log
+from eventstore.loops import LoopThread
+from eventstore.processor.asking import Answer, Asking
+from eventstore.processor.index import StreamIndex
+from eventstore.processor.inputs import Call
+from eventstore.processor.topics import inbox_of
+from eventstore.processor.unit import Unit
+from eventstore.registry import TopicRegistry
+from eventstore.state import open_state
+from eventstore.state.port import StateEngine
+from schemas import Message, Serde
+
+log = structlog.get_logger()
+
+START_SECONDS = 30.0
+"""How long starting may take before it is an error."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessHost:
+    """What loops of this process get (see `Host`)."""
+
+    service: str
+    slot: str
+    log: Log
+    serde: Serde
+    state: StateEngine
+    clock: Clock
+    address: str = ""
+    resources: Mapping[type[Any], Any] = field(default_factory=dict[type[Any], Any])
+
+    def resource(self, wanted: type[Any]) -> Any:
+        found = self.resources.get(wanted)
+        if found is None:
+            raise LookupError(f"nothing provides {wanted.__name__}: add a function to the service with @service.provide")
+        return found
+
+
+class StartFailed(EventStoreError):
+    """A loop did not start in time; the log says why it waits."""
+
+
+class Hosting:
+    """Plans at work. Meets the `Runtime` protocol."""
+
+    def __init__(self, host: Host, plans: Sequence[Plan]) -> None:
+        self.host, self.plans = host, tuple(plans)
+        processors = [processor for plan in plans for processor in plan.processors]
+        self._partitions: dict[str, int] = {}
+        self._unit: LoopThread | None = None
+        self._asking = Asking(host, self._current_unit)
+        if processors:
+            self._unit = LoopThread(lambda: Unit(host, processors, moved=self._asking.send), host.clock)
+        loops = [partial(make, host) for plan in plans for make in plan.loops]
+        self.threads = [LoopThread(lambda: self._asking, host.clock)]
+        self.threads += [self._unit] if self._unit is not None else []
+        self.threads += [LoopThread(make, host.clock) for make in loops]
+
+    def start(self) -> None:
+        """Create topics, register schemas, start the loops; returns when each has opened.
+
+        Raises:
+            EventStoreError: what kept the first loop from opening; everything is stopped again.
+        """
+        self.host.log.create([topic for plan in self.plans for topic in plan.topics])
+        self.host.serde.register([message for plan in self.plans for message in plan.messages])
+        for plan in self.plans:
+            if plan.bind is not None:
+                plan.bind(self)
+        for thread in self.threads:
+            thread.start()
+        for thread in self.threads:
+            if not thread.wait_opened(START_SECONDS):
+                error = thread.error
+                self.stop(timedelta())
+                if error is None:
+                    raise StartFailed(f"{thread.loop.name} did not start within {START_SECONDS:g} s: is the log reachable?")
+                raise error
+
+    def stop(self, drain: timedelta) -> None:
+        """Stop all loops, giving what is under way until `drain` from now. The log stays open."""
+        deadline = self.host.clock.monotonic() + drain.total_seconds()
+        for thread in self.threads[1:]:
+            thread.ask_to_stop(deadline)
+        for thread in self.threads[1:]:
+            thread.join()
+        self.threads[0].ask_to_stop(deadline)
+        self.threads[0].join()
+        for plan in self.plans:
+            if plan.bind is not None:
+                plan.bind(None)
+
+    def not_ready(self) -> dict[str, str]:
+        """Why this process is not ready: loop name → reason. Empty: it is."""
+        reasons: dict[str, str] = {}
+        for thread in self.threads:
+            if thread.error is not None:
+                reasons[thread.loop.name] = f"{type(thread.error).__name__}: {thread.error}"
+            elif not thread.is_ready():
+                reasons[thread.loop.name] = "starting, or taking partitions"
+        return reasons
+
+    def is_settled(self) -> bool:
+        """Whether nothing is under way in any loop of this process."""
+        return not self.not_ready() and all(thread.loop.is_settled() for thread in self.threads)
+
+    def metrics(self) -> dict[str, Mapping[str, float]]:
+        """Each loop's metrics, by its name."""
+        return {thread.loop.name: thread.loop.metrics() for thread in self.threads}
+
+    async def ask(
+        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
+    ) -> Message | None:
+        return (await self._asking.ask(to, key, message, id=id, timeout=timeout))[0]
+
+    async def ask_positioned(
+        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
+    ) -> Answer:
+        return await self._asking.ask(to, key, message, id=id, timeout=timeout)
+
+    def index(self, processor: str, key: str) -> StreamIndex | None:
+        unit = self._current_unit()
+        if unit is None:
+            return None
+        topic = inbox_of(processor)
+        count = self._partitions.get(topic)
+        if count is None:
+            found = self.host.log.describe([topic]).get(topic)
+            if found is None:
+                return None
+            count = self._partitions[topic] = found.partitions
+        return unit.index(processor, partition_of(key, count))
+
+    def _current_unit(self) -> Unit | None:
+        if self._unit is None or self._unit.error is not None:
+            return None
+        unit = self._unit.loop
+        assert isinstance(unit, Unit), "made above"
+        return unit
+
+
+def make_host(
+    service: str,
+    log: Log,
+    *,
+    slot: str = "0",
+    state: str | None = None,
+    clock: Clock | None = None,
+    address: str = "",
+    resources: Mapping[type[Any], Any] | None = None,
+) -> ProcessHost:
+    """A host on an open log: its registry read, its state folder chosen.
+
+    `state`: a folder for RocksDB; None: beside the log for `embedded://`, in memory for `memory://`, else
+    `.sagalog/state/<service>/<slot>` in the working directory.
+    """
+    return ProcessHost(
+        service=service,
+        slot=slot,
+        log=log,
+        serde=Serde(TopicRegistry(log)),
+        state=open_state(state if state is not None else state_url(log.url, service, slot)),
+        clock=clock or SystemClock(),
+        address=address,
+        resources=resources or {},
+    )
+
+
+def state_url(log_url: str, service: str, slot: str) -> str:
+    """Where a process keeps its state if it is not told."""
+    if log_url.startswith("memory:"):
+        return "memory://"
+    if log_url.startswith("embedded://"):
+        return str(Path(log_url.removeprefix("embedded://").partition("?")[0]) / "state" / service / slot)
+    return str(Path(".sagalog") / "state" / service / slot)
+
+
+@asynccontextmanager
+async def run_alone(component: Component, log_url: str) -> AsyncIterator[Hosting]:
+    """Run one component in this process, on a log of its own."""
+    plan = component.__component__()
+
+    def start() -> tuple[Log, Hosting]:
+        opened = open_log(log_url)
+        try:
+            hosting = Hosting(make_host(plan.name, opened), [plan])
+            hosting.start()
+        except BaseException:
+            opened.close()
+            raise
+        return opened, hosting
+
+    opened, hosting = await asyncio.to_thread(start)
+    try:
+        yield hosting
+    finally:
+        await asyncio.to_thread(hosting.stop, timedelta(seconds=10))
+        await asyncio.to_thread(opened.close)
+
+
+__all__ = ["Hosting", "ProcessHost", "StartFailed", "make_host", "run_alone", "state_url"]

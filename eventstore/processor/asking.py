@@ -1,0 +1,179 @@
+"""Ask processors from anywhere: locally if this process serves the key's partition, else over the log (K10).
+
+An answer from afar comes back on this process's partition of `<service>.replies`, which it reads from the end that was seen before
+the first question was sent. A question that was local when it was asked goes to the inbox, under the same id, when its
+partition moves away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import TypeAlias
+from uuid import uuid4
+from weakref import WeakKeyDictionary
+from zlib import crc32
+
+import structlog
+
+from eventstore.component import Host
+from eventstore.errors import AskTimedOut, InputFailed, LogClosed, LogError
+from eventstore.log.partition import partition_of
+from eventstore.log.port import Producer, Reader, Topic, TopicPartition
+from eventstore.processor.inputs import Answered, Call
+from eventstore.processor.mailbox import Mailbox
+from eventstore.processor.routes import Routes
+from eventstore.processor.topics import inbox_of, replies_of
+from eventstore.processor.unit import Unit
+from schemas import Failure, Message, Metadata, Nothing, ReplyTo, SchemaError
+
+log = structlog.get_logger()
+
+Positions: TypeAlias = Mapping[int, int]
+Answer: TypeAlias = tuple[Message | None, Positions | None]
+
+REPLY_RETENTION_MS = 60 * 60 * 1000
+RECORDS_AT_ONCE = 500
+
+
+class Asking:
+    """Questions under way, and the loop that reads their answers."""
+
+    name = "replies"
+
+    def __init__(self, host: Host, unit: Callable[[], Unit | None]) -> None:
+        """`unit`: the process's unit, None while it has none."""
+        self._host, self._unit, self._routes = host, unit, Routes(host.log)
+        self._waiting: dict[str, tuple[asyncio.Future[Answer], Mailbox[Answer]]] = {}
+        self._mailboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox[Answer]] = WeakKeyDictionary()
+        self._home: TopicPartition | None = None
+        self._reader: Reader | None = None
+        self._producer: Producer | None = None
+
+    async def ask(
+        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
+    ) -> Answer:
+        """The answer, and where the events topic of `to` stood after its batch, where that is known.
+
+        Raises: see `Runtime.ask`.
+        """
+        topic = inbox_of(to)
+        count = self._routes.known(topic) or await asyncio.to_thread(self._routes.count, topic)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Answer] = loop.create_future()
+        correlation = uuid4().hex
+        self._waiting[correlation] = future, self._mailbox(loop)
+        metadata = Metadata(
+            id=id or correlation, type=message.__type_name__, correlation=correlation, reply=self._address(correlation)
+        )
+        call = Call(to, key, partition_of(key, count), message, metadata, self._resolve)
+        unit = self._unit()
+        if unit is not None and unit.owns(to, call.partition):
+            unit.call(call)
+        else:
+            self.send(call)
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                answer, positions = await future
+        except TimeoutError:
+            raise AskTimedOut(f"{message.__type_name__} for {to} {key!r}", timeout.total_seconds()) from None
+        finally:
+            self._waiting.pop(correlation, None)
+        if isinstance(answer, Failure):
+            raise InputFailed(to, f"{answer.error}: {answer.detail}")
+        return (None if isinstance(answer, Nothing) else answer), positions
+
+    def send(self, call: Call) -> None:
+        """Put a call into the inbox, from any thread; its answer comes as if it had been remote from the start."""
+        producer = self._producer
+        correlation = call.metadata.correlation
+        if producer is None:
+            self._fail(correlation, LogClosed("the service stopped before the message was sent: ask again"))
+            return
+
+        def delivered(error: LogError | None, _: int) -> None:
+            if error is not None:
+                self._fail(correlation, error)
+
+        producer.produce(
+            inbox_of(call.processor), call.partition, call.key.encode(), self._host.serde.encode(call.message),
+            (("meta", call.metadata.encode()),), on_delivery=delivered,
+        )  # fmt: skip
+
+    # The loop
+
+    def open(self) -> None:
+        log_, topic = self._host.log, replies_of(self._host.service)
+        log_.create([Topic(name=topic, retention_ms=REPLY_RETENTION_MS)])
+        count = log_.describe([topic])[topic].partitions
+        home = TopicPartition(topic, crc32(uuid4().bytes) % count)
+        self._reader = log_.reader(log_.end_positions([home], isolation="uncommitted"))
+        self._producer = log_.producer()
+        self._home = home
+
+    def step(self, timeout: float) -> bool:
+        reader, producer = self._reader, self._producer
+        assert reader is not None and producer is not None, "open() comes first"
+        producer.poll(0)
+        records = reader.read(RECORDS_AT_ONCE, timeout)
+        for record in records:
+            self._take(record.headers, record.value)
+        return bool(records)
+
+    def is_ready(self) -> bool:
+        return self._home is not None
+
+    def is_settled(self) -> bool:
+        return not self._waiting
+
+    def metrics(self) -> Mapping[str, float]:
+        return {"questions_waiting": float(len(self._waiting))}
+
+    def stop(self, deadline: float) -> None:
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        for correlation in list(self._waiting):
+            self._fail(correlation, LogClosed("the service stopped before the answer came: ask again with the same id"))
+
+    def _take(self, headers: object, value: bytes | None) -> None:
+        """Hand an answer to whoever waits for it; this partition is shared with other processes' answers."""
+        assert isinstance(headers, (list, tuple)), "the port says so"
+        try:
+            metadata = Metadata.decode(dict(headers)["meta"])
+            if metadata.correlation in self._waiting and value is not None:
+                self._give(metadata.correlation, (self._host.serde.decode(value), None))
+        except (KeyError, SchemaError) as error:
+            log.warning("reply_unreadable", error=type(error).__name__, detail=str(error))
+
+    def _resolve(self, answered: Answered) -> None:
+        """A local call was committed. If it was not answered, the answer comes to the call's address later."""
+        call = answered.call
+        if answered.replied:
+            positions = None if answered.position < 0 else {call.partition: answered.position}
+            self._give(call.metadata.correlation, (answered.message, positions))
+
+    def _give(self, correlation: str, answer: Answer) -> None:
+        waiting = self._waiting.get(correlation)
+        if waiting is not None:
+            waiting[1].put(waiting[0], answer)
+
+    def _fail(self, correlation: str, error: BaseException) -> None:
+        waiting = self._waiting.get(correlation)
+        if waiting is not None:
+            waiting[1].put(waiting[0], error)
+
+    def _address(self, correlation: str) -> ReplyTo:
+        if self._home is None:
+            raise LogClosed("the service does not run: use it inside `async with`")
+        return ReplyTo(self._home.topic, self._home.partition, correlation)
+
+    def _mailbox(self, loop: asyncio.AbstractEventLoop) -> Mailbox[Answer]:
+        mailbox = self._mailboxes.get(loop)
+        if mailbox is None:
+            mailbox = self._mailboxes[loop] = Mailbox(loop)
+        return mailbox

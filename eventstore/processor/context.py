@@ -1,0 +1,131 @@
+"""The context that `decide` fills (see `DecideContext` in the port)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
+
+from eventstore.errors import MessageTooLarge
+from eventstore.processor.inputs import Outgoing
+from eventstore.processor.port import Processor
+from eventstore.processor.routes import Routes
+from eventstore.processor.topics import events_of, inbox_of
+from schemas import Command, Event, Message, Metadata, ReplyTo, Serde, key_of
+
+S = TypeVar("S")
+
+OVERHEAD_BYTES = 1_000
+"""Room that is left beside a value for key and headers when sizes are checked."""
+_NO_ATTRIBUTES: Mapping[str, str] = {}
+
+
+def derived_id(source: str, number: int | str) -> str:
+    """An id that follows from another one: 24 hexadecimal digits of BLAKE2b (RFC 7693)."""
+    return blake2b(f"{source}/{number}".encode(), digest_size=12).hexdigest()
+
+
+class InputContext(Generic[S]):
+    """Collects what one decision puts out. Nothing leaves it unless the decision returns."""
+
+    __slots__ = (
+        "_ids", "_inbox", "_processor", "_routes", "_serde", "answer", "answer_is_final", "answered", "cancelled",
+        "events", "key", "metadata", "now", "now_ms", "sent", "state", "timers", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        processor: Processor[S],
+        serde: Serde,
+        routes: Routes,
+        *,
+        inbox: tuple[str, int],
+        key: str,
+        metadata: Metadata,
+        now: datetime,
+        now_ms: int,
+        state: S,
+        version: int,
+    ) -> None:
+        self._processor, self._serde, self._routes, self._inbox, self._ids = processor, serde, routes, inbox, 0
+        self.key, self.metadata, self.now, self.now_ms, self.state, self.version = (
+            key, metadata, now, now_ms, state, version,
+        )  # fmt: skip
+        self.events: list[tuple[str, bytes, Event | None]] = []
+        """Type name, value, and the event itself unless it came encoded."""
+        self.sent: list[Outgoing] = []
+        self.timers: dict[str, tuple[int, bytes]] = {}
+        self.cancelled: set[str] = set()
+        self.answer: Message | None = None
+        self.answered = False
+        self.answer_is_final = True
+
+    def new_id(self) -> str:
+        self._ids += 1
+        return derived_id(self.metadata.id, self._ids)
+
+    def append(self, event: Event) -> None:
+        value = self._encoded(event, events_of(self._processor.name))
+        self.state = self._processor.evolve(self.state, event)
+        self.events.append((event.__type_name__, value, event))
+        self.version += 1
+
+    def append_encoded(self, value: bytes) -> None:
+        self._check_size(value, events_of(self._processor.name))
+        self.events.append((self._serde.type_of(value).name, value, None))
+        self.version += 1
+
+    def send(
+        self,
+        command: Command[Any, Any],
+        *,
+        id: str | None = None,
+        correlation: str | None = None,
+        reply: bool = False,
+        attributes: Mapping[str, str] = _NO_ATTRIBUTES,
+    ) -> str:
+        topic, key = inbox_of(command.__to__), key_of(command)
+        message_id = id or self.new_id()
+        back = ReplyTo(*self._inbox, correlation or message_id, self.key) if reply else None
+        metadata = Metadata(
+            id=message_id,
+            type=command.__type_name__,
+            correlation=correlation or self.metadata.correlation,
+            causation=self.metadata.id,
+            reply=back,
+            attributes=dict(attributes),
+        )
+        value = self._encoded(command, topic)
+        partition = self._routes.partition(topic, key)
+        self.sent.append((topic, partition, key.encode(), value, (("meta", metadata.encode()),), self.now_ms))
+        return message_id
+
+    def send_to(self, to: ReplyTo, message: Message, *, id: str | None = None) -> None:
+        metadata = Metadata(
+            id=id or self.new_id(), type=message.__type_name__, correlation=to.correlation, causation=self.metadata.id
+        )
+        value = self._encoded(message, to.topic)
+        key = to.key.encode() if to.key else None
+        self.sent.append((to.topic, to.partition, key, value, (("meta", metadata.encode()),), self.now_ms))
+
+    def reply(self, message: Message | None, *, final: bool = True) -> None:
+        self.answer, self.answered, self.answer_is_final = message, True, final
+
+    def schedule(self, name: str, at: datetime, message: Message) -> None:
+        self.cancelled.discard(name)
+        self.timers[name] = (int(at.timestamp() * 1000), self._encoded(message, self._inbox[0]))
+
+    def cancel(self, name: str) -> None:
+        self.timers.pop(name, None)
+        self.cancelled.add(name)
+
+    def _encoded(self, message: Message, topic: str) -> bytes:
+        value = self._serde.encode(message)
+        self._check_size(value, topic)
+        return value
+
+    def _check_size(self, value: bytes, topic: str) -> None:
+        limit = self._routes.message_max_bytes
+        if len(value) + OVERHEAD_BYTES > limit:
+            raise MessageTooLarge(topic, size_bytes=len(value) + OVERHEAD_BYTES, limit_bytes=limit)

@@ -1,0 +1,56 @@
+"""What goes into a processor's partition in one batch, and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import msgspec
+
+from eventstore.log.port import Headers, Record
+from schemas import Message, Metadata
+
+Outgoing: TypeAlias = tuple[str, int, bytes | None, bytes | None, Headers, int]
+"""A record to produce: topic, partition, key, value, headers, timestamp in ms."""
+
+
+class Call(msgspec.Struct):
+    """A local call: an input that did not come through the inbox (K10)."""
+
+    processor: str
+    key: str
+    partition: int
+    message: Message
+    metadata: Metadata
+    resolve: Callable[[Answered], None]
+    """Called on the unit's thread after the batch was committed."""
+
+
+class Input(msgspec.Struct):
+    """An input of one entity. At most one of `record`, `call` and `timer` is set."""
+
+    key: str
+    message: Message
+    metadata: Metadata
+    record: Record | None = None
+    call: Call | None = None
+    timer: str = ""
+    """The name of the timer that is due."""
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """What a local caller learns when the batch is committed."""
+
+    call: Call
+    message: Message | None
+    replied: bool
+    """False: the processor keeps the caller's address and answers later."""
+    position: int = -1
+    """The next position in the partition's events after this batch; −1 if unknown."""
+
+
+class Poison(msgspec.Struct, frozen=True):
+    """An input that failed by its own fault."""
+
+    record: Record
+    error: Exception

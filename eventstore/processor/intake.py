@@ -1,0 +1,78 @@
+"""Make inputs of inbox records, timers and stashed records; tell the undecodable ones from those of unknown type (K7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from eventstore.log.port import Record
+from eventstore.processor.inputs import Input
+from eventstore.processor.timers import Due
+from schemas import Message, Metadata, Nothing, SchemaError, Serde, UnknownType
+
+
+class NoMetadata(ValueError):
+    """An inbox record has no `meta` header: whoever wrote it is no sagalog producer."""
+
+
+class NoKey(ValueError):
+    """An inbox record has no key, so nobody knows which entity it is for."""
+
+
+class Fault(Enum):
+    """Why a record gave no input."""
+
+    POISON = "cannot be decoded"
+    STASH = "of a type that this code does not know"
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A record that gave no input."""
+
+    fault: Fault
+    error: Exception
+    stub: Input
+    """As much of an input as could be made of it."""
+
+
+_NOTHING = Nothing()
+
+
+class Intake:
+    """Decodes what comes in."""
+
+    def __init__(self, serde: Serde) -> None:
+        self._serde = serde
+
+    def record(self, record: Record) -> Input | Unread:
+        """An inbox record as an input."""
+        metadata: Metadata | None = None
+        try:
+            metadata = self._metadata(record)
+            if record.key is None:
+                raise NoKey(f"{record.topic}[{record.partition}] offset {record.offset} has no key")
+            if record.value is None:
+                raise NoMetadata("the record has no value")
+            message = self._serde.decode(record.value)
+            return Input(record.key.decode(), message, metadata, record)
+        except UnknownType as unknown:
+            return Unread(Fault.STASH, unknown, _stub(record, metadata, unknown))
+        except (SchemaError, ValueError) as error:
+            return Unread(Fault.POISON, error, _stub(record, metadata, error))
+
+    def timer(self, due: Due) -> Input:
+        """A due timer as an input."""
+        message: Message = self._serde.decode(due.payload)
+        return Input(due.key, message, Metadata(id=due.id, type=message.__type_name__), timer=due.name)
+
+    def _metadata(self, record: Record) -> Metadata:
+        for name, value in record.headers:
+            if name == "meta":
+                return Metadata.decode(value)
+        raise NoMetadata(f"{record.topic}[{record.partition}] offset {record.offset} has no `meta` header")
+
+
+def _stub(record: Record, metadata: Metadata | None, error: Exception) -> Input:
+    given = metadata or Metadata(id=f"{record.topic}/{record.partition}/{record.offset}")
+    return Input((record.key or b"").decode(errors="replace"), _NOTHING, given, record)

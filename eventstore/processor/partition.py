@@ -1,0 +1,340 @@
+"""One served partition of one processor: its entities, what it knows of earlier inputs, and the batch under way.
+
+Everything a batch changes is kept here until its transaction is committed; `applied` then turns it into one write of rows, and
+`dropped` forgets it (K6).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+
+import structlog
+
+from eventstore.dead_letters import dead_letter_headers
+from eventstore.errors import InvalidRecord, LogError, MessageTooLarge, StateError
+from eventstore.log.port import Record
+from eventstore.processor.context import InputContext, derived_id
+from eventstore.processor.guard import Guard, Verdict
+from eventstore.processor.index import StreamIndex, event_row, head_row
+from eventstore.processor.inputs import Answered, Input, Outgoing
+from eventstore.processor.outcomes import Outcomes
+from eventstore.processor.port import Processor, Stateless
+from eventstore.processor.routes import Routes
+from eventstore.processor.rows import SyncedTo, decode_stash, encode_stash, stash_key, synced_row
+from eventstore.processor.timers import Timers
+from eventstore.processor.topics import dead_letters_of, events_of, inbox_of, state_of
+from eventstore.state.port import Row, State
+from schemas import Event, Failure, Handled, Message, Metadata, Nothing, Serde
+
+S = TypeVar("S")
+log = structlog.get_logger()
+
+ENTITIES_KEPT = 20_000
+"""Decoded entities kept per partition."""
+
+
+class Entity(Generic[S]):
+    """A decoded entity: its state and the version of its last event."""
+
+    __slots__ = ("state", "version")
+
+    def __init__(self, state: S, version: int) -> None:
+        self.state, self.version = state, version
+
+
+class Partition(Generic[S]):
+    """Decides on inputs, in order; one thread."""
+
+    def __init__(
+        self, processor: Processor[S], number: int, group: str, state: State, serde: Serde, routes: Routes, synced: SyncedTo
+    ) -> None:
+        self.processor, self.number, self.state, self.synced = processor, number, state, synced
+        self.inbox = (inbox_of(processor.name), number)
+        self._group, self._serde, self._routes = group, serde, routes
+        self._events_topic, self._state_topic = events_of(processor.name), state_of(processor.name)
+        self.index = StreamIndex(state)
+        self.timers = Timers(state)
+        self._outcomes = Outcomes(state)
+        self._guard = Guard(state)
+        self._entities: OrderedDict[str, Entity[S]] = OrderedDict()
+        self._is_stateless = isinstance(processor, Stateless)
+        self._step = synced.step
+        self._events: list[tuple[bytes, int, bytes, bytes]] = []
+        self._touched: dict[str, list[Event | None]] = {}
+        self._rows: dict[bytes, bytes | None] = {}
+        self._now_ms = 0
+        self._now = datetime.fromtimestamp(0, UTC)
+
+    def at(self, now_ms: int) -> None:
+        """Set the batch's time."""
+        self._now_ms, self._now = now_ms, datetime.fromtimestamp(now_ms / 1000, UTC)
+
+    def is_changed(self) -> bool:
+        """Whether the batch has something to write."""
+        return bool(self._events or self._rows)
+
+    def handle(self, item: Input, out: list[Outgoing]) -> Answered | None:
+        """Decide on one input; records go to `out`. Returns what a local caller shall learn."""
+        known = self._outcomes.find(item.metadata.id)
+        if known is not None:
+            return self._repeat(item, known.answer, out)
+        verdict = self._guard.ask(item.metadata)
+        if verdict is not Verdict.DECIDE:
+            return self._guarded(item, verdict, out)
+        entity = self._entity(item.key)
+        context = self._context(item, entity)
+        try:
+            self.processor.decide(entity.state, item.message, context)
+        except (StateError, MemoryError, OSError):
+            raise
+        except Exception as error:
+            self._entities.pop(item.key, None)
+            if isinstance(error, LogError) and not isinstance(error, (MessageTooLarge, InvalidRecord)):
+                raise
+            return self.poison(item, error, out)
+        return self._absorb(item, entity, context, out)
+
+    def poison(self, item: Input, error: Exception, out: list[Outgoing]) -> Answered | None:
+        """Dead-letter an input that failed by its own fault, and answer its caller (K7)."""
+        log.warning(
+            "input_failed", processor=self.processor.name, partition=self.number, key=item.key,
+            type=item.metadata.type, id=item.metadata.id, error=type(error).__name__, detail=str(error)[:500],
+        )  # fmt: skip
+        failure = Failure(error=type(error).__name__, detail=str(error)[:2000], final=False)
+        if "saga" not in item.metadata.attributes:
+            out.append(self._dead_letter(item, error))
+        self._send_reply(item, failure, out, derived_id(item.metadata.id, f"failed {self._step}"))
+        self._clear_timer(item)
+        return None if item.call is None else Answered(item.call, failure, True)
+
+    def forwarded(self, item: Input, out: list[Outgoing]) -> bool:
+        """K11: a record that a foreign producer put on the wrong partition goes to the right one."""
+        right = self._routes.partition(self.inbox[0], item.key)
+        record = item.record
+        if right == self.number or record is None:
+            return False
+        log.warning("record_forwarded", topic=self.inbox[0], partition=self.number, to=right, offset=record.offset)
+        out.append((self.inbox[0], right, record.key, record.value, record.headers, record.timestamp_ms))
+        return True
+
+    def stash(self, item: Input, out: list[Outgoing]) -> None:
+        """K7: keep an input of a type that this code does not know, until an owner does."""
+        record = item.record
+        assert record is not None, "only records are of unknown type"
+        log.warning("record_stashed", topic=self.inbox[0], partition=self.number, type=item.metadata.type)
+        self._journal((stash_key(item.metadata.id), encode_stash(record)), out)
+
+    def unstash(self) -> list[Record]:
+        """The stashed inputs whose type this code knows. They are handled like inbox records, and then forgotten."""
+        found: list[Record] = []
+        for _, value in self.state.scan(b"u", b"v"):
+            record = decode_stash(value, *self.inbox)
+            if record.value is not None and self._serde.knows(record.value):
+                found.append(record)
+        return found
+
+    def release(self, record: Record, out: list[Outgoing]) -> bool:
+        """Forget a stashed record, which is handled now. False: it was released before."""
+        key = stash_key(Metadata.decode(record.headers[0][1]).id)
+        if self.state.get(key) is None or key in self._rows:
+            return False
+        self._journal((key, None), out)
+        return True
+
+    def applied(self, ends: dict[str, int]) -> list[Row]:
+        """The rows of the committed batch. `ends`: offset of the last record per journal topic, where there was one."""
+        last = ends.get(self._events_topic)
+        first = -1 if last is None else last - len(self._events) + 1
+        rows: list[Row] = list(self._rows.items())
+        for place, (stream, version, meta, value) in enumerate(self._events):
+            rows.append(event_row(stream, version, self._now_ms, first + place, meta, value))
+            rows.append(head_row(stream, version))
+        self.synced = SyncedTo(
+            self._step,
+            self.synced.events if last is None else last + 1,
+            ends[self._state_topic] + 1 if self._state_topic in ends else self.synced.state,
+            self._now_ms,
+        )
+        rows.append(synced_row(self.synced))
+        self._end_batch()
+        return rows
+
+    def dropped(self) -> None:
+        """Forget the batch: nothing of it happened."""
+        for key in self._touched:
+            self._entities.pop(key, None)
+        self._step = self.synced.step
+        self._end_batch()
+        self.timers.reload()
+
+    def _end_batch(self) -> None:
+        self._events, self._touched, self._rows = [], {}, {}
+        self._outcomes.forget_batch()
+        self._guard.forget_batch()
+        while len(self._entities) > ENTITIES_KEPT:
+            self._entities.popitem(last=False)
+
+    def _entity(self, key: str) -> Entity[S]:
+        entity = self._entities.get(key)
+        if entity is None:
+            entity = self._entities[key] = self._load(key)
+        else:
+            self._entities.move_to_end(key)
+        return entity
+
+    def _load(self, key: str) -> Entity[S]:
+        """Fold the entity's events: those of the index, then those of the batch under way."""
+        state, version, evolve = self.processor.initial(key), -1, self.processor.evolve
+        if self._is_stateless:
+            return Entity(state, self.index.head(key) + len(self._touched.get(key, ())))
+        for stored in self.index.read(key):
+            event = self._serde.decode(stored.value)
+            assert isinstance(event, Event), f"{self._events_topic} holds {type(event).__name__}, which is no event"
+            state, version = evolve(state, event), stored.version
+        for pending in self._touched.get(key, ()):
+            assert pending is not None, "only stateless processors append encoded events"
+            state, version = evolve(state, pending), version + 1
+        return Entity(state, version)
+
+    def _context(self, item: Input, entity: Entity[S]) -> InputContext[S]:
+        return InputContext(
+            self.processor, self._serde, self._routes, inbox=self.inbox, key=item.key, metadata=item.metadata,
+            now=self._now, now_ms=self._now_ms, state=entity.state, version=entity.version,
+        )  # fmt: skip
+
+    def _absorb(
+        self, item: Input, entity: Entity[S], context: InputContext[S], out: list[Outgoing]
+    ) -> Answered | None:
+        """Make what the decision put out part of the batch."""
+        self._step += 1
+        entity.state, entity.version = context.state, context.version
+        if item.timer and item.timer not in context.timers:
+            context.cancelled.add(item.timer)
+        answer = self._answer_bytes(context)
+        if context.events:
+            self._absorb_events(item, context, answer, out)
+        elif answer is not None or context.sent or context.timers or context.cancelled:
+            self._absorb_quietly(item, context, answer, out)
+        self._absorb_timers(item.key, context)
+        out.extend(context.sent)
+        if context.answered:
+            number = "reply" if context.answer_is_final else f"reply {self._step}"
+            self._send_reply(item, context.answer, out, derived_id(item.metadata.id, number))
+        return None if item.call is None else Answered(item.call, context.answer, context.answered)
+
+    def _answer_bytes(self, context: InputContext[S]) -> bytes | None:
+        if not (context.answered and context.answer_is_final):
+            return None
+        return self._serde.encode(Nothing() if context.answer is None else context.answer)
+
+    def _absorb_events(
+        self, item: Input, context: InputContext[S], answer: bytes | None, out: list[Outgoing]
+    ) -> None:
+        """K1: the commit's last event says what a successor needs of the input."""
+        given, stream = item.metadata, item.key.encode()
+        touched = self._touched.setdefault(item.key, [])
+        first, last = context.version - len(context.events) + 1, len(context.events) - 1
+        done = Handled(
+            step=self._step,
+            input=given.id,
+            answer=answer,
+            timers=[(name, due, payload) for name, (due, payload) in context.timers.items()],
+            cancelled=sorted(context.cancelled),
+        )
+        for place, (type_name, value, event) in enumerate(context.events):
+            meta = Metadata(
+                id=f"{given.id}.{place}", type=type_name, correlation=given.correlation or given.id,
+                causation=given.id, commit=given.id, index=place, attributes=given.attributes,
+                done=done if place == last else None,
+            ).encode()  # fmt: skip
+            key = b"%b/%d" % (stream, first + place)
+            out.append((self._events_topic, self.number, key, value, (("meta", meta),), self._now_ms))
+            self._events.append((stream, first + place, meta, value))
+            touched.append(event)
+        row = self._outcomes.remember(given.id, self._step, self._now_ms, answer)
+        self._rows[row[0]] = row[1]
+        for key_, value_ in self._guard.absorb(given, context.answer):
+            self._rows[key_] = value_
+
+    def _absorb_quietly(
+        self, item: Input, context: InputContext[S], answer: bytes | None, out: list[Outgoing]
+    ) -> None:
+        """K1: an input without events leaves its outcome, timers and guard in the state topic."""
+        self._touched.setdefault(item.key, [])
+        rows = [
+            self._outcomes.remember(item.metadata.id, self._step, self._now_ms, answer),
+            *self.timers.rows(item.key, self._step, context.timers, context.cancelled),
+            *self._guard.absorb(item.metadata, context.answer),
+        ]
+        for row in rows:
+            self._journal(row, out)
+
+    def _journal(self, row: Row, out: list[Outgoing]) -> None:
+        key, value = row
+        out.append((self._state_topic, self.number, key, value, (), self._now_ms))
+        self._rows[key] = value
+
+    def _absorb_timers(self, key: str, context: InputContext[S]) -> None:
+        if not (context.timers or context.cancelled):
+            return
+        for row_key, value in self.timers.rows(key, self._step, context.timers, context.cancelled):
+            self._rows[row_key] = value
+        self.timers.change(key, self._step, context.timers, context.cancelled)
+
+    def _clear_timer(self, item: Input) -> None:
+        """A due timer whose message is poison must not fire again."""
+        if item.timer:
+            self._step += 1
+            self._rows.update(self.timers.rows(item.key, self._step, {}, {item.timer}))
+            self.timers.change(item.key, self._step, {}, {item.timer})
+
+    def _repeat(self, item: Input, answer: bytes | None, out: list[Outgoing]) -> Answered | None:
+        """K8: a repeat gets the stored reply."""
+        message = None if answer is None else self._serde.decode(answer)
+        message = None if isinstance(message, Nothing) else message
+        if answer is not None:
+            self._send_reply(item, message, out, derived_id(item.metadata.id, "reply"))
+        return None if item.call is None else Answered(item.call, message, answer is not None)
+
+    def _guarded(self, item: Input, verdict: Verdict, out: list[Outgoing]) -> Answered | None:
+        """P2: a late do is refused; the undo of what was never done has nothing to do."""
+        late = Failure(error="LateDo", detail="its undo was handled before", final=True)
+        answer = late if verdict is Verdict.LATE_DO else None
+        self._step += 1
+        encoded = self._serde.encode(Nothing() if answer is None else answer)
+        self._journal(self._outcomes.remember(item.metadata.id, self._step, self._now_ms, encoded), out)
+        for row in self._guard.absorb(item.metadata, answer):
+            self._journal(row, out)
+        self._send_reply(item, answer, out, derived_id(item.metadata.id, "reply"))
+        return None if item.call is None else Answered(item.call, answer, True)
+
+    def _send_reply(self, item: Input, message: Message | None, out: list[Outgoing], reply_id: str) -> None:
+        """Answer to the address that the input carried. A local caller is answered without a record."""
+        to = item.metadata.reply
+        if to is None or item.call is not None:
+            return
+        answer: Message = Nothing() if message is None else message
+        meta = Metadata(
+            id=reply_id, type=answer.__type_name__, correlation=to.correlation, causation=item.metadata.id,
+            attributes={"refusal": "final"},
+        )  # fmt: skip
+        key = to.key.encode() if to.key else None
+        out.append((to.topic, to.partition, key, self._serde.encode(answer), (("meta", meta.encode()),), self._now_ms))
+
+    def _dead_letter(self, item: Input, error: Exception) -> Outgoing:
+        record, (topic, partition) = item.record, self.inbox
+        if record is None:
+            key: bytes | None = item.key.encode()
+            value: bytes | None = self._serde.encode(item.message)
+            headers, offset = ((("meta", item.metadata.encode()),)), -1
+        else:
+            key, value, headers, offset = record.key, record.value, tuple(record.headers), record.offset
+        headers = dead_letter_headers(
+            headers=headers, topic=topic, partition=partition, offset=offset, group=self._group, error=error,
+            attempts=1, now_ms=self._now_ms,
+        )  # fmt: skip
+        return dead_letters_of(topic, self._group), partition, key, value, headers, self._now_ms
+
+

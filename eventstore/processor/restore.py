@@ -1,0 +1,121 @@
+"""Turn records of a processor's journal topics into the rows of its state (K1).
+
+The two topics are read side by side, in no order between them: where both speak of the same timer, the higher step wins.
+"""
+
+from __future__ import annotations
+
+from eventstore.log.port import Record
+from eventstore.processor.guard import UNDONE, stage_of
+from eventstore.processor.index import event_row, head_row
+from eventstore.processor.rows import (
+    CLEARED,
+    Outcome,
+    SyncedTo,
+    Timer,
+    encode_outcome,
+    encode_timer,
+    outcome_key,
+    step_of,
+    synced_row,
+    timer_key,
+)
+from eventstore.state.port import Row, State
+from schemas import Handled, Metadata
+
+ROWS_AT_ONCE = 2_000
+"""Rows per write: a write holds the interpreter."""
+
+
+class Restore:
+    """Restores one partition's state, record by record."""
+
+    def __init__(self, state: State, synced: SyncedTo, now_ms: int) -> None:
+        self._state, self._began_ms = state, now_ms
+        self._rows: dict[bytes, bytes | None] = {}
+        self._step, self._events, self._journal, _ = synced
+
+    @property
+    def positions(self) -> tuple[int, int]:
+        """The next positions in the events topic and in the state topic."""
+        return self._events, self._journal
+
+    def event(self, record: Record) -> None:
+        """Take in a record of the events topic."""
+        self._events = record.offset + 1
+        assert record.key is not None, "records of a compacted topic have keys"
+        stream, _, number = record.key.rpartition(b"/")
+        version = int(number)
+        if record.value is None:
+            self._rows[event_row(stream, version, 0, 0, b"", b"")[0]] = None
+            return
+        meta = record.headers[0][1]
+        key, value = event_row(stream, version, record.timestamp_ms, record.offset, meta, record.value)
+        self._rows[key] = value
+        self._head(stream, version)
+        if b'"done":' in meta:
+            metadata = Metadata.decode(meta)
+            if metadata.done is not None:
+                self._handled(stream.decode(), metadata, metadata.done, record.timestamp_ms)
+        self._flush_if_large()
+
+    def journaled(self, record: Record) -> None:
+        """Take in a record of the state topic: its key and value are a row."""
+        self._journal = record.offset + 1
+        key, value = record.key, record.value
+        assert key is not None, "records of a compacted topic have keys"
+        if key[:1] == b"t" and value is not None:
+            self._newer(key, value)
+        else:
+            if key[:1] == b"d" and value is not None:
+                self._step = max(self._step, step_of(value))
+            self._rows[key] = value
+        self._flush_if_large()
+
+    def flush(self, events: int, journal: int, now_ms: int) -> SyncedTo:
+        """Write what was taken in, and that everything before these positions was."""
+        self._events, self._journal = max(self._events, events), max(self._journal, journal)
+        synced = SyncedTo(self._step, self._events, self._journal, now_ms)
+        self._state.write([*self._rows.items(), synced_row(synced)])
+        self._rows = {}
+        return synced
+
+    def _handled(self, key: str, metadata: Metadata, done: Handled, time_ms: int) -> None:
+        self._step = max(self._step, done.step)
+        self._rows[outcome_key(done.input)] = encode_outcome(Outcome(done.step, time_ms, done.answer))
+        for name in done.cancelled:
+            self._newer(timer_key(key, name), encode_timer(Timer(done.step, CLEARED, b"")))
+        for name, due_ms, payload in done.timers:
+            self._newer(timer_key(key, name), encode_timer(Timer(done.step, due_ms, payload)))
+        row = stage_of(metadata)
+        if row is not None and row[1] is not None and row[1][1] > self._stage(row[0]):
+            self._rows[row[0]] = row[1]
+
+    def _newer(self, key: bytes, value: bytes) -> None:
+        step = step_of(value)
+        self._step = max(self._step, step)
+        known = self._current(key)
+        if known is None or step_of(known) <= step:
+            self._rows[key] = value
+
+    def _stage(self, key: bytes) -> int:
+        row = self._current(key)
+        return 0 if row is None else min(row[1], UNDONE)
+
+    def _head(self, stream: bytes, version: int) -> None:
+        key, value = head_row(stream, version)
+        known = self._current(key)
+        if known is None or value is None or known < value:
+            self._rows[key] = value
+
+    def _current(self, key: bytes) -> bytes | None:
+        if key in self._rows:
+            return self._rows[key]
+        return self._state.get(key)
+
+    def _flush_if_large(self) -> None:
+        if len(self._rows) >= ROWS_AT_ONCE:
+            rows: list[Row] = [*self._rows.items()]
+            synced = SyncedTo(self._step, self._events, self._journal, self._began_ms)
+            self._state.write([*rows, synced_row(synced)])
+            self._rows = {}

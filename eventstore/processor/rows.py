@@ -1,0 +1,131 @@
+"""The rows of a partition's state besides its events and heads (see `eventstore.processor.index`).
+
+Every value begins with version byte 1; integers are big-endian:
+
+    b"d" input-id          ->  1 step:u64 time_ms:i64 has-answer:u8 answer       outcome of a handled input (K8)
+    b"t" key 0x00 name     ->  1 step:u64 due_ms:i64 payload                     a timer; due −1: cancelled or fired
+    b"g" saga/step         ->  1 stage:u8                                        a saga's step: 1 done, 2 undone (P2)
+    b"u" input-id          ->  1 msgpack[key, value, headers, timestamp_ms]                                          stashed input (K7)
+    b"m"                   ->  1 step:u64 events:i64 state:i64 synced_ms:i64     how far this state goes
+
+Records of the state topic have the rows' keys, and the rows' values with the step added where the row has none, so that a
+successor writes them as they are, the higher step winning.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+import msgspec
+
+from eventstore.log.port import Record
+from eventstore.state.port import Row
+
+POSITION_KEY = b"m"
+_OUTCOME = struct.Struct(">BQqB")
+_TIMER = struct.Struct(">BQq")
+_POSITION = struct.Struct(">BQqqq")
+_STEP = struct.Struct(">Q")
+CLEARED = -1
+
+
+class Outcome(NamedTuple):
+    """What became of an input."""
+
+    step: int
+    time_ms: int
+    answer: bytes | None
+
+
+class Timer(NamedTuple):
+    """A message to come. `due_ms` −1: none any more."""
+
+    step: int
+    due_ms: int
+    payload: bytes
+
+
+class SyncedTo(NamedTuple):
+    """How far a state goes: the last step, the next positions in both journal topics, and when that was written."""
+
+    step: int
+    events: int
+    state: int
+    synced_ms: int
+
+
+def outcome_key(input_id: str) -> bytes:
+    return b"d" + input_id.encode()
+
+
+def encode_outcome(outcome: Outcome) -> bytes:
+    answer = outcome.answer
+    return _OUTCOME.pack(1, outcome.step, outcome.time_ms, answer is not None) + (answer or b"")
+
+
+def decode_outcome(value: bytes) -> Outcome:
+    _, step, time_ms, has_answer = _OUTCOME.unpack_from(value)
+    return Outcome(step, time_ms, value[_OUTCOME.size :] if has_answer else None)
+
+
+def timer_key(key: str, name: str) -> bytes:
+    return b"t" + key.encode() + b"\0" + name.encode()
+
+
+def timer_of(row_key: bytes) -> tuple[str, str]:
+    """The entity key and the name that `timer_key` was made of."""
+    key, name = row_key[1:].split(b"\0")
+    return key.decode(), name.decode()
+
+
+def encode_timer(timer: Timer) -> bytes:
+    return _TIMER.pack(1, timer.step, timer.due_ms) + timer.payload
+
+
+def decode_timer(value: bytes) -> Timer:
+    _, step, due_ms = _TIMER.unpack_from(value)
+    return Timer(step, due_ms, value[_TIMER.size :])
+
+
+def step_of(value: bytes) -> int:
+    """The step of an outcome's or timer's value."""
+    return int(_STEP.unpack_from(value, 1)[0])
+
+
+def encode_synced(synced: SyncedTo) -> bytes:
+    return _POSITION.pack(1, *synced)
+
+
+def decode_synced(value: bytes) -> SyncedTo:
+    return SyncedTo(*_POSITION.unpack(value)[1:])
+
+
+def synced_row(synced: SyncedTo) -> Row:
+    return POSITION_KEY, encode_synced(synced)
+
+
+def stash_key(input_id: str) -> bytes:
+    return b"u" + input_id.encode()
+
+
+class _Stashed(msgspec.Struct, array_like=True):
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    timestamp_ms: int
+
+
+_STASHED = msgspec.msgpack.Decoder(_Stashed)
+
+
+def encode_stash(record: Record) -> bytes:
+    return b"\1" + msgspec.msgpack.encode(
+        _Stashed(record.key, record.value, list(record.headers), record.timestamp_ms)
+    )
+
+
+def decode_stash(value: bytes, topic: str, partition: int) -> Record:
+    """The record as it was read; its offset is −1."""
+    it = _STASHED.decode(value[1:])
+    return Record(topic, partition, -1, it.timestamp_ms, it.key, it.value, it.headers)

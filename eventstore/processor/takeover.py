@@ -1,0 +1,273 @@
+"""Take partitions that the group assigned, in slices, while the others are served (K4, K5).
+
+In this order: the committed position, waiting until it is stable; the *uncommitted* ends of the journal topics; a read-committed
+restore until the reader's position reaches them; the manifest; then the partition is served. A position that stays pending for
+longer than a second is a hung predecessor's: its transactional id, named in the position's metadata, is fenced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from threading import Thread
+from typing import Any
+
+import structlog
+
+from eventstore.component import Host
+from eventstore.errors import LogError, PartitionCountChanged, PositionMissing
+from eventstore.log.port import GroupConsumer, Position, Reader, TopicPartition
+from eventstore.processor.partition import Partition
+from eventstore.processor.port import Processor
+from eventstore.processor.restore import Restore
+from eventstore.processor.routes import Routes
+from eventstore.processor.rows import POSITION_KEY, SyncedTo, decode_synced
+from eventstore.processor.topics import TOMBSTONE_RETENTION_MS, events_of, state_of
+from eventstore.state.port import State
+
+log = structlog.get_logger()
+
+SLICE_SECONDS = 0.05
+PENDING_SECONDS = 1.0
+"""How long a position may be pending before the one who holds it open is fenced (K5)."""
+RECORDS_AT_ONCE = 2_000
+FORMAT = "1"
+"""Version of the row layouts; state of another one is discarded."""
+
+
+class Phase(Enum):
+    """How far a takeover is."""
+
+    POSITION = "waiting for a stable position"
+    ENDS = "asking for the ends"
+    RESTORE = "restoring"
+    DONE = "done"
+
+
+@dataclass(slots=True)
+class Taken:
+    """One partition being taken."""
+
+    inbox: TopicPartition
+    processor: Processor[Any]
+    position: int = -1
+    restore: Restore | None = None
+    state: State | None = None
+    synced: SyncedTo | None = None
+    events_end: int = 0
+    state_end: int = 0
+    inbox_end: int = 0
+
+    @property
+    def events(self) -> TopicPartition:
+        return TopicPartition(events_of(self.processor.name), self.inbox.partition)
+
+    @property
+    def journal(self) -> TopicPartition:
+        return TopicPartition(state_of(self.processor.name), self.inbox.partition)
+
+
+class Takeover:
+    """Takes the partitions of one assignment together: one reader restores them all."""
+
+    def __init__(
+        self,
+        host: Host,
+        group: str,
+        consumer: GroupConsumer,
+        routes: Routes,
+        targets: Sequence[tuple[TopicPartition, Processor[Any]]],
+        metadata: str,
+    ) -> None:
+        self._host, self._group, self._consumer, self._routes = host, group, consumer, routes
+        self._metadata = metadata
+        self.targets = {inbox: Taken(inbox, processor) for inbox, processor in targets}
+        self.phase = Phase.POSITION
+        self._since = host.clock.monotonic()
+        self._fencing: Thread | None = None
+        self._reader: Reader | None = None
+        self._slices: dict[Phase, Callable[[], None]] = {
+            Phase.POSITION: self._take_positions,
+            Phase.ENDS: self._take_ends,
+            Phase.RESTORE: self._restore,
+        }
+
+    def drop(self, inbox: TopicPartition) -> None:
+        """Give up one partition: it was revoked."""
+        taken = self.targets.pop(inbox, None)
+        if taken is not None and taken.state is not None:
+            taken.state.close()
+        if not self.targets:
+            self.close()
+
+    def close(self) -> None:
+        """Give up all."""
+        for taken in self.targets.values():
+            if taken.state is not None:
+                taken.state.close()
+        self.targets.clear()
+        self._close_reader()
+
+    def step(self) -> list[tuple[Taken, Partition[Any]]]:
+        """One slice; returns the partitions when all are restored."""
+        self._slices[self.phase]()
+        if self.phase is not Phase.DONE:
+            return []
+        self._close_reader()
+        ready = [(taken, self._partition(taken)) for taken in self.targets.values()]
+        self.targets.clear()
+        return ready
+
+    def _take_positions(self) -> None:
+        inboxes = [taken.inbox for taken in self.targets.values() if taken.position < 0]
+        try:
+            found = self._consumer.committed(inboxes, SLICE_SECONDS)
+        except TimeoutError:
+            self._fence_predecessor(inboxes)
+            return
+        missing = [inbox for inbox in inboxes if found.get(inbox) is None]
+        first = self._first_positions(missing) if missing else {}
+        for inbox in inboxes:
+            position = found.get(inbox)
+            self.targets[inbox].position = first[inbox] if position is None else position.offset
+        self.phase = Phase.ENDS
+
+    def _first_positions(self, inboxes: list[TopicPartition]) -> dict[TopicPartition, int]:
+        """A partition without a committed position gets its low watermark committed (K2)."""
+        starts = self._host.log.start_positions(inboxes)
+        journals = {inbox: self.targets[inbox].events for inbox in inboxes}
+        ends = self._host.log.end_positions(journals.values())
+        for inbox in inboxes:
+            if ends[journals[inbox]] > 0 and starts[inbox] > 0:
+                raise PositionMissing(
+                    self._group, *inbox,
+                    f"its journal {journals[inbox].topic} has events and its inbox lost records, so nobody knows what was "
+                    f"handled: commit a position for the group, with `sagalog group reset {self._group} --to start` or "
+                    "`--to end`",
+                )  # fmt: skip
+        self._consumer.commit({inbox: Position(starts[inbox], self._metadata) for inbox in inboxes})
+        return starts
+
+    def _fence_predecessor(self, inboxes: list[TopicPartition]) -> None:
+        """K5: abort the open unit of a process that hangs, by taking its transactional id."""
+        if self._host.clock.monotonic() - self._since < PENDING_SECONDS or self._fencing is not None:
+            return
+        self._fencing = Thread(target=self._fence, args=(inboxes,), name="fence predecessor", daemon=True)
+        self._fencing.start()
+
+    def _fence(self, inboxes: list[TopicPartition]) -> None:
+        unstable = self._host.log.group_positions(self._group, inboxes, stable=False)
+        own = transactional_id_of(self._metadata)
+        ids = {transactional_id_of(position.metadata) for position in unstable.values() if position} - {own, ""}
+        for predecessor in sorted(ids):
+            log.warning("hung_predecessor_fenced", group=self._group, transactional_id=predecessor)
+            try:
+                self._host.log.transactor(predecessor).close()
+            except LogError as error:
+                log.warning("fencing_failed", transactional_id=predecessor, error=str(error))
+
+    def _take_ends(self) -> None:
+        taken = self.targets.values()
+        journals = [side for one in taken for side in (one.events, one.journal)]
+        ends = self._host.log.end_positions([*journals, *self.targets], isolation="uncommitted")
+        topics = self._host.log.describe({side.topic for side in journals})
+        positions: dict[TopicPartition, int] = {}
+        for one in taken:
+            one.events_end, one.state_end, one.inbox_end = ends[one.events], ends[one.journal], ends[one.inbox]
+            self._open_state(one, f"{FORMAT};{topics[one.events.topic].id};{topics[one.journal.topic].id}")
+            assert one.restore is not None, "opened above"
+            positions[one.events], positions[one.journal] = one.restore.positions
+        self._check_manifest()
+        if any(positions[side] < ends[side] for side in positions):
+            self._reader = self._host.log.reader(positions)
+        self.phase = Phase.RESTORE
+
+    def _open_state(self, one: Taken, identity: str) -> None:
+        """K13: discard what was in sync too long ago, or lies beyond the topic's end."""
+        name = f"{self._group}/{one.processor.name}/{one.inbox.partition}"
+        state = self._host.state.open(name, identity)
+        synced = _synced(state)
+        age_ms = self._host.clock.now_ms() - synced.synced_ms
+        beyond = synced.events > one.events_end or synced.state > one.state_end
+        if synced.synced_ms and (beyond or age_ms > TOMBSTONE_RETENTION_MS / 2):
+            log.info("state_discarded", state=name, beyond_end=beyond, age_ms=age_ms)
+            state.close()
+            self._host.state.discard(name)
+            state = self._host.state.open(name, identity)
+            synced = _synced(state)
+        one.state, one.synced = state, synced
+        one.restore = Restore(state, synced, self._host.clock.now_ms())
+
+    def _check_manifest(self) -> None:
+        names = {name for one in self.targets.values() for name in (one.inbox.topic, one.events.topic, one.journal.topic)}
+        for name, found in self._host.log.describe(names).items():
+            if found.manifest_partitions not in (None, found.partitions):
+                raise PartitionCountChanged(name, manifest=found.manifest_partitions or 0, actual=found.partitions)
+
+    def _restore(self) -> None:
+        """Read for one slice. The reader may go beyond the ends; that does no harm, the unit is not serving yet."""
+        if self._reader is not None:
+            routes = {one.events: (one, True) for one in self.targets.values()}
+            routes |= {one.journal: (one, False) for one in self.targets.values()}
+            deadline = self._host.clock.monotonic() + SLICE_SECONDS
+            while self._host.clock.monotonic() < deadline and not self._is_restored():
+                self._absorb(self._reader.read(RECORDS_AT_ONCE, 0.01), routes)
+            if not self._is_restored():
+                return
+        for one in self.targets.values():
+            self._finish(one)
+        self.phase = Phase.DONE
+
+    def _absorb(self, records: Sequence[Any], routes: dict[TopicPartition, tuple[Taken, bool]]) -> None:
+        for record in records:
+            found = routes.get(TopicPartition(record.topic, record.partition))
+            if found is None or found[0].restore is None:
+                continue
+            if found[1]:
+                found[0].restore.event(record)
+            else:
+                found[0].restore.journaled(record)
+
+    def _is_restored(self) -> bool:
+        reader = self._reader
+        assert reader is not None, "asked while restoring"
+        return all(
+            reader.position(one.events) >= one.events_end and reader.position(one.journal) >= one.state_end
+            for one in self.targets.values()
+        )
+
+    def _finish(self, one: Taken) -> None:
+        assert one.restore is not None, "opened before"
+        events, journal = one.restore.positions
+        if self._reader is not None:
+            events = max(events, self._reader.position(one.events))
+            journal = max(journal, self._reader.position(one.journal))
+        one.synced = one.restore.flush(events, journal, self._host.clock.now_ms())
+
+    def _partition(self, taken: Taken) -> Partition[Any]:
+        assert taken.state is not None and taken.synced is not None, "restored before"
+        return Partition(
+            taken.processor, taken.inbox.partition, self._group, taken.state, self._host.serde, self._routes, taken.synced
+        )
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+
+def commit_metadata(transactional_id: str, address: str) -> str:
+    """What travels with a unit's positions: layout version, who holds them, where it answers."""
+    return f"1;{transactional_id};{address}"
+
+
+def transactional_id_of(metadata: str) -> str:
+    """The transactional id in a position's metadata; empty if there is none."""
+    parts = metadata.split(";")
+    return parts[1] if len(parts) > 2 and parts[0] == "1" else ""
+
+
+def _synced(state: State) -> SyncedTo:
+    row = state.get(POSITION_KEY)
+    return SyncedTo(0, 0, 0, 0) if row is None else decode_synced(row)
