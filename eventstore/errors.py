@@ -37,6 +37,7 @@
     │   ├── DecisionNotMade           an aggregate or decider has no handler for a command
     │   ├── AnswerNotDeclared         a handler answered what its command does not declare
     │   └── RefusedAfterRecording     a handler recorded events and then refused
+    ├── SchemasUnreadable             the topic of schemas holds what this version cannot read
     └── NotRunning                    a component was used while no service runs it
 
 Each says what to do next. `is_retryable` tells whether the same call may succeed later.
@@ -64,9 +65,7 @@ class BadLogUrl(LogError):
     """The URL names no engine, or names it wrongly: correct it."""
 
     def __init__(self, url: str, why: str) -> None:
-        super().__init__(
-            f"{url!r} is no log URL: {why}. Give kafka://host:9092, embedded:///folder or memory://"
-        )
+        super().__init__(f"{url!r} is no log URL: {why}. Give kafka://host:9092, embedded:///folder or memory://")
         self.url, self.why = url, why
 
 
@@ -219,7 +218,9 @@ class EventNotDeclared(StreamError):
     """The store or aggregate does not know the event's type: declare it there."""
 
     def __init__(self, who: str, event: str) -> None:
-        super().__init__(f"{who} does not know the event {event}: add it to its events (and an @evolve, if it is folded)")
+        super().__init__(
+            f"{who} does not know the event {event}: add it to its events (and an @evolve, if it is folded)"
+        )
         self.who, self.event = who, event
 
 
@@ -227,7 +228,9 @@ class TooManyEvents(StreamError):
     """One append has more events than it may: split what need not be atomic."""
 
     def __init__(self, stream: str, *, count: int, limit: int) -> None:
-        super().__init__(f"{stream}: {count:,} events in one append, at most {limit:,} are taken: split what need not be atomic")
+        super().__init__(
+            f"{stream}: {count:,} events in one append, at most {limit:,} are taken: split what need not be atomic"
+        )
         self.stream, self.count, self.limit = stream, count, limit
 
 
@@ -311,7 +314,9 @@ class AnswerNotDeclared(DecisionError):
     """A handler answered what its command does not declare: change the one or the other."""
 
     def __init__(self, who: str, command: str, answer: str) -> None:
-        super().__init__(f"{who} answered {answer} to {command}, which does not declare it: declare it or answer another")
+        super().__init__(
+            f"{who} answered {answer} to {command}, which does not declare it: declare it or answer another"
+        )
         self.who, self.command, self.answer = who, command, answer
 
 
@@ -324,6 +329,17 @@ class RefusedAfterRecording(DecisionError):
             "happened: check everything before recording, or answer with a reply"
         )
         self.who, self.command, self.refusal, self.events = who, command, refusal, events
+
+
+class SchemasUnreadable(EventStoreError):
+    """The topic of schemas holds what this version cannot read: upgrade, or find out who writes there."""
+
+    def __init__(self, topic: str, offset: int, why: str) -> None:
+        super().__init__(
+            f"{topic} holds an unreadable record at offset {offset} ({why}): a newer sagalog wrote it, so upgrade this one; or "
+            "something else writes there, so take away its permission and delete the record by a tombstone of its key"
+        )
+        self.topic, self.offset, self.why = topic, offset, why
 
 
 class NotRunning(EventStoreError):

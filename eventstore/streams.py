@@ -55,7 +55,9 @@ class Position:
         """
         version, _, pairs = text.partition(":")
         if version != "1":
-            raise ValueError(f"{text!r} is no position of a known version: pass what str(position) gave, such as '1:0=12,1=7'")
+            raise ValueError(
+                f"{text!r} is no position of a known version: pass what str(position) gave, such as '1:0=12,1=7'"
+            )
         try:
             return cls.of(dict(_pair(pair) for pair in pairs.split(",") if pair))
         except ValueError:
@@ -126,4 +128,6 @@ def check_stream_id(stream: str) -> None:
     if not 1 <= size <= STREAM_ID_MAX_BYTES:
         raise ValueError(f"stream id {stream[:40]!r} has {size} bytes of UTF-8: 1 to {STREAM_ID_MAX_BYTES} are taken")
     if "\0" in stream:
-        raise ValueError(f"stream id {stream!r} contains U+0000: it separates ids from versions in the index, remove it")
+        raise ValueError(
+            f"stream id {stream!r} contains U+0000: it separates ids from versions in the index, remove it"
+        )

@@ -1,0 +1,113 @@
+"""Appends as a processor: the messages between a store and the owner of a stream's partition.
+
+`sagalog.append` carries the events in wire format, so that the owner neither decodes nor knows their types. What it expects of
+the stream travels as one number: a version from 0, or
+
+    -1  no stream       -2  an existing stream       -3  anything
+
+The reply repeats the fingerprint of what the *first* append of this id carried: the caller sees by it whether its commit id
+stands for other content (rule K8). A lost race is no final answer: nothing happened, and the id stays free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import ClassVar, Literal
+
+from pydantic import ConfigDict
+
+from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
+from eventstore.processor.port import DecideContext, Stateless
+from schemas import Event, Message, Refusal, Reply
+
+_NUMBERS = {NO_STREAM: -1, STREAM_EXISTS: -2, ANY: -3}
+
+
+class Append(Message, name="sagalog.append"):
+    """Append these events to the stream that is the record's key."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+
+    events: list[bytes]
+    expected: int
+    fingerprint: str
+
+
+class AppendDone(Reply, name="sagalog.append_done"):
+    """The events are there; the last has this version."""
+
+    version: int
+    fingerprint: str
+
+
+class AppendLost(Refusal, name="sagalog.append_lost"):
+    """The stream is at another version, −1 if it has no events. Nothing was appended."""
+
+    actual: int
+
+
+class StoreProcessor(Stateless):
+    """Appends events to streams if they are where the caller expects them. Its entities have no state but their version."""
+
+    journal: Literal["events", "state"] = "events"
+    stateless: Literal[True] = True
+
+    def __init__(self, name: str, events: Sequence[type[Event]], partitions: int | None) -> None:
+        self.name, self.partitions = name, partitions
+        self.messages: Sequence[type[Message]] = (Append, AppendDone, AppendLost, *events)
+
+    def initial(self, key: str) -> None:
+        """Nothing."""
+
+    def evolve(self, state: None, event: Event) -> None:
+        """Nothing."""
+
+    def decide(self, state: None, message: Message, context: DecideContext[None]) -> None:
+        """Compare the stream's version, append, answer."""
+        if not isinstance(message, Append):
+            raise TypeError(f"{self.name} is an event store: it takes appends, not {type(message).__name__}")
+        if not fits(message.expected, context.version):
+            context.reply(AppendLost(actual=context.version), final=False)
+            return
+        for event in message.events:
+            context.append_encoded(event)
+        context.reply(AppendDone(version=context.version, fingerprint=message.fingerprint))
+
+
+def number_of(expected: int | Expected) -> int:
+    """What is expected, as the number that travels.
+
+    Raises:
+        ValueError: a version below −1.
+    """
+    if isinstance(expected, Expected):
+        return _NUMBERS[expected]
+    if expected < -1:
+        raise ValueError(f"expected={expected} is no version: give one from 0, NO_STREAM, STREAM_EXISTS or ANY")
+    return expected
+
+
+def fits(expected: int, actual: int) -> bool:
+    """Whether a stream at version `actual` (−1: no stream) is as expected."""
+    match expected:
+        case -3:
+            return True
+        case -2:
+            return actual >= 0
+        case _:
+            return actual == expected
+
+
+def fingerprint(events: Iterable[bytes]) -> str:
+    """Tells the content of one append from that of another."""
+    digest = blake2b(digest_size=16)
+    for event in events:
+        digest.update(len(event).to_bytes(4, "big"))
+        digest.update(event)
+    return digest.hexdigest()
+
+
+def append_id(stream: str, commit_id: str) -> str:
+    """The input id of an append with a commit id: the same for every repeat."""
+    return blake2b(f"{stream}\0{commit_id}".encode(), digest_size=16).hexdigest()

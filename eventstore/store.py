@@ -1,0 +1,233 @@
+"""Streams of events: append with an expected version, read, load, subscribe.
+
+A store is a processor without state: every append is an input of the owner of its stream's partition, decided in one
+transaction with whatever else the batch holds. The topic is `<name>.events`.
+
+Guarantees: versions of a stream have no gaps and no forks; an append happened wholly or not at all; when `append` returns, the
+log has the events and every later read sees them; a repeat under the same `commit_id` returns the first result for as long
+as inputs are remembered (eight days). Not promised: an order between streams.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from datetime import datetime
+from typing import Any, Generic, Self, TypeVar, cast
+from uuid import uuid4
+
+from typing_extensions import TypeVar as DefaultTypeVar
+
+from eventstore.aggregate import Aggregate
+from eventstore.appending import (
+    Append,
+    AppendDone,
+    AppendLost,
+    StoreProcessor,
+    append_id,
+    fingerprint,
+    number_of,
+)
+from eventstore.component import Plan, Runtime
+from eventstore.errors import (
+    CommitIdReused,
+    EventNotDeclared,
+    MessageTooLarge,
+    NotRunning,
+    TooManyEvents,
+    WrongExpectedVersion,
+)
+from eventstore.expected import NO_STREAM, Expected
+from eventstore.loading import load
+from eventstore.processor.topics import events_of, inbox_of
+from eventstore.reading import Streams
+from eventstore.streams import Appended, Position, Recorded, check_stream_id
+from schemas import Event
+
+E = DefaultTypeVar("E", bound=Event, default=Event)
+A = TypeVar("A", bound=Aggregate[Any])
+
+EVENTS_PER_APPEND = 1_000
+_OVERHEAD_BYTES = 1_024
+"""Room for a record's key, its metadata, and what surrounds the events of an append."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+
+
+class EventStore(Generic[E]):
+    """A store of streams. Give it to a service, or use it alone: `async with EventStore(…, log="embedded:///data") as store`."""
+
+    def __init__(
+        self, name: str, *, events: Sequence[type[E]], log: str | None = None, partitions: int | None = None
+    ) -> None:
+        """`events`: all types that it holds. `log`: the log's URL when it is used alone. `partitions`: when it is created.
+
+        Raises:
+            ValueError: the name cannot be part of a topic's name, or no event types are given.
+        """
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{name!r} names no store: 1 to 200 letters, digits, dots, dashes or underscores name its topics"
+            )
+        if not events:
+            raise ValueError(f"{name} holds no events: name their types, events=[…]")
+        self.name, self.events, self.log = name, tuple(events), log
+        self._processor = StoreProcessor(name, self.events, partitions)
+        self._declared = frozenset(self.events)
+        self._streams: Streams[E] | None = None
+        self._runtime: Runtime | None = None
+        self._alone: AsyncExitStack | None = None
+
+    @property
+    def topic(self) -> str:
+        """The topic of its events."""
+        return events_of(self.name)
+
+    def __component__(self) -> Plan:
+        return Plan(name=self.name, messages=self._processor.messages, processors=(self._processor,), bind=self._bind)
+
+    def _bind(self, runtime: Runtime | None) -> None:
+        self._runtime = runtime
+        self._streams = None if runtime is None else Streams(self.name, runtime)
+
+    async def __aenter__(self) -> Self:
+        """Run the store alone: its own log, and a unit for it.
+
+        Raises:
+            ValueError: it was made without `log`, or it runs already.
+            LogError: the log cannot be opened.
+        """
+        if self.log is None:
+            raise ValueError(
+                f'{self.name} was made without a log: EventStore(…, log="embedded:///folder"), or let a service run it'
+            )
+        if self._runtime is not None:
+            raise ValueError(f"{self.name} runs already: use it as it is")
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(_run_alone(self, self.log))
+            self._alone = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._alone is not None:
+            alone, self._alone = self._alone, None
+            await alone.aclose()
+
+    async def append(
+        self, stream: str, events: Sequence[E], *, expected: int | Expected, commit_id: str | None = None
+    ) -> Appended:
+        """Append up to 1,000 events to a stream, all or none, if the stream is as expected.
+
+        `expected`: the version of its last event (−1 and NO_STREAM: it has none), STREAM_EXISTS or ANY. `commit_id`: an id of
+        this commit, unique for its stream; a repeat under it returns what the first one did, whatever it expects.
+
+        Raises:
+            WrongExpectedVersion: the stream is elsewhere; nothing happened.
+            CommitIdReused: the commit id stands for other events; nothing happened.
+            ValueError: no events, a stream id that cannot be one, an empty commit id, or an impossible version.
+            EventNotDeclared: an event is of none of the store's types.
+            TooManyEvents, MessageTooLarge: it does not fit into one append; nothing was sent.
+            AskTimedOut: no answer came in time; append again with the same `commit_id` to learn what happened.
+            NotRunning: no service runs the store.
+        """
+        check_stream_id(stream)
+        number = number_of(expected)
+        encoded = self._encode(stream, events)
+        command = Append(events=encoded, expected=number, fingerprint=fingerprint(encoded))
+        answer, offsets = await self._running().ask_positioned(
+            self.name, stream, command, id=_input_id(stream, commit_id)
+        )
+        if isinstance(answer, AppendLost):
+            actual = answer.actual if answer.actual >= 0 else NO_STREAM
+            raise WrongExpectedVersion(stream, expected=NO_STREAM if expected == -1 else expected, actual=actual)
+        done = cast("AppendDone", answer)
+        if done.fingerprint != command.fingerprint:
+            raise CommitIdReused(stream, commit_id or "")
+        position = await self._reader().end(stream) if offsets is None else Position.of(offsets)
+        return Appended(done.version, position)
+
+    def _encode(self, stream: str, events: Sequence[E]) -> list[bytes]:
+        if not events:
+            raise ValueError(f"{stream}: an append of no events: give at least one, or do not append")
+        if len(events) > EVENTS_PER_APPEND:
+            raise TooManyEvents(stream, count=len(events), limit=EVENTS_PER_APPEND)
+        host = self._running().host
+        for event in events:
+            if type(event) not in self._declared:
+                raise EventNotDeclared(self.name, type(event).__name__)
+        encoded = [host.serde.encode(event) for event in events]
+        size = sum(map(len, encoded)) + 8 * len(encoded) + _OVERHEAD_BYTES
+        if size > host.log.message_max_bytes:
+            raise MessageTooLarge(inbox_of(self.name), size_bytes=size, limit_bytes=host.log.message_max_bytes)
+        return encoded
+
+    def read(
+        self,
+        stream: str,
+        *,
+        after: int | None = None,
+        until: int | None = None,
+        backwards: bool = False,
+        limit: int | None = None,
+    ) -> AsyncGenerator[Recorded[E], None]:
+        """The events of a stream with after < version ≤ until, in order of version or against it; none if it has none.
+
+        Fast where this process owns the stream's partition, else in time proportional to the partition (see
+        `eventstore.reading`).
+
+        Raises:
+            ValueError: a stream id that cannot be one, or a negative limit.
+            ReadStalled: the log has records that could not be read in time.
+            UnknownType: an event's type or version is not known to this process's code.
+            NotRunning: no service runs the store.
+        """
+        return self._reader().read(stream, after=after, until=until, backwards=backwards, limit=limit)
+
+    async def load(self, aggregate: type[A], stream: str, *, as_of: int | datetime | None = None) -> A:
+        """An aggregate as its stream made it, or as of a version or an aware instant; its defaults if there is no stream.
+
+        As of an instant: by the events before the first one that was recorded later.
+
+        Raises:
+            ValueError: an instant without a time zone, or a stream id that cannot be one.
+            EventNotDeclared: the stream holds an event that the aggregate does not evolve by.
+            NotRunning, ReadStalled, UnknownType: as for `read`.
+        """
+        return await load(self._reader(), aggregate, stream, as_of)
+
+    def subscribe(self, *, after: Position | None = None, until_end: bool = False) -> AsyncGenerator[Recorded[E], None]:
+        """The events of all streams beyond a position, in order per stream, as they come.
+
+        `recorded.position` is where to go on from: store it with what the event did. It goes on until it is closed or
+        cancelled, or, with `until_end`, up to where the log stood at the start.
+
+        Raises:
+            ValueError: the position names partitions that the store does not have.
+            NotRunning, ReadStalled, UnknownType: as for `read`.
+        """
+        return self._reader().subscribe(after=after, until_end=until_end)
+
+    def _running(self) -> Runtime:
+        if self._runtime is None:
+            raise NotRunning(f"store {self.name}")
+        return self._runtime
+
+    def _reader(self) -> Streams[E]:
+        if self._streams is None:
+            raise NotRunning(f"store {self.name}")
+        return self._streams
+
+
+def _input_id(stream: str, commit_id: str | None) -> str:
+    if commit_id is None:
+        return uuid4().hex
+    if not commit_id:
+        raise ValueError(f"{stream}: an empty commit id: give a unique one, or None")
+    return append_id(stream, commit_id)
+
+
+def _run_alone(store: EventStore[Any], log: str) -> AbstractAsyncContextManager[Runtime]:
+    """The only place where a store reaches for a service of its own."""
+    from eventstore.processor.host import run_alone
+
+    return run_alone(store, log)
