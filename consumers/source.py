@@ -1,0 +1,22 @@
+"""What workers, views and reactors read from: topics by name, or what writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TypeAlias
+
+from eventstore.component import Component
+from eventstore.processor.topics import events_of
+
+Source: TypeAlias = str | Component
+"""A topic's name; or a store, an aggregate class or a saga class, which stand for their events."""
+
+
+def topic_of(source: Source) -> str:
+    """The topic that a source stands for."""
+    return source if isinstance(source, str) else events_of(source.__component__().name)
+
+
+def topics_of(sources: Iterable[Source]) -> list[str]:
+    """The topics of sources, each once, in order."""
+    return list(dict.fromkeys(topic_of(source) for source in sources))

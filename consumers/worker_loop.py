@@ -1,0 +1,320 @@
+"""The loop of a worker: polls, hands records over to the handlers' thread, acknowledges what is done, commits.
+
+Liveness does not depend on handlers: polling goes on while they run, with the partitions paused that have too much in flight. In a
+revocation what runs is waited for inside the callback, to a deadline, and then dropped (rule W5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from consumers.dead_letters import DeadLetters, companions, redrive_of
+from consumers.delivery import Delivery, Share
+from consumers.dispatch import Dispatch, Work
+from consumers.handlers import Bound, bind
+from consumers.intake import Intake
+from consumers.rate import Bucket
+from consumers.shares import Shares
+from consumers.worker_metrics import worker_metrics
+from eventstore.component import Host
+from eventstore.errors import LogError, StaleMember, TopicMissing
+from eventstore.log.port import GroupConsumer, Member, Producer, TopicPartition
+
+if TYPE_CHECKING:
+    from consumers.worker import Worker
+
+POLL_RECORDS: Final = 500
+COMMIT_SECONDS: Final = 0.1
+PAUSED_POLL_SECONDS: Final = 0.005
+RECOMMIT_SECONDS: Final = 24 * 60 * 60.0
+"""Rule K12: positions of a quiet topic live."""
+JOIN_SECONDS: Final = 1.0
+CANCEL_SECONDS: Final = 1.0
+"""How long cancelled handlers have to end."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a worker takes on, per process."""
+
+    records: int = 4_000
+    """Records in flight, shared out evenly to the assigned partitions; exceeded by at most one poll."""
+    bytes: int = 64 * 1024 * 1024
+    """Bytes in flight, likewise."""
+    drain: timedelta = timedelta(seconds=10)
+    """How long handlers may go on when their partition is revoked."""
+
+
+class WorkerLoop:
+    """Runs one worker in one process; a `Loop` and the `Listener` of its group."""
+
+    def __init__(self, worker: Worker, host: Host) -> None:
+        self.name = worker.name
+        self.group = f"{host.service}.{worker.name}"
+        self._worker, self._host, self._clock = worker, host, host.clock
+        self._answering = worker.answering
+        self._handlers: dict[str, Bound] = {}
+        self._shares: Shares | None = None
+        self._dispatch: Dispatch | None = None
+        self._producer: Producer | None = None
+        self._consumer: GroupConsumer | None = None
+        self._intake: Intake | None = None
+        self._member: Member | None = None
+        self._failure: LogError | None = None
+        self._committed_at = self._recommitted_at = self._clock.monotonic()
+        self._member_since: float | None = None
+        self._has_joined = self._is_stopped = False
+
+    # Loop
+
+    def open(self) -> None:
+        """Make the topics beside the worker's own, start the handlers' thread, join the group.
+
+        Raises:
+            TopicMissing: a topic that it reads does not exist.
+            LookupError: a handler asks for what nobody provides.
+        """
+        worker, host = self._worker, self._host
+        self._handlers = self._bind()
+        origins = self._prepare_topics()
+        self._producer = host.log.producer()
+        if self._answering is not None:
+            self._answering.open(host, self.group, self._producer)
+        for breaker in worker.breakers:
+            breaker.use(host.clock)
+        self._dispatch = Dispatch(self._work(self._producer))
+        self._intake = Intake(self._handlers, host.serde, worker.order, worker.name)
+        self._dispatch.start()
+        redrives = {redrive_of(topic, self.group): topic for topic in origins}
+        topics = list(dict.fromkeys((*origins, *redrives)))
+        self._consumer = host.log.group(self.group, topics, self)
+        self._shares = Shares(
+            self._consumer, host.log, self._producer, self._answering, {**{topic: topic for topic in origins}, **redrives}
+        )
+
+    def step(self, timeout: float) -> bool:
+        """Poll once, hand over, acknowledge, commit if it is time."""
+        consumer, dispatch, shares, intake = self._parts()
+        self._raise_failure()
+        did = self._reap()
+        shares.take()
+        shares.balance(self._worker.limits.records, self._worker.limits.bytes)
+        batch = consumer.poll(POLL_RECORDS, self._patience(timeout))
+        self._member = batch.member
+        self._note_membership()
+        if batch.records:
+            deliveries = intake.accept(batch.records, shares.owned)
+            if deliveries:
+                dispatch.submit(deliveries)
+        dispatch.tick()
+        did = self._reap() or did
+        self._commit_if_due()
+        self._raise_failure()
+        return did or bool(batch.records)
+
+    def is_ready(self) -> bool:
+        """Whether it has joined and all partitions that it was assigned are served."""
+        return self._shares is not None and self._has_joined and self._shares.are_served
+
+    def is_settled(self) -> bool:
+        """Whether all that its partitions hold is handled, apart from what waits for a later attempt."""
+        shares, dispatch = self._shares, self._dispatch
+        if shares is None or dispatch is None or not self.is_ready():
+            return False
+        return shares.are_read_to(shares.ends()) and shares.in_flight() <= dispatch.delayed()
+
+    def metrics(self) -> Mapping[str, float]:
+        """Counters and gauges, by Prometheus name."""
+        shares, dispatch, intake = self._shares, self._dispatch, self._intake
+        if shares is None or dispatch is None or intake is None:
+            return {}
+        return worker_metrics(shares, dispatch, intake, self._worker)
+
+    def stop(self, deadline: float) -> None:
+        """Finish what runs, start nothing more, commit, leave the group."""
+        if self._is_stopped:
+            return
+        self._is_stopped = True
+        try:
+            self._drain_and_leave(deadline)
+        finally:
+            self._end(deadline)
+
+    # Listener
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Partitions were added."""
+        if self._shares is not None:
+            self._shares.assigned(partitions)
+        self._has_joined = True
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Partitions go to others: wait for what runs of them, commit."""
+        self._release(partitions, self._clock.monotonic() + self._worker.limits.drain.total_seconds())
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """Partitions are gone: cancel what runs of them."""
+        _, dispatch, shares, _ = self._parts()
+        going = shares.of(partitions)
+        ended = dispatch.close(going)
+        dispatch.drop(going)
+        ended.wait(CANCEL_SECONDS)
+        shares.forget(partitions)
+
+    # Parts
+
+    def _bind(self) -> dict[str, Bound]:
+        bound = {handler: bind(handler, self._host) for handler in set(self._worker.handlers.values())}
+        return {message.__type_name__: bound[handler] for message, handler in self._worker.handlers.items()}
+
+    def _prepare_topics(self) -> list[str]:
+        answered = tuple(self._answering.topics) if self._answering is not None else ()
+        origins = list(dict.fromkeys((*self._worker.topics, *(topic.name for topic in answered))))
+        self._host.log.create(answered)
+        described = self._host.log.describe(origins)
+        for topic in origins:
+            if topic not in described:
+                raise TopicMissing(topic)
+        beside = (companions(topic, self.group, described[topic].partitions) for topic in origins)
+        self._host.log.create([topic for topics in beside for topic in topics])
+        return origins
+
+    def _work(self, producer: Producer) -> Work:
+        worker = self._worker
+        return Work(
+            name=worker.name,
+            concurrency=worker.concurrency,
+            serde=self._host.serde,
+            clock=self._clock,
+            dead_letters=DeadLetters(self.group, producer, self._clock),
+            answering=worker.answering,
+            bucket=Bucket(worker.rate) if worker.rate is not None else None,
+            breakers=worker.breakers,
+        )
+
+    def _parts(self) -> tuple[GroupConsumer, Dispatch, Shares, Intake]:
+        consumer, dispatch, shares, intake = self._consumer, self._dispatch, self._shares, self._intake
+        if consumer is None or dispatch is None or shares is None or intake is None:
+            raise RuntimeError(f"worker {self.name}: call open() first")
+        return consumer, dispatch, shares, intake
+
+    def _patience(self, timeout: float) -> float:
+        _, _, shares, _ = self._parts()
+        if shares.has_new:
+            return 0.0
+        if shares.is_any_paused:
+            return min(timeout, PAUSED_POLL_SECONDS)
+        return min(timeout, COMMIT_SECONDS) if shares.is_any_changed else timeout
+
+    def _raise_failure(self) -> None:
+        failure = self._failure or (self._dispatch.failure if self._dispatch is not None else None)
+        if failure is not None:
+            raise failure
+
+    def _reap(self) -> bool:
+        _, dispatch, _, _ = self._parts()
+        finished = dispatch.finished
+        did = bool(finished)
+        while finished:
+            _acknowledge(finished.popleft())
+        return did
+
+    def _note_membership(self) -> None:
+        """A member that gets no partition hears of no assignment: after a while it has joined nevertheless."""
+        if self._has_joined or self._member is None:
+            return
+        now = self._clock.monotonic()
+        self._member_since = now if self._member_since is None else self._member_since
+        self._has_joined = now - self._member_since >= JOIN_SECONDS
+
+    # Commits
+
+    def _commit_if_due(self) -> None:
+        _, _, shares, _ = self._parts()
+        now = self._clock.monotonic()
+        if now - self._recommitted_at >= RECOMMIT_SECONDS:
+            self._recommitted_at = now
+            shares.touch()
+        if now - self._committed_at >= COMMIT_SECONDS:
+            self._committed_at = now
+            self._commit(shares.owned.values(), self._member)
+
+    def _commit(self, of: Iterable[Share], member: Member | None) -> None:
+        consumer, _, _, _ = self._parts()
+        changed = [share for share in of if share.acks.is_changed]
+        if not changed:
+            return
+        try:
+            consumer.commit({share.tp: share.acks.position() for share in changed}, member)
+        except StaleMember:
+            log.info("commit_refused", worker=self.name, why="partitions moved")
+        except LogError as error:
+            if not error.is_retryable:
+                raise
+            log.warning("commit_failed", worker=self.name, error=str(error))
+        else:
+            for share in changed:
+                share.acks.is_changed = False
+
+    # Endings
+
+    def _release(self, partitions: Sequence[TopicPartition], deadline: float) -> None:
+        _, dispatch, shares, _ = self._parts()
+        going = shares.of(partitions)
+        ended = dispatch.close(going)
+        while not ended.wait(0.05) and self._clock.monotonic() < deadline:
+            pass
+        if not ended.is_set():
+            log.warning("handlers_dropped", worker=self.name, partitions=len(going))
+            dispatch.drop(going)
+            ended.wait(CANCEL_SECONDS)
+        try:
+            self._settle(going)
+        except LogError as error:
+            self._failure = error
+        shares.forget(partitions)
+
+    def _settle(self, going: Sequence[Share]) -> None:
+        if self._producer is not None:
+            self._producer.flush()
+        self._reap()
+        self._commit(going, None)
+
+    def _drain_and_leave(self, deadline: float) -> None:
+        consumer, dispatch, shares = self._consumer, self._dispatch, self._shares
+        if consumer is None or dispatch is None or shares is None:
+            return
+        going = list(shares.owned.values())
+        consumer.pause(share.tp for share in going)
+        ended = dispatch.close(going)
+        while not ended.is_set() and self._clock.monotonic() < deadline and self._failure is None:
+            consumer.poll(1, 0.0)
+            ended.wait(0.02)
+        if not ended.is_set():
+            dispatch.drop(going)
+            ended.wait(CANCEL_SECONDS)
+        try:
+            self._settle(going)
+        finally:
+            consumer.close()
+
+    def _end(self, deadline: float) -> None:
+        if self._dispatch is not None:
+            self._dispatch.stop(max(CANCEL_SECONDS, deadline - self._clock.monotonic()))
+        if self._answering is not None and self._producer is not None:
+            self._answering.close()
+        if self._producer is not None:
+            self._producer.close()
+
+
+def _acknowledge(delivery: Delivery) -> None:
+    share = delivery.share
+    share.acks.completed(delivery.record.offset)
+    share.bytes -= delivery.size
