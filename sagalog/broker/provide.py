@@ -12,7 +12,7 @@ from sagalog.broker.cluster import Cluster, ForeignCluster, LocalCluster
 from sagalog.broker.docker import docker_answers, docker_cluster
 from sagalog.broker.errors import BrokerNotStarted
 from sagalog.broker.ports import is_free
-from sagalog.broker.readiness import node_ids, wait_until_ready
+from sagalog.broker.readiness import node_ids
 from sagalog.broker.runtime import Runtime, Say, find_runtime, make_aot_cache
 
 _TRIES = 3
@@ -38,8 +38,8 @@ def broker(
     """Provide Kafka 4.4.0 for the time of the `with` block, on 1 or 3 nodes.
 
     Without a folder nothing of it remains. With one, records stay and the same folder can be given again. Its
-    processes are stopped at the end of the block, and by the time this process is gone, however it ends. `say` is told of
-    work that takes seconds and happens once per machine. Raises `BrokerError` with the next action in its message.
+    processes are stopped at the end of the block, and when this process ends, however it does. `say` is told of work
+    that takes seconds and happens once per machine. Raises `BrokerError` with the next action in its message.
     """
     if nodes not in (1, 3):
         raise ValueError(f"a cluster has 1 or 3 nodes, not {nodes}: 2 tolerate no failure that 1 does not")
@@ -99,6 +99,3 @@ def _train(runtime: Runtime, option: str, scratch: Path) -> None:
         cluster.start()
     finally:
         cluster.close(gently=True)
-
-
-__all__ = ["Provider", "broker", "wait_until_ready"]

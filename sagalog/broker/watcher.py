@@ -22,6 +22,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: list[str]) -> int:
+    """Run the program to its end, or to the end of whoever wanted it."""
     parent, log, scratch, *command = arguments
     woken, waker = os.pipe()
     os.set_blocking(waker, False)
@@ -68,7 +69,7 @@ def _start(command: list[str], log: str) -> int:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        os.execv(command[0], command)
+        os.execv(command[0], command)  # noqa: S606 - no shell is the point
     finally:
         os._exit(127)
 
@@ -82,11 +83,11 @@ def _die_with(watcher: int) -> None:
             os._exit(1)
 
 
-def _wake(signum: int, frame: FrameType | None) -> None:
+def _wake(_signum: int, _frame: FrameType | None) -> None:
     """Leave `select`, by way of the wake-up descriptor."""
 
 
-def _wake_and_leave(signum: int, frame: FrameType | None) -> None:
+def _wake_and_leave(_signum: int, _frame: FrameType | None) -> None:
     raise SystemExit(1)
 
 
