@@ -1,0 +1,294 @@
+"""What the kernel promises, on the memory engine: rules K1, K2, K6–K11 and P2."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from counters import Add, AddLater, Ask, Bench, StopAdding, Tell, TooMuch, Total, records_of
+
+from eventstore.clock import ManualClock
+from eventstore.errors import OutcomeUnknown, TransactionAborted
+from eventstore.log import open_log
+from eventstore.log.port import Topic, TopicPartition
+from eventstore.processor.inputs import Answered
+from eventstore.state.memory import MemoryStateEngine
+from schemas import Failure, Metadata, ReplyTo, Undo
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def bench(clock: ManualClock) -> Bench:
+    return Bench(open_log("memory://", clock=clock), clock=clock)
+
+
+def later(bench: Bench, **changes: object) -> Bench:
+    """Another process of the same service, after this one was closed."""
+    return Bench(bench.log, clock=bench.clock, registry=bench.registry, **changes)  # type: ignore[arg-type]
+
+
+def test_a_call_records_its_event_and_gets_its_reply(bench: Bench) -> None:
+    """A local call is decided, its event is in the log, and its caller is answered."""
+    assert bench.ask(Add(counter="a", by=3)) == Total(is_=3)
+    assert bench.ask(Add(counter="a", by=4)) == Total(is_=7)
+
+    assert bench.events("a") == [(0, 3), (1, 4)]
+
+
+def test_a_refusal_is_an_answer_and_records_nothing(bench: Bench) -> None:
+    """A refused command leaves no event."""
+    assert bench.ask(Add(counter="a", by=101)) == TooMuch(limit=100)
+
+    assert bench.events("a") == []
+
+
+def test_an_inbox_record_is_answered_where_it_says(bench: Bench) -> None:
+    """The reply goes to the topic, partition and correlation that the command carried (K10)."""
+    bench.log.create([Topic(name="answers", partitions=3)])
+    bench.run()
+
+    bench.post(Add(counter="a", by=3), reply=ReplyTo("answers", 2, "c-1"))
+    bench.run(lambda: bool(records_of(bench.log, "answers")))
+
+    [record] = records_of(bench.log, "answers")
+    assert record.partition == 2
+    assert record.value is not None and bench.serde.decode(record.value) == Total(is_=3)
+    assert Metadata.decode(record.headers[0][1]).correlation == "c-1"
+
+
+def test_a_repeat_gets_the_stored_reply(bench: Bench) -> None:
+    """K8: the same id is decided once, also within one batch and over the inbox."""
+    answers: list[Answered] = []
+    bench.run()
+    for _ in range(3):
+        bench.call(Add(counter="a", by=3), answers.append, id="once")
+    bench.run(lambda: len(answers) == 3)
+    bench.post(Add(counter="a", by=3), id="once")
+    bench.run()
+
+    assert [answer.message for answer in answers] == [Total(is_=3)] * 3
+    assert bench.events("a") == [(0, 3)]
+
+
+@pytest.mark.parametrize("wiped", [False, True], ids=["same folder", "wiped folder"])
+def test_a_successor_knows_outcomes_with_and_without_events(bench: Bench, wiped: bool) -> None:
+    """K1, K8: a repeat after a failover gets the first answer, whether the input made events or not."""
+    first = bench.ask(Add(counter="a", by=3), id="with")
+    refused = bench.ask(Add(counter="a", by=101), id="without")
+    bench.close()
+
+    successor = later(bench, state=MemoryStateEngine() if wiped else bench.state)
+
+    assert successor.ask(Add(counter="a", by=3), id="with") == first
+    assert successor.ask(Add(counter="a", by=101), id="without") == refused
+    assert successor.ask(Ask(counter="a")) == Total(is_=3)
+    assert successor.events("a") == [(0, 3)]
+
+
+def test_a_wiped_state_comes_back_equal(bench: Bench, clock: ManualClock) -> None:
+    """K1: every row of the state follows from the log."""
+    for number in range(20):
+        bench.ask(Add(counter=f"c{number % 3}", by=number), id=f"add {number}")
+        clock.advance(timedelta(milliseconds=10))
+    bench.ask(Add(counter="c1", by=101), id="refused")
+    bench.ask(AddLater(counter="c1", by=1, after_ms=60_000), id="later")
+    bench.ask(AddLater(counter="c2", by=1, after_ms=60_000), id="later2")
+    bench.ask(StopAdding(counter="c2"), id="stop")
+    before = {at: rows(bench, at.partition) for at in partitions()}
+    bench.close()
+
+    successor = later(bench, state=MemoryStateEngine())
+    successor.run()
+
+    assert {at: rows(successor, at.partition) for at in partitions()} == before
+
+
+def partitions() -> list[TopicPartition]:
+    return [TopicPartition("counter.inbox", number) for number in range(2)]
+
+
+def rows(bench: Bench, partition: int) -> dict[bytes, bytes]:
+    """All rows of a served partition but the one that says how far it goes."""
+    index = bench.unit.index("counter", partition)
+    assert index is not None
+    return {key: value for key, value in index._state.scan(b"") if key != b"m"}  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_poisonous_message_is_dead_lettered_and_the_rest_stands(bench: Bench) -> None:
+    """K7: the outputs of the one that raised are dropped; its neighbours in the batch are not."""
+    answers: list[Answered] = []
+    bench.run()
+    for by in (1, -5, 2):
+        bench.call(Add(counter="a", by=by), answers.append)
+    bench.run(lambda: len(answers) == 3)
+
+    assert answers[0].message == Total(is_=1)
+    assert isinstance(answers[1].message, Failure) and answers[1].message.error == "ValueError"
+    assert answers[2].message == Total(is_=3)
+    assert bench.events("a") == [(0, 1), (1, 2)]
+    [dead] = bench.records("counter.inbox.bench.dlq")
+    assert dict(dead.headers)["__dlq.errors.type"] == b"ValueError"
+
+
+def test_undecodable_bytes_are_dead_lettered_unchanged(bench: Bench) -> None:
+    """K7: what cannot be decoded goes to the dead letters with key, value and headers, and the partition goes on."""
+    bench.run()
+    bench.post_bytes("a", b"\x00garbage", (("meta", b"no json"),))
+    bench.post(Add(counter="a", by=1))
+    bench.run(lambda: bench.events("a") == [(0, 1)])
+
+    [dead] = bench.records("counter.inbox.bench.dlq")
+    assert (dead.key, dead.value, dead.headers[0]) == (b"a", b"\x00garbage", ("meta", b"no json"))
+
+
+def test_a_timer_fires_at_its_time_and_once(bench: Bench, clock: ManualClock) -> None:
+    """K9: a timer is an input at its time; a successor does not fire it again."""
+    bench.ask(AddLater(counter="a", by=5, after_ms=1_000))
+    clock.advance(timedelta(milliseconds=999))
+    bench.run()
+    assert bench.events("a") == []
+
+    clock.advance(timedelta(milliseconds=1))
+    bench.run(lambda: bench.events("a") == [(0, 5)])
+    bench.close()
+    clock.advance(timedelta(hours=1))
+    successor = later(bench, state=MemoryStateEngine())
+    successor.run()
+
+    assert successor.events("a") == [(0, 5)]
+
+
+def test_a_cancelled_timer_does_not_fire(bench: Bench, clock: ManualClock) -> None:
+    """A timer that was cancelled is gone, also for a successor that restores it."""
+    bench.ask(AddLater(counter="a", by=5, after_ms=1_000))
+    bench.ask(StopAdding(counter="a"))
+    bench.close()
+    clock.advance(timedelta(seconds=10))
+    successor = later(bench, state=MemoryStateEngine())
+    successor.run()
+
+    assert successor.events("a") == []
+
+
+def test_what_waited_in_the_inbox_comes_before_the_timer(bench: Bench, clock: ManualClock) -> None:
+    """K9: after an outage, the message that cancels a timer is read before the overdue timer fires."""
+    bench.ask(AddLater(counter="a", by=5, after_ms=1_000))
+    bench.close()
+    bench.post(StopAdding(counter="a"))
+    clock.advance(timedelta(seconds=10))
+
+    successor = later(bench)
+    successor.run()
+
+    assert successor.events("a") == []
+
+
+def test_a_command_to_another_processor_arrives_once(bench: Bench) -> None:
+    """What `decide` sends is in the destination's inbox once, under an id that a retry repeats."""
+    bench.ask(Tell(counter="a", other="b"), id="tell")
+    bench.ask(Tell(counter="a", other="b"), id="tell")
+    bench.run()
+
+    assert bench.ask(Ask(counter="b")) == Total(is_=1)
+
+
+def test_an_aborted_batch_is_decided_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """K6: nothing of an aborted batch is left, and its inputs are decided again in order."""
+    bench.ask(Add(counter="a", by=1))
+    transactor = bench.unit._transactor  # pyright: ignore[reportPrivateUsage]
+    assert transactor is not None
+    real, failures = transactor.commit, [TransactionAborted("injected")]
+
+    def commit(*args: object) -> object:
+        if failures:
+            transactor.abort()
+            raise failures.pop()
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(transactor, "commit", commit)
+    bench.post(Add(counter="a", by=2))
+
+    assert bench.ask(Add(counter="a", by=3)) in (Total(is_=6), Total(is_=4))
+    bench.run()
+    assert sorted(bench.events("a")) in ([(0, 1), (1, 2), (2, 3)], [(0, 1), (1, 3), (2, 2)])
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_an_unknown_outcome_is_resolved_from_the_log(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, happened: bool
+) -> None:
+    """K6: the caller learns what the log says, and the input took effect once either way."""
+    bench.ask(Add(counter="a", by=1))
+    transactor = bench.unit._transactor  # pyright: ignore[reportPrivateUsage]
+    assert transactor is not None
+    real = transactor.commit
+
+    def commit(*args: object) -> object:
+        if happened:
+            real(*args)  # type: ignore[arg-type]
+        raise OutcomeUnknown("injected")
+
+    monkeypatch.setattr(transactor, "commit", commit)
+
+    assert bench.ask(Add(counter="a", by=3)) == Total(is_=4)
+    assert bench.events("a") == [(0, 1), (1, 3)]
+    assert bench.unit._transactor is not transactor  # pyright: ignore[reportPrivateUsage]
+
+
+def test_calls_for_a_lost_partition_are_passed_on(bench: Bench) -> None:
+    """K10: a call whose partition is not here goes elsewhere, under its id."""
+    bench.run()
+    other = later(bench, slot="1", state=MemoryStateEngine())
+    for _ in range(200):
+        bench.unit.step(0.001)
+        other.unit.step(0.001)
+    answers: list[Answered] = []
+    for key in "abcdefgh":
+        bench.call(Add(counter=key, by=1), answers.append, id=key)
+    for _ in range(50):
+        bench.unit.step(0.001)
+
+    assert bench.moved and answers
+    assert {call.metadata.id for call in bench.moved} | {one.call.metadata.id for one in answers} == set("abcdefgh")
+
+
+def test_a_stray_record_is_forwarded(bench: Bench) -> None:
+    """K11: a record on the wrong partition is moved to the right one and handled there once."""
+    bench.run()
+    metadata = Metadata(id="stray", type="add")
+    producer = bench.log.producer()
+    for number in range(2):
+        producer.produce(
+            "counter.inbox", number, b"a", bench.serde.encode(Add(counter="a", by=1)), (("meta", metadata.encode()),)
+        )
+    producer.flush()
+    bench.run()
+
+    assert bench.events("a") == [(0, 1)]
+
+
+def test_the_undo_of_what_was_never_done_does_nothing_and_a_late_do_is_refused(bench: Bench) -> None:
+    """P2: undo before do; the guard survives a wiped folder."""
+    step = {"saga": "trip/1", "step": "hotel"}
+    bench.log.create([Topic(name="answers", partitions=1)])
+    bench.run()
+    bench.post(Undo[Add](did=Add(counter="a", by=1)), attributes={**step, "role": "undo"})
+    bench.run()
+    bench.close()
+    successor = later(bench, state=MemoryStateEngine())
+    successor.run()
+    successor.post(
+        Add(counter="a", by=1), attributes={**step, "role": "do"}, reply=ReplyTo("answers", 0, "c")
+    )
+    successor.run(lambda: bool(records_of(bench.log, "answers")))
+
+    assert successor.events("a") == []
+    [answer] = records_of(bench.log, "answers")
+    assert answer.value is not None
+    assert successor.serde.decode(answer.value) == Failure(
+        error="LateDo", detail="its undo was handled before", final=True
+    )
