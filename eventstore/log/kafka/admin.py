@@ -1,0 +1,242 @@
+"""Ask the cluster: topics, positions, groups. Every call is bounded by `api_timeout` and safe to make from any thread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from confluent_kafka import (
+    OFFSET_INVALID,
+    ConsumerGroupTopicPartitions,
+    IsolationLevel,
+    KafkaError,
+    KafkaException,
+    TopicCollection,
+)
+from confluent_kafka import TopicPartition as Place
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+
+from eventstore.errors import LogError
+from eventstore.log.kafka.diagnostics import Diagnostics
+from eventstore.log.kafka.errors import MISSING, UNREACHABLE, error_of, general
+from eventstore.log.kafka.settings import Settings
+from eventstore.log.port import Isolation, Position, TopicPartition
+
+T = TypeVar("T")
+
+PAUSE = 0.02
+"""Seconds between two looks at something that is about to change."""
+SETTLING = frozenset(
+    {
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.OFFSET_NOT_AVAILABLE,
+        KafkaError.FENCED_LEADER_EPOCH,
+        KafkaError.UNKNOWN_LEADER_EPOCH,
+    }
+)
+"""The cluster is rearranging itself: ask again."""
+PENDING = KafkaError.UNSTABLE_OFFSET_COMMIT
+
+
+class Admin:
+    """The cluster, as the engine needs to see it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._diagnostics = Diagnostics("admin")
+        self._client = AdminClient(settings.admin() | {"error_cb": self._diagnostics.error}, logger=self._diagnostics)
+
+    def brokers(self) -> int:
+        """How many brokers the cluster has."""
+        with self._mapped("ask for the brokers"):
+            return len(self._client.list_topics(timeout=self._settings.api_timeout).brokers)
+
+    def names(self) -> list[str]:
+        """All topics but Kafka's own, sorted."""
+        with self._mapped("list the topics"):
+            topics = self._client.list_topics(timeout=self._settings.api_timeout).topics
+        return sorted(name for name in topics if not name.startswith("__"))
+
+    def describe(self, names: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Id and partition count of each of these topics that exists."""
+        if not names:
+            return {}
+        with self._mapped("describe topics"):
+            futures = self._client.describe_topics(
+                TopicCollection(list(names)), request_timeout=self._settings.api_timeout
+            )
+            described = {name: self._unless(MISSING, future) for name, future in futures.items()}
+        return {name: (str(found.topic_id), len(found.partitions)) for name, found in described.items() if found}
+
+    def create(self, topics: Sequence[NewTopic]) -> None:
+        """Create topics, and wait until the cluster shows them. Those that exist meanwhile stay as they are."""
+        if not topics:
+            return
+        with self._mapped("create topics"):
+            futures = self._client.create_topics(list(topics), request_timeout=self._settings.api_timeout)
+            for future in futures.values():
+                self._unless({KafkaError.TOPIC_ALREADY_EXISTS}, future)
+        names = [topic.topic for topic in topics]
+        self._wait(lambda: self._are_led(names), f"see the new topics {', '.join(names)}")
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete topics, and wait until the cluster shows them no more. Missing ones are ignored."""
+        if not names:
+            return
+        with self._mapped("delete topics"):
+            futures = self._client.delete_topics(list(names), request_timeout=self._settings.api_timeout)
+            for future in futures.values():
+                self._unless(MISSING, future)
+        self._wait(lambda: not self.describe(names), f"see {', '.join(names)} go")
+
+    def starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        """First positions."""
+        return self._offsets(partitions, OffsetSpec.earliest(), "uncommitted")
+
+    def ends(self, partitions: Iterable[TopicPartition], isolation: Isolation) -> dict[TopicPartition, int]:
+        """Last stable offsets, or ends of all that was written."""
+        return self._offsets(partitions, OffsetSpec.latest(), isolation)
+
+    def positions(
+        self, group: str, partitions: Sequence[TopicPartition], *, stable: bool, timeout: float
+    ) -> dict[TopicPartition, Position | None]:
+        """A group's committed positions.
+
+        Raises:
+            TimeoutError: `stable`, and some were still pending after `timeout` seconds.
+        """
+        if not partitions:
+            return {}
+        deadline = time.monotonic() + timeout
+        while True:
+            left = max(deadline - time.monotonic(), 0.1)
+            places = self._group_places(group, partitions, stable=stable, timeout=left)
+            if places is not None:
+                return {TopicPartition(place.topic, place.partition): position_of(place) for place in places}
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"positions of group {group!r} are still pending after {timeout:g} s: a unit is open")
+            time.sleep(PAUSE)
+
+    def groups(self) -> list[str]:
+        """The names of all groups, sorted."""
+        with self._mapped("list the groups"):
+            found = self._client.list_consumer_groups(request_timeout=self._settings.api_timeout).result()
+        for failure in found.errors:
+            raise self._general(error_of(failure), "list the groups") from failure
+        return sorted(group.group_id for group in found.valid)
+
+    def _group_places(
+        self, group: str, partitions: Sequence[TopicPartition], *, stable: bool, timeout: float
+    ) -> list[Place] | None:
+        """None while some are pending."""
+        request = ConsumerGroupTopicPartitions(group, [Place(*partition) for partition in partitions])
+        what = f"read the positions of group {group!r}"
+        try:
+            futures = self._client.list_consumer_group_offsets(
+                [request], require_stable=stable, request_timeout=min(timeout, self._settings.api_timeout)
+            )
+            places: list[Place] = list(futures[group].result().topic_partitions or ())
+        except KafkaException as raised:
+            error = error_of(raised)
+            if error.code() == PENDING or error.code() in SETTLING:
+                return None
+            raise self._general(error, what) from raised
+        for place in places:
+            if place.error is not None and place.error.code() == PENDING:
+                return None
+            if place.error is not None:
+                raise self._general(place.error, what, place.topic)
+        return places
+
+    def _offsets(
+        self, partitions: Iterable[TopicPartition], spec: OffsetSpec, isolation: Isolation
+    ) -> dict[TopicPartition, int]:
+        wanted = list(partitions)
+        found: dict[TopicPartition, int] = {}
+        deadline = time.monotonic() + self._settings.api_timeout
+        while wanted:
+            late = time.monotonic() >= deadline
+            answers = self._ask_offsets(wanted, spec, isolation)
+            wanted = []
+            for partition, answer in answers.items():
+                if isinstance(answer, int):
+                    found[partition] = answer
+                elif answer.code() in SETTLING and not late:
+                    wanted.append(partition)
+                else:
+                    raise self._general(answer, f"read the ends of {partition.topic}", partition.topic)
+            if wanted:
+                time.sleep(PAUSE)
+        return found
+
+    def _ask_offsets(
+        self, partitions: Sequence[TopicPartition], spec: OffsetSpec, isolation: Isolation
+    ) -> dict[TopicPartition, int | KafkaError]:
+        level = IsolationLevel.READ_COMMITTED if isolation == "committed" else IsolationLevel.READ_UNCOMMITTED
+        futures = self._client.list_offsets(
+            {Place(*partition): spec for partition in partitions},
+            isolation_level=level,
+            request_timeout=self._settings.api_timeout,
+        )
+        answers: dict[TopicPartition, int | KafkaError] = {}
+        for place, future in futures.items():
+            try:
+                answers[TopicPartition(place.topic, place.partition)] = int(future.result().offset)
+            except KafkaException as raised:
+                answers[TopicPartition(place.topic, place.partition)] = error_of(raised)
+        return answers
+
+    def _are_led(self, names: Sequence[str]) -> bool:
+        with self._mapped("look at the new topics"):
+            topics = self._client.list_topics(timeout=self._settings.api_timeout).topics
+        shown = [topics[name] for name in names if name in topics and topics[name].error is None]
+        return len(shown) == len(names) and all(
+            topic.partitions and all(partition.leader >= 0 for partition in topic.partitions.values())
+            for topic in shown
+        )
+
+    def _wait(self, done: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + self._settings.api_timeout
+        while not done():
+            if time.monotonic() >= deadline:
+                raise LogError(f"could not {what} within {self._settings.api_timeout:g} s: look at the brokers' logs")
+            time.sleep(PAUSE)
+
+    @staticmethod
+    def _unless(codes: Iterable[int], future: Future[Any]) -> Any:
+        """The result; None if it failed with one of the codes."""
+        try:
+            return future.result()
+        except KafkaException as raised:
+            if error_of(raised).code() in codes:
+                return None
+            raise
+
+    @contextmanager
+    def _mapped(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except KafkaException as raised:
+            raise self._general(error_of(raised), what) from raised
+
+    def _general(self, error: KafkaError, what: str, topic: str = "") -> LogError:
+        self._client.poll(0)
+        cause = self._diagnostics.last_error if error.code() in UNREACHABLE else None
+        return general(cause or error, what=what, address=self._settings.address, topic=topic)
+
+
+def position_of(place: Place) -> Position | None:
+    """A committed position as the port has it; None if there is none."""
+    return None if place.offset == OFFSET_INVALID or place.offset < 0 else Position(place.offset, place.metadata or "")
+
+
+def places_of(positions: Mapping[TopicPartition, Position]) -> list[Place]:
+    """Positions as librdkafka has them."""
+    return [Place(at.topic, at.partition, to.offset, to.metadata) for at, to in positions.items()]

@@ -1,0 +1,270 @@
+"""The group consumer.
+
+A partition that is assigned is given to librdkafka at its end, paused, so that nothing is fetched; `start` seeks and resumes.
+Assignment changes are counted in the callbacks, because a partition that is lost and regained within one poll leaves equal
+sets (K3). The count moves *after* `revoked` returns, since until then the partitions are still ours, and *before* `lost`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as Place
+
+from eventstore.errors import LogClosed, LogError, PositionMissing, StaleMember
+from eventstore.log.kafka.admin import places_of, position_of
+from eventstore.log.kafka.diagnostics import Diagnostics
+from eventstore.log.kafka.errors import MISSING, STALE, UNREACHABLE, error_of, general
+from eventstore.log.kafka.records import records_of
+from eventstore.log.kafka.settings import Settings
+from eventstore.log.port import Batch, Listener, Member, Position, Record, TopicPartition
+
+_PREFIX = b"CGMDv2:"
+HARMLESS = UNREACHABLE | {KafkaError._PARTITION_EOF, KafkaError._MAX_POLL_EXCEEDED}
+"""Mended inside: librdkafka reconnects, or calls `lost` and joins again."""
+
+
+@dataclass(frozen=True, slots=True)
+class KafkaMember:
+    """Who a group member was at a poll: its metadata, and how often its assignment had changed."""
+
+    group: str
+    consumer: KafkaGroupConsumer
+    captured: bytes
+    changes: int
+
+    def is_current(self) -> bool:
+        """Whether the assignment is the same as at the poll, by what the callbacks told."""
+        return self.consumer.changes == self.changes
+
+    def metadata(self) -> bytes:
+        """What to send with positions. Inside `revoked` the generation has moved on, and nothing was given away yet."""
+        return self.consumer.revoking_metadata or self.captured
+
+
+class KafkaGroupConsumer:
+    """The port's `GroupConsumer`."""
+
+    def __init__(
+        self, settings: Settings, group: str, topics: Sequence[str], listener: Listener, session_ms: int
+    ) -> None:
+        self.group = group
+        self.changes = 0
+        self.revoking_metadata: bytes | None = None
+        self._settings, self._listener = settings, listener
+        self._owned: set[TopicPartition] = set()
+        self._started: dict[TopicPartition, int] = {}
+        self._touched: set[TopicPartition] = set()
+        self._errors: deque[LogError] = deque()
+        self._member: KafkaMember | None = None
+        diagnostics = Diagnostics(group)
+        self._consumer: Consumer | None = Consumer(
+            settings.group(group, session_ms) | {"error_cb": diagnostics.error}, logger=diagnostics
+        )
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+        )
+
+    def poll(self, max_records: int, timeout: float) -> Batch:
+        consumer = self._open()
+        if self._errors:
+            raise self._errors.popleft()
+        message = self._mapped_poll(consumer, timeout)
+        messages = [] if message is None else [message]
+        if messages and max_records > 1:
+            self._touched.clear()
+            messages += consumer.consume(max_records - 1, 0)
+        records = records_of(messages)
+        if len(records) < len(messages):
+            self._heed(messages)
+        if messages and self._touched:
+            records = self._without_touched(records)
+        if self._errors and not records:
+            raise self._errors.popleft()
+        return Batch(records, self._capture(consumer))
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        return frozenset(self._owned)
+
+    def start(self, partition: TopicPartition, position: int) -> None:
+        consumer, place = self._open(), Place(*partition, position)
+        if partition not in self._owned:
+            raise LogError(f"{partition.topic}[{partition.partition}] is not assigned to this member of {self.group!r}")
+        try:
+            try:
+                consumer.seek(place)
+            except KafkaException as raised:
+                if error_of(raised).code() != KafkaError._STATE:
+                    raise
+                consumer.incremental_unassign([place])
+                consumer.incremental_assign([place])
+            consumer.resume([place])
+        except KafkaException as raised:
+            raise self._general(error_of(raised), f"start {partition.topic}", partition.topic) from raised
+        self._started[partition] = position
+
+    def pause(self, partitions: Iterable[TopicPartition]) -> None:
+        places = [Place(*partition) for partition in partitions if partition in self._owned]
+        if places:
+            self._open().pause(places)
+
+    def resume(self, partitions: Iterable[TopicPartition]) -> None:
+        places = [Place(*partition) for partition in partitions if partition in self._started]
+        if places:
+            self._open().resume(places)
+
+    def committed(
+        self, partitions: Iterable[TopicPartition], timeout: float
+    ) -> dict[TopicPartition, Position | None]:
+        wanted = [Place(*partition) for partition in partitions]
+        if not wanted:
+            return {}
+        try:
+            places = self._open().committed(wanted, timeout)
+        except KafkaException as raised:
+            raise self._late_or(error_of(raised), timeout) from raised
+        for place in places:
+            if place.error is not None:
+                raise self._late_or(place.error, timeout)
+        return {TopicPartition(place.topic, place.partition): position_of(place) for place in places}
+
+    def commit(self, positions: Mapping[TopicPartition, Position], member: Member | None = None) -> None:
+        consumer = self._open()
+        if not positions:
+            return
+        if not self._owned.issuperset(positions):
+            raise StaleMember(f"group {self.group!r}: a partition was given to another member: nothing was committed")
+        if isinstance(member, KafkaMember) and not member.is_current():
+            raise StaleMember(f"group {self.group!r}: the assignment changed since the poll: nothing was committed")
+        try:
+            places = consumer.commit(offsets=places_of(positions), asynchronous=False) or []
+        except KafkaException as raised:
+            raise self._refused(error_of(raised)) from raised
+        for place in places:
+            if place.error is not None:
+                raise self._refused(place.error)
+
+    def close(self) -> None:
+        consumer, self._consumer = self._consumer, self._consumer
+        if consumer is None:
+            return
+        try:
+            consumer.close()
+        finally:
+            self._consumer = None
+            self._owned.clear()
+            self._started.clear()
+            self._member = None
+
+    def _open(self) -> Consumer:
+        if self._consumer is None:
+            raise LogClosed(f"the consumer of group {self.group!r} was closed: open a new one")
+        return self._consumer
+
+    def _mapped_poll(self, consumer: Consumer, timeout: float) -> Message | None:
+        try:
+            return consumer.poll(timeout)
+        except KafkaException as raised:
+            raise self._general(error_of(raised), f"poll as a member of {self.group!r}") from raised
+
+    def _capture(self, consumer: Consumer) -> KafkaMember | None:
+        """The membership of this moment; None without a generation or a member id, which a broker would not fence."""
+        metadata: bytes = consumer.consumer_group_metadata()
+        known = self._member
+        if known is not None and known.captured == metadata and known.changes == self.changes:
+            return known
+        valid = bool(self._owned) and _is_member(metadata)
+        self._member = KafkaMember(self.group, self, metadata, self.changes) if valid else None
+        return self._member
+
+    def _on_assign(self, consumer: Consumer, places: list[Place]) -> None:
+        consumer.incremental_assign([Place(place.topic, place.partition, OFFSET_END) for place in places])
+        if not places:
+            return
+        consumer.pause(places)
+        partitions = _partitions(places)
+        self._owned.update(partitions)
+        self._change(partitions)
+        self._listener.assigned(partitions)
+
+    def _on_revoke(self, consumer: Consumer, places: list[Place]) -> None:
+        if not places:
+            return
+        partitions = _partitions(places)
+        metadata: bytes = consumer.consumer_group_metadata()
+        self.revoking_metadata = metadata if _is_member(metadata) else None
+        try:
+            self._listener.revoked(partitions)
+        finally:
+            self.revoking_metadata = None
+            self._drop(partitions)
+
+    def _on_lost(self, _: Consumer, places: list[Place]) -> None:
+        if not places:
+            return
+        partitions = _partitions(places)
+        self._drop(partitions)
+        self._listener.lost(partitions)
+
+    def _drop(self, partitions: Sequence[TopicPartition]) -> None:
+        self._owned.difference_update(partitions)
+        for partition in partitions:
+            self._started.pop(partition, None)
+        self._change(partitions)
+
+    def _change(self, partitions: Sequence[TopicPartition]) -> None:
+        self.changes += 1
+        self._touched.update(partitions)
+
+    def _without_touched(self, records: Sequence[Record]) -> list[Record]:
+        """Drop what was collected of partitions that changed hands in the midst of one poll; begin them anew if started."""
+        touched = frozenset(self._touched)
+        self._touched.clear()
+        for partition in touched & self._started.keys():
+            self.start(partition, self._started[partition])
+        return [record for record in records if (record.topic, record.partition) not in touched]
+
+    def _heed(self, messages: Iterable[Message]) -> None:
+        """Keep the errors among the messages for the next poll: the records beside them are delivered first."""
+        for message in messages:
+            error = message.error()
+            if error is not None and error.code() not in HARMLESS and not error.retriable():
+                self._errors.append(self._of_message(error, message))
+
+    def _of_message(self, error: KafkaError, message: Message) -> LogError:
+        topic, partition = message.topic() or "", message.partition() or 0
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            why = f"position {message.offset()} is not in the log any more, or not yet ({error.str()}): say where to start"
+            return PositionMissing(self.group, topic, partition, why)
+        return self._general(error, f"read {topic or self.group}", topic)
+
+    def _late_or(self, error: KafkaError, timeout: float) -> Exception:
+        if error.code() in UNREACHABLE or error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
+            return TimeoutError(f"positions of group {self.group!r} were still pending after {timeout:g} s")
+        return self._general(error, f"read the positions of group {self.group!r}")
+
+    def _refused(self, error: KafkaError) -> LogError:
+        if error.code() in STALE:
+            return StaleMember(f"group {self.group!r} moved on ({error.str()}): nothing was committed, poll again")
+        return self._general(error, f"commit positions of group {self.group!r}")
+
+    def _general(self, error: KafkaError, what: str, topic: str = "") -> LogError:
+        known = topic if error.code() in MISSING else ""
+        return general(error, what=what, address=self._settings.address, topic=known)
+
+
+def _partitions(places: Iterable[Place]) -> list[TopicPartition]:
+    return [TopicPartition(place.topic, place.partition) for place in places]
+
+
+def _is_member(metadata: bytes) -> bool:
+    """Whether the metadata (`CGMDv2:`, generation i32 big-endian, group and member id, each ended by NUL) names a member."""
+    if not metadata.startswith(_PREFIX):
+        return False
+    body = metadata[len(_PREFIX) :]
+    generation = int.from_bytes(body[:4], "big", signed=True)
+    _, _, member = body[4:].partition(b"\0")
+    return generation >= 0 and bool(member.partition(b"\0")[0])

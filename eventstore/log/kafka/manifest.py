@@ -1,0 +1,106 @@
+"""The manifest: the partition count that each topic was created with, in the compacted topic `sagalog.topics`.
+
+One partition, key = topic name (UTF-8), value = JSON `{"v": 1, "partitions": n}`; a tombstone once the topic was deleted.
+Read to its end at every use.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+
+import msgspec
+from confluent_kafka.admin import NewTopic
+
+from eventstore.errors import BrokerUnreachable, LogError
+from eventstore.log.kafka.admin import Admin
+from eventstore.log.kafka.producer import KafkaProducer
+from eventstore.log.kafka.reader import KafkaReader
+from eventstore.log.kafka.settings import Settings
+from eventstore.log.port import Record, TopicPartition
+
+NAME = "sagalog.topics"
+_PARTITION = TopicPartition(NAME, 0)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """What is frozen about a topic."""
+
+    v: int = 1
+    partitions: int
+
+
+class Manifest:
+    """The frozen partition counts. Safe to use from any thread."""
+
+    def __init__(self, settings: Settings, admin: Admin) -> None:
+        self._settings, self._admin = settings, admin
+        self._reader: KafkaReader | None = None
+        self._counts: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def counts(self) -> dict[str, int]:
+        """Partition counts by topic, as the log has them now; empty if there is no manifest yet."""
+        with self._lock:
+            if self._reader is None and not self._admin.describe([NAME]):
+                return {}
+            return dict(self._caught_up())
+
+    def create(self, topic: NewTopic) -> None:
+        """Make the manifest's own topic unless it is there."""
+        if self._reader is None and not self._admin.describe([NAME]):
+            self._admin.create([topic])
+
+    def write(self, counts: Mapping[str, int]) -> None:
+        """Freeze partition counts."""
+        self._append({name: msgspec.json.encode(Entry(partitions=count)) for name, count in counts.items()})
+
+    def forget(self, names: Iterable[str]) -> None:
+        """Drop entries."""
+        self._append(dict.fromkeys(names))
+
+    def close(self) -> None:
+        with self._lock:
+            reader, self._reader = self._reader, None
+            self._counts.clear()
+            if reader is not None:
+                reader.close()
+
+    def _caught_up(self) -> dict[str, int]:
+        if self._reader is None:
+            self._reader = KafkaReader(self._settings, self._admin, {_PARTITION: 0}, "committed")
+        end = self._admin.ends([_PARTITION], "committed")[_PARTITION]
+        deadline = time.monotonic() + self._settings.api_timeout
+        while self._reader.position(_PARTITION) < end:
+            if time.monotonic() >= deadline:
+                raise BrokerUnreachable(self._settings.address, f"reading {NAME} takes longer than api_timeout")
+            for record in self._reader.read(1_000, 0.1):
+                self._take(record)
+        return self._counts
+
+    def _take(self, record: Record) -> None:
+        name = (record.key or b"").decode(errors="replace")
+        if record.value is None:
+            self._counts.pop(name, None)
+            return
+        try:
+            self._counts[name] = msgspec.json.decode(record.value, type=Entry).partitions
+        except msgspec.DecodeError as error:
+            raise LogError(f"{NAME} holds an entry for {name!r} that cannot be read: {error}") from error
+
+    def _append(self, values: Mapping[str, bytes | None]) -> None:
+        if not values:
+            return
+        failures: list[LogError] = []
+        producer = KafkaProducer(self._settings)
+        try:
+            for name, value in values.items():
+                producer.produce(
+                    NAME, 0, name.encode(), value, on_delivery=lambda error, _: failures.append(error) if error else None
+                )
+            producer.flush(self._settings.api_timeout)
+        finally:
+            producer.close()
+        for failure in failures:
+            raise failure

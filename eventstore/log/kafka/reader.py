@@ -1,0 +1,98 @@
+"""Read explicit partitions.
+
+The position comes from two sources, and the greater one holds: what was consumed (markers and aborted records among it are
+passed over by librdkafka), and the end-of-partition events, which also pass what compaction took away at the tail.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as Place
+
+from eventstore.errors import LogClosed, PositionMissing
+from eventstore.log.kafka.admin import Admin
+from eventstore.log.kafka.diagnostics import Diagnostics
+from eventstore.log.kafka.errors import UNREACHABLE, error_of, general
+from eventstore.log.kafka.records import records_of
+from eventstore.log.kafka.settings import Settings
+from eventstore.log.port import Isolation, Record, TopicPartition
+
+HARMLESS = UNREACHABLE | {KafkaError.GROUP_AUTHORIZATION_FAILED}
+"""librdkafka reconnects by itself; and a reader has no group, though librdkafka looks for its coordinator."""
+
+
+class KafkaReader:
+    """The port's `Reader`."""
+
+    def __init__(
+        self, settings: Settings, admin: Admin, positions: Mapping[TopicPartition, int], isolation: Isolation
+    ) -> None:
+        self._settings, self._admin = settings, admin
+        starts = admin.starts(positions)
+        self._reached = {partition: max(position, starts[partition]) for partition, position in positions.items()}
+        diagnostics = Diagnostics("reader")
+        self._consumer: Consumer | None = Consumer(
+            settings.reader(isolation) | {"error_cb": diagnostics.error}, logger=diagnostics
+        )
+        self._consumer.assign([Place(*partition, position) for partition, position in self._reached.items()])
+
+    def read(self, max_records: int, timeout: float) -> list[Record]:
+        consumer, deadline = self._open(), time.monotonic() + timeout
+        while True:
+            message = consumer.poll(max(deadline - time.monotonic(), 0.0))
+            if message is None:
+                return []
+            messages = [message]
+            if max_records > 1:
+                messages += consumer.consume(max_records - 1, 0)
+            records = records_of(messages)
+            if len(records) < len(messages):
+                for each in messages:
+                    self._heed(consumer, each)
+            if records or time.monotonic() >= deadline:
+                return records
+
+    def position(self, partition: TopicPartition) -> int:
+        consumed = self._open().position([Place(*partition)])[0].offset
+        reached = max(self._reached[partition], consumed)
+        self._reached[partition] = reached
+        return reached
+
+    def close(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.close()
+
+    def _open(self) -> Consumer:
+        if self._consumer is None:
+            raise LogClosed("the reader was closed: open a new one")
+        return self._consumer
+
+    def _heed(self, consumer: Consumer, message: Message) -> None:
+        """Do what an event in place of a record asks for."""
+        error = message.error()
+        if error is None:
+            return
+        partition = TopicPartition(message.topic() or "", message.partition() or 0)
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._reached[partition] = max(self._reached[partition], message.offset() or 0)
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            self._restart(consumer, partition)
+        elif error.code() not in HARMLESS and not error.retriable():
+            raise general(error, what=f"read {partition.topic}", address=self._settings.address, topic=partition.topic)
+
+    def _restart(self, consumer: Consumer, partition: TopicPartition) -> None:
+        """Go on at the log's start, which retention moved beyond the position."""
+        position = self.position(partition)
+        start = self._admin.starts([partition])[partition]
+        if position >= start:
+            raise PositionMissing("", *partition, f"position {position} lies beyond the end of the log")
+        self._reached[partition] = start
+        try:
+            consumer.incremental_unassign([Place(*partition)])
+            consumer.incremental_assign([Place(*partition, start)])
+        except KafkaException as raised:
+            raise general(error_of(raised), what=f"read {partition.topic}", address=self._settings.address) from raised

@@ -1,0 +1,243 @@
+"""The transactional producer: units of work with the endings of rule K6.
+
+One record per partition is held back, so that only the last of each partition carries a delivery callback: its offset is
+what `commit` returns, and callbacks cost.
+
+A unit's end is certain only while no connection was lost since its beginning. librdkafka repeats the request to end a
+transaction inside, and a late copy of it would end the next one; so a success with a lost connection is `OutcomeUnknown`.
+
+A record that the broker refused leaves a gap in librdkafka's sequence numbers, on which the next unit fails too, whatever it
+holds. So the producer is replaced after such a unit was aborted; the abort has just shown that the id is still ours.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import Producer as Client
+
+from eventstore.errors import BrokerUnreachable, Fenced, LogClosed, LogError, NotAuthorized, OutcomeUnknown, StaleMember
+from eventstore.log.kafka.admin import places_of
+from eventstore.log.kafka.diagnostics import Diagnostics
+from eventstore.log.kafka.errors import FENCED, OF_RECORDS, UNAUTHORIZED, error_of, general, of_unit, unknown
+from eventstore.log.kafka.group import KafkaMember
+from eventstore.log.kafka.records import require_size, size_of
+from eventstore.log.kafka.settings import Settings
+from eventstore.log.port import Headers, Member, Position, TopicPartition
+
+Held: TypeAlias = tuple[str, bytes | None, bytes | None, int, int, Headers]
+
+METADATA_LIMIT = 4_096
+"""The broker's default `offset.metadata.max.bytes`."""
+
+
+class KafkaTransactor:
+    """The port's `Transactor`."""
+
+    def __init__(self, settings: Settings, transactional_id: str) -> None:
+        self.transactional_id = transactional_id
+        self._settings = settings
+        self._limit = settings.message_max_bytes
+        self._diagnostics = Diagnostics(transactional_id)
+        self._held: dict[tuple[str, int], Held] = {}
+        self._last: dict[TopicPartition, int] = {}
+        self._is_open = False
+        self._refusal: KafkaError | None = None
+        self._spoilt_by: LogError | None = None
+        self._lost_before = 0
+        self._client: Client | None = self._connect()
+
+    def begin(self) -> None:
+        client = self._usable()
+        if self._is_open:
+            raise LogError(f"{self.transactional_id!r} has an open unit: commit or abort it first")
+        client.poll(0)
+        self._lost_before = self._diagnostics.lost_connections
+        try:
+            client.begin_transaction()
+        except KafkaException as raised:
+            raise self._failed(error_of(raised), ending=False) from raised
+        self._is_open, self._refusal = True, None
+        self._held.clear()
+        self._last.clear()
+
+    def produce(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
+        *,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        size = size_of(key, value, headers)
+        if size > self._limit:
+            require_size(topic, size, self._limit)
+        if not self._is_open:
+            raise self._nothing_open()
+        place = (topic, partition)
+        before = self._held.get(place)
+        self._held[place] = (topic, value, key, partition, timestamp_ms or 0, headers)
+        if before is not None:
+            self._hand_over(before, last=False)
+
+    def commit(
+        self, positions: Mapping[TopicPartition, Position] | None = None, member: Member | None = None
+    ) -> dict[TopicPartition, int]:
+        client = self._usable()
+        if not self._is_open:
+            raise self._nothing_open()
+        self._check(positions, member)
+        if isinstance(member, KafkaMember) and not member.is_current():
+            self.abort()
+            raise StaleMember("the assignment changed since the batch was polled: nothing happened, poll again")
+        for held in self._held.values():
+            self._hand_over(held, last=True)
+        self._held.clear()
+        if self._refusal is not None:
+            raise self._failed(self._refusal, ending=False)
+        if positions and isinstance(member, KafkaMember):
+            self._send_positions(client, positions, member)
+        self._end(client)
+        self._is_open = False
+        return dict(self._last)
+
+    def abort(self) -> None:
+        """As the port says. Raises like `commit` if the broker cannot be told; the transactor is to be closed then."""
+        if not self._is_open:
+            return
+        client, self._is_open = self._usable(), False
+        self._held.clear()
+        try:
+            client.abort_transaction(self._settings.api_timeout)
+        except KafkaException as raised:
+            error = error_of(raised)
+            fenced = error.code() in FENCED
+            failure = Fenced(self.transactional_id) if fenced else unknown(self.transactional_id, f"abort: {error.str()}")
+            self._spoil(failure)
+            raise failure from raised
+
+    def close(self) -> None:
+        try:
+            if self._client is not None and self._spoilt_by is None:
+                self.abort()
+        finally:
+            client, self._client = self._client, None
+            if client is not None:
+                client.purge(blocking=False)
+
+    def _connect(self) -> Client:
+        config = self._settings.transactor(self.transactional_id) | {"error_cb": self._diagnostics.error}
+        client = Client(config, logger=self._diagnostics)
+        self._take_over(client)
+        return client
+
+    def _take_over(self, client: Client) -> None:
+        """Fence earlier producers of the id; ends when their open unit is aborted."""
+        deadline = time.monotonic() + self._settings.api_timeout
+        while True:
+            try:
+                client.init_transactions(max(deadline - time.monotonic(), 0.1))
+                client.poll(0)
+                return
+            except KafkaException as raised:
+                client.poll(0)
+                error = error_of(raised)
+                if error.retriable() and not error.fatal() and time.monotonic() < deadline:
+                    continue
+                raise self._refused(error) from raised
+
+    def _refused(self, error: KafkaError) -> LogError:
+        cause = self._diagnostics.last_error
+        if error.code() in FENCED:
+            return Fenced(self.transactional_id)
+        if cause is not None and cause.code() in UNAUTHORIZED:
+            error = cause
+        if error.code() in UNAUTHORIZED:
+            return NotAuthorized(f"use the transactional id {self.transactional_id!r}", error.str())
+        if error.retriable() or error.code() == KafkaError._TIMED_OUT:
+            return BrokerUnreachable(self._settings.address, self._diagnostics.why(error.str()))
+        return general(error, what=f"take over {self.transactional_id!r}", address=self._settings.address)
+
+    def _usable(self) -> Client:
+        if self._client is None:
+            raise LogClosed(f"the transactor {self.transactional_id!r} was closed: open a new one")
+        if self._spoilt_by is not None:
+            raise self._spoilt_by
+        return self._client
+
+    def _nothing_open(self) -> LogError:
+        return LogError(f"{self.transactional_id!r} has no open unit: call begin first")
+
+    def _check(self, positions: Mapping[TopicPartition, Position] | None, member: Member | None) -> None:
+        """Rule K2: librdkafka would send nothing, and say so to nobody."""
+        if member is None and positions is None:
+            return
+        if member is None or positions is None:
+            raise ValueError("give positions and member, or neither")
+        if not isinstance(member, KafkaMember):
+            raise ValueError(f"{member!r} is no member of a Kafka group")
+        if not positions:
+            raise ValueError("no positions: a unit of a group names every partition that it writes (K2)")
+        for partition, position in positions.items():
+            if position.offset < 0 or len(position.metadata) > METADATA_LIMIT:
+                raise ValueError(f"{partition} cannot be committed at {position.offset}: negative, or metadata too long")
+
+    def _hand_over(self, held: Held, *, last: bool) -> None:
+        """Give a record to librdkafka. What it refuses shows at the commit, where the caller looks for it."""
+        topic, value, key, partition, timestamp_ms, headers = held
+        client, report = self._usable(), self._delivered if last else None
+        while self._refusal is None:
+            try:
+                client.produce(topic, value, key, partition, report, None, timestamp_ms, list(headers) or None)
+                return
+            except BufferError:
+                client.poll(0.01)
+            except KafkaException as raised:
+                self._refusal = error_of(raised)
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            self._last[TopicPartition(message.topic() or "", message.partition() or 0)] = message.offset() or 0
+
+    def _send_positions(
+        self, client: Client, positions: Mapping[TopicPartition, Position], member: KafkaMember
+    ) -> None:
+        try:
+            client.send_offsets_to_transaction(places_of(positions), member.metadata(), self._settings.api_timeout)
+        except KafkaException as raised:
+            raise self._failed(error_of(raised), ending=False) from raised
+
+    def _end(self, client: Client) -> None:
+        try:
+            client.commit_transaction(self._settings.api_timeout)
+        except KafkaException as raised:
+            client.poll(0)
+            raise self._failed(error_of(raised), ending=True) from raised
+        client.poll(0)
+        if self._has_lost():
+            failure = unknown(self.transactional_id, "a connection was lost while it was committed")
+            self._spoil(failure)
+            raise failure
+
+    def _has_lost(self) -> bool:
+        return self._diagnostics.lost_connections > self._lost_before
+
+    def _failed(self, error: KafkaError, *, ending: bool) -> LogError:
+        """The error to raise, after doing what it demands: abort, or never use this transactor again."""
+        failure = of_unit(error, self.transactional_id, ending=ending, lost=self._has_lost())
+        if isinstance(failure, Fenced | OutcomeUnknown) or error.fatal():
+            self._spoil(failure)
+        else:
+            self.abort()
+            if error.code() in OF_RECORDS:
+                self._client = None
+                self._client = self._connect()
+        return failure
+
+    def _spoil(self, failure: LogError) -> None:
+        self._is_open, self._spoilt_by = False, failure
