@@ -33,7 +33,10 @@ Waits: TypeAlias = Sequence[Future[int]]
 
 
 class Answering(Protocol):
-    """What is told of a worker's records. One instance per worker; `open` is called before all else."""
+    """What is told of a worker's records.
+
+    One instance per worker. `open` comes first; after a failure the worker closes it and opens it again.
+    """
 
     @property
     def topics(self) -> Sequence[Topic]:

@@ -288,22 +288,26 @@ class WorkerLoop:
         self._commit(going, None)
 
     def _drain_and_leave(self, deadline: float) -> None:
-        consumer, dispatch, shares = self._consumer, self._dispatch, self._shares
-        if consumer is None or dispatch is None or shares is None:
+        consumer = self._consumer
+        if consumer is None:
             return
+        try:
+            self._drain(consumer, deadline)
+        finally:
+            consumer.close()
+
+    def _drain(self, consumer: GroupConsumer, deadline: float) -> None:
+        _, dispatch, shares, _ = self._parts()
         going = list(shares.owned.values())
         consumer.pause(share.tp for share in going)
         ended = dispatch.close(going)
-        while not ended.is_set() and self._clock.monotonic() < deadline and self._failure is None:
+        while not ended.is_set() and self._clock.monotonic() < deadline and dispatch.failure is None:
             consumer.poll(1, 0.0)
             ended.wait(0.02)
         if not ended.is_set():
             dispatch.drop(going)
             ended.wait(CANCEL_SECONDS)
-        try:
-            self._settle(going)
-        finally:
-            consumer.close()
+        self._settle(list(shares.owned.values()))
 
     def _end(self, deadline: float) -> None:
         if self._dispatch is not None:
