@@ -16,12 +16,14 @@
         def on_reserved(self, event: Reserved) -> None:
             self.on_hand -= event.quantity
 
-The annotations are the registration. A new stream starts from the fields' defaults. A handler whose third parameter is called
-`context` gets the `DecideContext`. A refusal says that nothing happened: recording first and refusing then is an error.
+The annotations are the registration. A new stream starts from the fields' defaults. A handler whose third parameter is
+called `context` gets the `DecideContext`. A refusal says that nothing happened: recording first and refusing then is an
+error.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,11 +34,11 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from typing_extensions import TypeVar as DefaultTypeVar
 
 from eventstore.component import Plan
-from eventstore.errors import RefusedAfterRecording
+from eventstore.errors import EventNotDeclared, RefusedAfterRecording
 from eventstore.handlers import Handlers, declared_events, is_refusal, reply
 from eventstore.processor.port import DecideContext
 from schemas import Event, Message
-from schemas.definition import Body, Definition, DefinitionError, Line, definition_of, line_of
+from schemas.definition import Body, Definition, DefinitionError, definition_of, line_of
 
 E = DefaultTypeVar("E", bound=Event, default=Event)
 F = TypeVar("F", bound=Callable[..., object])
@@ -80,8 +82,26 @@ class AggregateType(ModelMetaclass):
     """Watches the class body: which line binds which handler."""
 
     @classmethod
-    def __prepare__(mcs, name: str, bases: tuple[type, ...], /, **kwargs: Any) -> Any:
+    def __prepare__(
+        mcs,  # noqa: N804 - the convention of metaclasses
+        name: str,
+        bases: tuple[type, ...],
+        /,
+        **kwargs: Any,
+    ) -> Any:
         return Body(sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **kwargs: Any) -> Any:
+        if any(isinstance(base, AggregateType) for base in bases) and isinstance(namespace, Body):
+            _refuse_reserved(name, namespace)
+        return super().__new__(mcs, name, bases, namespace, **kwargs)
+
+
+def _refuse_reserved(cls: str, body: Body) -> None:
+    for name in ("key", "record", "version"):
+        if name in body or name in body.get("__annotations__", ()):
+            line = body.definition.lines.get(name, body.definition.class_line)
+            raise DefinitionError(line, f"{cls}.{name} hides what every aggregate has under this name: rename it")
 
 
 class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
@@ -93,12 +113,15 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
     __partitions__: ClassVar[int | None] = None
     __handlers__: ClassVar[Handlers[Any]]
     __processor__: ClassVar[AggregateProcessor]
-    _entity: _Entity = PrivateAttr(default_factory=_Entity)
+
+    __slots__ = ("_entity",)  # a slot costs a twentieth of a private attribute, and does not count for equality
+    if TYPE_CHECKING:
+        _entity: _Entity = PrivateAttr()
 
     def __init_subclass__(cls, *, name: str | None = None, partitions: int | None = None) -> None:
         """`name` names its topics and is where its commands go; `partitions`: when the topics are created."""
         super().__init_subclass__()
-        cls.__aggregate__ = name or snake_case(cls.__name__)
+        cls.__aggregate__ = name or _snake_case(cls.__name__)
         cls.__partitions__ = partitions
 
     @classmethod
@@ -115,12 +138,12 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
     @property
     def key(self) -> str:
         """The entity's key: its stream's id."""
-        return self._entity.key
+        return _entity(self).key
 
     @property
     def version(self) -> int:
         """The version of its last event, −1 if it has none."""
-        return self._entity.version
+        return _entity(self).version
 
     def record(self, event: E) -> None:
         """Evolve by the event now, and append it when the decision returns.
@@ -129,7 +152,7 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
             EventNotDeclared: it is none of the aggregate's events.
             MessageTooLarge: it does not fit into a record.
         """
-        entity = self._entity
+        entity = _entity(self)
         entity.recorded.append(event)
         if entity.context is None:
             self.__processor__.evolve(self, event)
@@ -137,7 +160,8 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
             entity.context.append(event)
 
 
-_RESERVED = frozenset({"key", "version", "record"})
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
 
 
 def _define(cls: type[Aggregate[Any]]) -> None:
@@ -185,10 +209,6 @@ def _handlers_of(cls: type[Aggregate[Any]]) -> Sequence[tuple[str, Callable[...,
 def _check_fields(cls: type[Aggregate[Any]], definition: Definition) -> None:
     for name, described in cls.model_fields.items():
         line = definition.lines.get(name, definition.class_line)
-        if name in _RESERVED:
-            raise DefinitionError(
-                line, f"{cls.__name__}.{name} hides what every aggregate has under this name: rename it"
-            )
         if described.is_required():
             raise DefinitionError(line, f"{cls.__name__}.{name} has no default: a new stream starts from the defaults")
 
@@ -201,12 +221,12 @@ class AggregateProcessor:
     def __init__(self, aggregate: type[Aggregate[Any]], handlers: Handlers[Any]) -> None:
         self.name, self.partitions = aggregate.__aggregate__, aggregate.__partitions__
         self.messages: Sequence[type[Message]] = handlers.messages()
-        self._aggregate, self._handlers = aggregate, handlers
+        self._aggregate, self._handlers, self._evolving = aggregate, handlers, handlers.evolving
 
     def initial(self, key: str) -> Aggregate[Any]:
         """An instance of the defaults."""
         state = self._aggregate()
-        _entity(state).key = key
+        object.__setattr__(state, "_entity", _Entity(key))
         return state
 
     def evolve(self, state: Aggregate[Any], event: Event) -> Aggregate[Any]:
@@ -215,7 +235,10 @@ class AggregateProcessor:
         Raises:
             EventNotDeclared: it has none.
         """
-        self._handlers.evolve(state, event)
+        handler = self._evolving.get(type(event))
+        if handler is None:
+            raise EventNotDeclared(self.name, type(event).__name__)
+        handler(state, event)
         _entity(state).version += 1
         return state
 
@@ -240,7 +263,12 @@ class AggregateProcessor:
 
 
 def _entity(state: Aggregate[Any]) -> _Entity:
-    return state._entity  # pyright: ignore[reportPrivateUsage]
+    try:
+        return state._entity  # pyright: ignore[reportPrivateUsage]
+    except AttributeError:  # made by hand, not by the processor
+        entity = _Entity()
+        object.__setattr__(state, "_entity", entity)
+        return entity
 
 
 def _plan(processor: AggregateProcessor) -> Plan:

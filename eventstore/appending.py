@@ -1,12 +1,12 @@
 """Appends as a processor: the messages between a store and the owner of a stream's partition.
 
-`sagalog.append` carries the events in wire format, so that the owner neither decodes nor knows their types. What it expects of
-the stream travels as one number: a version from 0, or
+`sagalog.append` carries the events in wire format, so that the owner neither decodes nor knows their types. What it
+expects of the stream travels as one number: a version from 0, or
 
     -1  no stream       -2  an existing stream       -3  anything
 
-The reply repeats the fingerprint of what the *first* append of this id carried: the caller sees by it whether its commit id
-stands for other content (rule K8). A lost race is no final answer: nothing happened, and the id stays free.
+The reply repeats the fingerprint of what the *first* append of this id carried: the caller sees by it whether its
+commit id stands for other content (rule K8). A lost race is no final answer: nothing happened, and the id stays free.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class AppendLost(Refusal, name="sagalog.append_lost"):
 
 
 class StoreProcessor(Stateless):
-    """Appends events to streams if they are where the caller expects them. Its entities have no state but their version."""
+    """Appends events to streams if they are where the caller expects them. Its entities have no state but their
+    version."""
 
     journal: Literal["events", "state"] = "events"
     stateless: Literal[True] = True

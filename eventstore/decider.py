@@ -15,8 +15,8 @@
     def reserved(state: OnHand, event: Reserved) -> OnHand:
         return replace(state, quantity=state.quantity - event.quantity)
 
-A decision yields its events and returns its answer; `state` in it is the one before them. One that records nothing may be a
-plain function. A decision that raises or refuses has recorded nothing.
+A decision yields its events and returns its answer; `state` in it is the one before them. One that records nothing may
+be a plain function. A decision that raises or refuses has recorded nothing.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Decider(Generic[S, E]):
     def __init__(
         self, name: str, *, initial: Callable[[], S], events: Sequence[type[E]], partitions: int | None = None
     ) -> None:
-        """`name` names its topics and is where its commands go. `initial` makes the state of an entity without events."""
+        """`name` names its topics and is where its commands go. `initial` makes the state of a new entity."""
         frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
         self._line = Line(frame.f_code.co_filename, frame.f_lineno)
         self.name, self.partitions = name, partitions
@@ -116,7 +116,8 @@ class DeciderProcessor(Generic[S]):
         """Run the command's function to its end, then append what it yielded and answer with what it returned.
 
         Raises:
-            DecisionNotMade, AnswerNotDeclared, EventNotDeclared, RefusedAfterRecording: the decider is programmed wrongly.
+            DecisionNotMade, AnswerNotDeclared, EventNotDeclared, RefusedAfterRecording: the decider is programmed
+            wrongly.
         """
         deciding = self._handlers.for_command(message)
         events, answer = _run(deciding.call(state, message, context))

@@ -103,8 +103,9 @@ class PartitionCountChanged(LogError):
 
     def __init__(self, topic: str, *, manifest: int, actual: int) -> None:
         super().__init__(
-            f"{topic}: the manifest says {manifest} partitions, found {actual}. Partition counts are frozen, because keys "
-            f"would move away from their state: copy the topic to a new name with {actual} partitions and switch over"
+            f"{topic}: the manifest says {manifest} partitions, found {actual}. Partition counts are frozen, because "
+            f"keys would move away from their state: copy the topic to a new name with {actual} partitions and "
+            f"switch over"
         )
         self.topic, self.manifest, self.actual = topic, manifest, actual
 
@@ -122,8 +123,9 @@ class MessageTooLarge(LogError):
 
     def __init__(self, topic: str, *, size_bytes: int, limit_bytes: int) -> None:
         super().__init__(
-            f"a record of {size_bytes:,} bytes for {topic} is larger than the limit of {limit_bytes:,}: send a reference to "
-            "the data instead, or raise max.message.bytes of the topic and message_max_bytes in the log URL"
+            f"a record of {size_bytes:,} bytes for {topic} is larger than the limit of {limit_bytes:,}: send a "
+            f"reference to the data instead, or raise max.message.bytes of the topic and message_max_bytes in the "
+            f"log URL"
         )
         self.topic, self.size_bytes, self.limit_bytes = topic, size_bytes, limit_bytes
 
@@ -209,7 +211,8 @@ class WrongExpectedVersion(StreamError):
 
     def __init__(self, stream: str, *, expected: int | Expected, actual: int | Literal[Expected.NO_STREAM]) -> None:
         super().__init__(
-            f"{stream}: expected {_described(expected)}, found {_described(actual)}: read the stream again and decide anew"
+            f"{stream}: expected {_described(expected)}, found {_described(actual)}: read the stream again and "
+            f"decide anew"
         )
         self.stream, self.expected, self.actual = stream, expected, actual
 
@@ -241,8 +244,8 @@ class ReadStalled(StreamError):
 
     def __init__(self, topic: str, partition: int, *, position: int, end: int, seconds: float) -> None:
         super().__init__(
-            f"{topic}[{partition}]: stood at {position} for {seconds:g} s although the log goes to {end}: a transaction is "
-            "open there (it is aborted after 10 s) or the broker does not answer; read again"
+            f"{topic}[{partition}]: stood at {position} for {seconds:g} s although the log goes to {end}: a "
+            f"transaction is open there (it is aborted after 10 s) or the broker does not answer; read again"
         )
         self.topic, self.partition, self.position, self.end, self.seconds = topic, partition, position, end, seconds
 
@@ -292,8 +295,8 @@ class AskTimedOut(ProcessorError):
 
     def __init__(self, what: str, seconds: float) -> None:
         super().__init__(
-            f"no answer to {what} within {seconds:g} s: it may or may not have happened; ask again with the same id, and "
-            "check that a service that owns the destination runs"
+            f"no answer to {what} within {seconds:g} s: it may or may not have happened; ask again with the same id, "
+            f"and check that a service that owns the destination runs"
         )
         self.what, self.seconds = what, seconds
 
@@ -325,8 +328,8 @@ class RefusedAfterRecording(DecisionError):
 
     def __init__(self, who: str, command: str, refusal: str, events: int) -> None:
         super().__init__(
-            f"{who} recorded {events} events for {command} and then answered the refusal {refusal}, which says that nothing "
-            "happened: check everything before recording, or answer with a reply"
+            f"{who} recorded {events} events for {command} and then answered the refusal {refusal}, which says that "
+            f"nothing happened: check everything before recording, or answer with a reply"
         )
         self.who, self.command, self.refusal, self.events = who, command, refusal, events
 
@@ -336,8 +339,9 @@ class SchemasUnreadable(EventStoreError):
 
     def __init__(self, topic: str, offset: int, why: str) -> None:
         super().__init__(
-            f"{topic} holds an unreadable record at offset {offset} ({why}): a newer sagalog wrote it, so upgrade this one; or "
-            "something else writes there, so take away its permission and delete the record by a tombstone of its key"
+            f"{topic} holds an unreadable record at offset {offset} ({why}): a newer sagalog wrote it, so upgrade "
+            f"this one; or something else writes there, so take away its permission and delete the record by a "
+            f"tombstone of its key"
         )
         self.topic, self.offset, self.why = topic, offset, why
 
@@ -347,8 +351,8 @@ class NotRunning(EventStoreError):
 
     def __init__(self, what: str) -> None:
         super().__init__(
-            f"{what} is not running: use it inside `async with service:` of a service that has it among its components, or "
-            "alone with `async with store:`"
+            f"{what} is not running: use it inside `async with service:` of a service that has it among its "
+            f"components, or alone with `async with store:`"
         )
         self.what = what
 

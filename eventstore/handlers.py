@@ -1,7 +1,8 @@
 """Dispatch tables of aggregates and deciders, compiled from annotations when they are defined.
 
-A *decide* handler takes (state, command) and, if it has a third parameter named `context`, the `DecideContext`. An *evolve*
-handler takes (state, event). Everything that can be checked is checked here, and every error names the line to change.
+A *decide* handler takes (state, command) and, if it has a third parameter named `context`, the `DecideContext`. An
+*evolve* handler takes (state, event). Everything that can be checked is checked here, and every error names the line to
+change.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from eventstore.errors import AnswerNotDeclared, DecisionNotMade, EventNotDeclared
 from eventstore.processor.port import DecideContext
-from schemas import Command, Event, Message, Refusal, answers, is_command
+from schemas import Event, Message, Refusal, answers, is_command
 from schemas.definition import DefinitionError, Line, annotations_of, line_of, members
 
 S = TypeVar("S")
@@ -68,7 +69,8 @@ class Handlers(Generic[S]):
         if command.__to__ != self.to:
             raise DefinitionError(
                 line_of(handler),
-                f"{called} decides on {command.__name__}, which goes to {command.__to__!r}, not to {self.to!r}: change its "
+                f"{called} decides on {command.__name__}, which goes to {command.__to__!r}, not to {self.to!r}: "
+                f"change its "
                 "to=, or move the handler",
             )
         replies, refusals = answers(command)
@@ -192,7 +194,8 @@ def _wants_context(handler: Handler, called: str, parameters: Sequence[str]) -> 
         return True
     raise DefinitionError(
         line_of(handler),
-        f"{called} takes {', '.join(parameters[2:])}: a decide takes its command and, if it wants it, `context`. It is pure; "
+        f"{called} takes {', '.join(parameters[2:])}: a decide takes its command and, if it wants it, `context`. It "
+        f"is pure; "
         "what needs a resource is a worker's job",
     )
 

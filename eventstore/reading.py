@@ -1,11 +1,11 @@
 """Read the streams of one store: one stream, or all of them as they grow.
 
-A process that owns the stream's partition reads its local index. Any other reads the partition of the topic from its start
-and keeps the stream's records: the same events in the same order, in time proportional to the partition. Ownership may move
-during a read, which then goes on from the topic.
+A process that owns the stream's partition reads its local index. Any other reads the partition of the topic from its
+start and keeps the stream's records: the same events in the same order, in time proportional to the partition.
+Ownership may move during a read, which then goes on from the topic.
 
-Both see every event that was acknowledged before the read began. What blocks runs on other threads, a page at a time, so that
-memory stays bounded by the page (and by 8 bytes an event where a stream is read backwards from the topic).
+Both see every event that was acknowledged before the read began. What blocks runs on other threads, a page at a time,
+so that memory stays bounded by the page (and by 8 bytes an event where a stream is read backwards from the topic).
 
 Not promised: that a deletion during a read is seen by it.
 """
@@ -20,7 +20,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Generic, TypeAlias, cast
+from typing import Any, Generic, Self, TypeAlias, cast
 
 from typing_extensions import TypeVar
 
@@ -45,7 +45,7 @@ Page: TypeAlias = list[Recorded[E]]
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """Which events of a stream are read: after < version ≤ until, in order of version or against it, at most `limit`."""
+    """Which events of a stream are read: after < version ≤ until, in version order or against it, at most `limit`."""
 
     after: int = -1
     until: int | None = None
@@ -152,8 +152,8 @@ class Streams(Generic[E]):
     ) -> AsyncGenerator[Recorded[E], None]:
         """The events of all streams beyond a position, in order per stream, as they come.
 
-        Each carries the position to go on from. It goes on until it is closed or cancelled, or, with `until_end`, up to where
-        the log stood at the start.
+        Each carries the position to go on from. It goes on until it is closed or cancelled, or, with `until_end`, up to
+        where the log stood at the start.
 
         Raises:
             ValueError: the position names partitions that the store does not have.
@@ -283,7 +283,7 @@ class _Thread:
     async def run(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, call)
 
-    async def __aenter__(self) -> _Thread:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *exc: object) -> None:

@@ -3,12 +3,13 @@
 Topic `sagalog.schemas`, one partition. One record per schema, never changed:
 
     key    the id as ASCII digits
-    value  JSON {"v": 1, "id": 7, "subject": "order.placed", "name": "order.placed", "version": 2, "format": "avro", "text": "…"}
+    value  JSON {"v": 1, "id": 7, "subject": "order.placed", "name": "order.placed", "version": 2, "format": "avro",
+    "text": "…"}
 
-Ids are dense from 1 and never change, however many processes register at once: who finds something missing becomes the one
-writer by taking over the transactional id `sagalog.schemas`, reads to the end *again*, because an earlier writer may have written
-up to the moment it lost the id, and only then gives out ids. A writer that was taken over itself waits a random moment and
-starts again from reading, which usually shows that nothing is missing any more.
+Ids are dense from 1 and never change, however many processes register at once: who finds something missing becomes the
+one writer by taking over the transactional id `sagalog.schemas`, reads to the end *again*, because an earlier writer
+may have written up to the moment it lost the id, and only then gives out ids. A writer that was taken over itself waits
+a random moment and starts again from reading, which usually shows that nothing is missing any more.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Read partitions of a topic to an end, or for ever.
 
-The end is where the log's *uncommitted* end stood at the start: an acknowledged unit may still be waiting for its marker in
-this partition (rule K4), so the committed end can lie before what was acknowledged. Only committed records are returned.
+The end is where the log's *uncommitted* end stood at the start: an acknowledged unit may still be waiting for its
+marker in this partition (rule K4), so the committed end can lie before what was acknowledged. Only committed records
+are returned.
 """
 
 from __future__ import annotations

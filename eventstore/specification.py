@@ -24,16 +24,17 @@ from schemas import Command, Event, key_of
 from schemas.messages import R, X
 
 E = DefaultTypeVar("E", bound=Event, default=Event)
+N = TypeVar("N", bound=Event)
 Q = TypeVar("Q")
 
 DEFAULT_NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Then(Generic[E, Q]):
+class Then(Generic[N, Q]):
     """What followed from the command."""
 
-    recorded: tuple[E, ...]
+    recorded: tuple[N, ...]
     answer: Q
     scheduled: Mapping[str, Scheduled]
     """Timers set, by name."""
@@ -41,10 +42,10 @@ class Then(Generic[E, Q]):
     sent: tuple[Sent, ...]
 
     @overload
-    def then(self, *events: E) -> None: ...
+    def then(self, *events: N) -> None: ...
     @overload
-    def then(self, *events: E, reply: Q) -> None: ...
-    def then(self, *events: E, **expected: object) -> None:
+    def then(self, *events: N, reply: Q) -> None: ...
+    def then(self, *events: N, **expected: object) -> None:
         """Compare with what should have been recorded, exactly, and with the answer if one is given.
 
         Raises:

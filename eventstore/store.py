@@ -3,9 +3,9 @@
 A store is a processor without state: every append is an input of the owner of its stream's partition, decided in one
 transaction with whatever else the batch holds. The topic is `<name>.events`.
 
-Guarantees: versions of a stream have no gaps and no forks; an append happened wholly or not at all; when `append` returns, the
-log has the events and every later read sees them; a repeat under the same `commit_id` returns the first result for as long
-as inputs are remembered (eight days). Not promised: an order between streams.
+Guarantees: versions of a stream have no gaps and no forks; an append happened wholly or not at all; when `append`
+returns, the log has the events and every later read sees them; a repeat under the same `commit_id` returns the first
+result for as long as inputs are remembered (eight days). Not promised: an order between streams.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class EventStore(Generic[E]):
-    """A store of streams. Give it to a service, or use it alone: `async with EventStore(…, log="embedded:///data") as store`."""
+    """A store of streams. Give it to a service, or use it alone, with `log=`: `async with EventStore(…) as store`."""
 
     def __init__(
         self, name: str, *, events: Sequence[type[E]], log: str | None = None, partitions: int | None = None
     ) -> None:
-        """`events`: all types that it holds. `log`: the log's URL when it is used alone. `partitions`: when it is created.
+        """`events`: all types that it holds. `log`: the log's URL, for use alone. `partitions`: for its creation.
 
         Raises:
             ValueError: the name cannot be part of a topic's name, or no event types are given.
@@ -118,8 +118,8 @@ class EventStore(Generic[E]):
     ) -> Appended:
         """Append up to 1,000 events to a stream, all or none, if the stream is as expected.
 
-        `expected`: the version of its last event (−1 and NO_STREAM: it has none), STREAM_EXISTS or ANY. `commit_id`: an id of
-        this commit, unique for its stream; a repeat under it returns what the first one did, whatever it expects.
+        `expected`: the version of its last event (−1 and NO_STREAM: it has none), STREAM_EXISTS or ANY. `commit_id`: an
+        id of this commit, unique for its stream; a repeat under it returns what the first one did, whatever it expects.
 
         Raises:
             WrongExpectedVersion: the stream is elsewhere; nothing happened.
@@ -184,9 +184,10 @@ class EventStore(Generic[E]):
         return self._reader().read(stream, after=after, until=until, backwards=backwards, limit=limit)
 
     async def load(self, aggregate: type[A], stream: str, *, as_of: int | datetime | None = None) -> A:
-        """An aggregate as its stream made it, or as of a version or an aware instant; its defaults if there is no stream.
+        """An aggregate as its stream made it; its defaults if there is no stream.
 
-        As of an instant: by the events before the first one that was recorded later.
+        `as_of` a version: without later events. As of an aware instant: by the events before the first one that was
+        recorded later.
 
         Raises:
             ValueError: an instant without a time zone, or a stream id that cannot be one.
@@ -228,6 +229,6 @@ def _input_id(stream: str, commit_id: str | None) -> str:
 
 def _run_alone(store: EventStore[Any], log: str) -> AbstractAsyncContextManager[Runtime]:
     """The only place where a store reaches for a service of its own."""
-    from eventstore.processor.host import run_alone
+    from eventstore.hosting import run_alone
 
     return run_alone(store, log)

@@ -1,7 +1,7 @@
 """The values of the event store: recorded events, positions, what an append expects and returns.
 
-A *version* numbers a stream's events from 0. A *position* says how far the store's topic was read, as the next offset of
-each partition; its printable form begins with its own version number:
+A *version* numbers a stream's events from 0. A *position* says how far the store's topic was read, as the next offset
+of each partition; its printable form begins with its own version number:
 
     1:0=12,1=7        partition 0 was read up to offset 12, partition 1 up to 7
     1:                nothing was read
@@ -102,7 +102,7 @@ class Recorded(Generic[E_co]):
     timestamp: datetime
     """When it was recorded, UTC, in milliseconds."""
     position: Position
-    """After this event. Read from a stream: in the stream's partition. From a subscription: of all partitions so far."""
+    """After this event. From a stream: in the stream's partition. From a subscription: in all partitions so far."""
 
 
 @dataclass(frozen=True, slots=True)
