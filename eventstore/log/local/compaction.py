@@ -1,0 +1,93 @@
+"""Remove what a partition need not keep: earlier records of a key, old tombstones, records past their retention.
+
+As Kafka's cleaner does it: learn the last offset of each key in the part that is not clean yet (so many keys at a time, to bound
+memory), then walk the partition from its start and remove what a later record of the same key replaces. A tombstone goes when
+an earlier run has seen it already *and* it is old enough, so that a reader that is restoring meets it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from eventstore.log.local.store import FIRST_TIDY, Partition
+from eventstore.log.port import Record
+
+MAX_KEYS = 200_000
+"""Keys learned in one pass."""
+
+TOMBSTONE_MS = 24 * 3600 * 1000
+"""How long a tombstone stays at least, as Kafka's delete.retention.ms."""
+
+_SLICE = 2_000
+
+
+def expired_before(partition: Partition, now_ms: int) -> int:
+    """The offset before which all records are past the topic's retention."""
+    keep_ms = partition.row.retention_ms
+    low = partition.low
+    if keep_ms is None or partition.compacted:
+        return low
+    for record in _records(partition, low):
+        if record.timestamp_ms >= now_ms - keep_ms:
+            return record.offset
+        low = record.offset + 1
+    return low
+
+
+def compact(partition: Partition, now_ms: int, *, tombstone_ms: int) -> int:
+    """Remove superseded records and seen tombstones of a compacted partition; returns how many."""
+    seen, removed = partition.clean, 0
+    while True:
+        last, upto = _learn(partition)
+        removed += _remove(partition, _superseded(last, seen, now_ms - tombstone_ms))
+        partition.clean = upto
+        if upto >= partition.end:
+            return removed
+
+
+def tidy(partition: Partition, now_ms: int, *, tombstone_ms: int = TOMBSTONE_MS) -> None:
+    """Do what is due after many appends, and say when to come back: later, if there was little to remove."""
+    appended = partition.dirty
+    if partition.compacted:
+        removed = compact(partition, now_ms, tombstone_ms=tombstone_ms)
+    else:
+        low = expired_before(partition, now_ms)
+        removed = low - partition.low
+        if removed:
+            partition.remove((), low)
+            partition.low = low
+    partition.dirty = 0
+    partition.tidy_at = max(FIRST_TIDY, appended * (1 if removed > appended // 4 else 4))
+
+
+def _learn(partition: Partition) -> tuple[dict[bytes | None, int], int]:
+    """The last offset of each key from the clean part's end on, and how far that was learned."""
+    last: dict[bytes | None, int] = {}
+    upto = partition.clean
+    for record in _records(partition, upto):
+        if len(last) >= MAX_KEYS and record.key not in last:
+            return last, record.offset
+        last[record.key] = record.offset
+    return last, partition.end
+
+
+def _superseded(last: dict[bytes | None, int], seen: int, deadline_ms: int) -> Callable[[Record], bool]:
+    def is_superseded(record: Record) -> bool:
+        if last.get(record.key, -1) > record.offset:
+            return True
+        return record.value is None and record.offset < seen and record.timestamp_ms <= deadline_ms
+
+    return is_superseded
+
+
+def _remove(partition: Partition, unwanted: Callable[[Record], bool]) -> int:
+    offsets = [record.offset for record in _records(partition, partition.low) if unwanted(record)]
+    if offsets:
+        partition.remove(offsets, partition.low)
+    return len(offsets)
+
+
+def _records(partition: Partition, position: int) -> Iterator[Record]:
+    while found := partition.read(position, _SLICE):
+        yield from found
+        position = found[-1].offset + 1
