@@ -100,7 +100,7 @@ class AggregateType(ModelMetaclass):
 def _refuse_reserved(cls: str, body: Body) -> None:
     for name in ("key", "record", "version"):
         if name in body or name in body.get("__annotations__", ()):
-            line = body.definition.lines.get(name, body.definition.class_line)
+            line = body.definition.line(name)
             raise DefinitionError(line, f"{cls}.{name} hides what every aggregate has under this name: rename it")
 
 
@@ -118,8 +118,13 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
     if TYPE_CHECKING:
         _entity: _Entity = PrivateAttr()
 
-    def __init_subclass__(cls, *, name: str | None = None, partitions: int | None = None) -> None:
+    def __init_subclass__(cls, *, name: str | None = None, partitions: int | None = None, **unknown: Any) -> None:
         """`name` names its topics and is where its commands go; `partitions`: when the topics are created."""
+        if unknown:
+            raise DefinitionError(
+                definition_of(cls).class_line,
+                f"{cls.__name__} has no option {next(iter(unknown))}=: it takes name= and partitions=",
+            )
         super().__init_subclass__()
         cls.__aggregate__ = name or _snake_case(cls.__name__)
         cls.__partitions__ = partitions
@@ -208,7 +213,7 @@ def _handlers_of(cls: type[Aggregate[Any]]) -> Sequence[tuple[str, Callable[...,
 
 def _check_fields(cls: type[Aggregate[Any]], definition: Definition) -> None:
     for name, described in cls.model_fields.items():
-        line = definition.lines.get(name, definition.class_line)
+        line = definition.line(name)
         if described.is_required():
             raise DefinitionError(line, f"{cls.__name__}.{name} has no default: a new stream starts from the defaults")
 

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import ClassVar, Literal
-
-from pydantic import ConfigDict
+from typing import Literal
 
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
 from eventstore.processor.port import DecideContext, Stateless
@@ -26,8 +24,6 @@ _NUMBERS = {NO_STREAM: -1, STREAM_EXISTS: -2, ANY: -3}
 
 class Append(Message, name="sagalog.append"):
     """Append these events to the stream that is the record's key."""
-
-    model_config: ClassVar[ConfigDict] = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     events: list[bytes]
     expected: int

@@ -140,10 +140,15 @@ class Streams(Generic[E]):
         search = _Search(log, TopicPartition(self.topic, partition), stream)
         async with _Thread() as thread:
             found = search.backwards(bounds) if bounds.backwards else search.forwards(bounds)
+
+            def page() -> Page[E] | None:
+                records = next(found, None)
+                return None if records is None else [_from_record(record, _after(record), serde) for record in records]
+
             try:
-                while (records := await thread.run(lambda: next(found, None))) is not None:
-                    if records:
-                        yield await thread.run(lambda batch=records: [_from_record(r, _after(r), serde) for r in batch])
+                while (recorded := await thread.run(page)) is not None:
+                    if recorded:
+                        yield recorded
             finally:
                 await thread.run(found.close)
 

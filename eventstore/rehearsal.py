@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from eventstore.processor.index import StoredEvent
 from eventstore.processor.port import Destination, Processor
 from eventstore.processor.topics import inbox_of
 from schemas import Command, Event, Message, Metadata, ReplyTo, key_of
@@ -41,8 +42,10 @@ class Rehearsal(Generic[S]):
         version: int,
         now: datetime,
         metadata: Metadata | None = None,
+        stored: Sequence[StoredEvent] = (),
     ) -> None:
-        self._processor = processor
+        """`stored`: what `past` finds."""
+        self._processor, self._stored = processor, stored
         self.key, self.state, self.version, self.now = key, state, version, now
         self.metadata = metadata or Metadata(id="input")
         self.events: list[Event] = []
@@ -85,6 +88,10 @@ class Rehearsal(Generic[S]):
         sent = Sent(id or self.new_id(), command, None)
         self.sent.append(sent)
         return sent.id
+
+    def past(self, *, after: int, limit: int) -> list[StoredEvent]:
+        """Of the events that were given."""
+        return [event for event in self._stored if event.version > after][:limit]
 
     def destination(self, command: Command[Any, Any]) -> Destination:
         """The first partition of the destination's inbox."""

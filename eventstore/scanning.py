@@ -33,10 +33,10 @@ class Scan:
     ) -> None:
         """Read from `start` (partition -> offset) to the log's end, or to the offset `end`; `tail` goes on for ever."""
         at = {TopicPartition(topic, partition): offset for partition, offset in start.items()}
-        self._ends = dict.fromkeys(at, end) if end is not None else log.end_positions(at, isolation="uncommitted")
-        self._ends = (
-            {} if tail else {one: last for one, last in self._ends.items() if last is not None and last > at[one]}
-        )
+        self._ends: dict[TopicPartition, int] = {}
+        if not tail:
+            ends = log.end_positions(at, isolation="uncommitted") if end is None else dict.fromkeys(at, end)
+            self._ends = {one: last for one, last in ends.items() if last > at[one]}
         self._topic = topic
         self._tail, self._end, self._clock = tail, end, clock or SystemClock()
         self._reader = None if not (tail or self._ends) else log.reader(at, isolation="committed")

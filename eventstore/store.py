@@ -138,8 +138,7 @@ class EventStore(Generic[E]):
             self.name, stream, command, id=_input_id(stream, commit_id)
         )
         if isinstance(answer, AppendLost):
-            actual = answer.actual if answer.actual >= 0 else NO_STREAM
-            raise WrongExpectedVersion(stream, expected=NO_STREAM if expected == -1 else expected, actual=actual)
+            raise _lost(stream, expected, answer.actual)
         done = cast("AppendDone", answer)
         if done.fingerprint != command.fingerprint:
             raise CommitIdReused(stream, commit_id or "")
@@ -217,6 +216,12 @@ class EventStore(Generic[E]):
         if self._streams is None:
             raise NotRunning(f"store {self.name}")
         return self._streams
+
+
+def _lost(stream: str, expected: int | Expected, actual: int) -> WrongExpectedVersion:
+    return WrongExpectedVersion(
+        stream, expected=NO_STREAM if expected == -1 else expected, actual=NO_STREAM if actual < 0 else actual
+    )
 
 
 def _input_id(stream: str, commit_id: str | None) -> str:

@@ -146,11 +146,15 @@ CASES = {
     ),
     "a field without a default": (
         "    on_hand: int = 0", "    on_hand: int",
-        "class Stock(", "on_hand has no default",
+        "    on_hand: int", "on_hand has no default",
     ),
     "a field that hides the key": (
         "    on_hand: int = 0", '    key: str = ""',
         '    key: str = ""', "rename it",
+    ),
+    "a misspelt option": (
+        'name="stock"):', 'nmae="stock"):',
+        "class Stock(", "no option nmae=: it takes name=",
     ),
     "a decider's event without an evolve": (
         "event: Received | Reserved) -> int", "event: Received) -> int",

@@ -1,0 +1,205 @@
+"""The registry in a topic (rule E5): ids that every process agrees on."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from eventstore.errors import Fenced, SchemasUnreadable
+from eventstore.log import open_log
+from eventstore.log.port import Log, TopicPartition
+from eventstore.registry import TOPIC, TopicRegistry
+from schemas.registry import Schema
+
+SCHEMAS = [Schema(f"type_{number}", 1, "json", json.dumps({"title": f"type_{number}"})) for number in range(40)]
+
+
+@pytest.fixture
+def log(unique: Callable[[str], str]) -> Log:
+    """A log of this test's own."""
+    return open_log(f"memory://{unique('registry')}")
+
+
+def _entries(seed: int) -> list[tuple[str, Schema]]:
+    """Some of the schemas, in some order: different ones for each seed, but overlapping."""
+    return [(schema.name, schema) for schema in random.Random(seed).sample(SCHEMAS, 25)]
+
+
+def _learned(log: Log) -> dict[int, Schema]:
+    registry = TopicRegistry(log)
+    found = ((id, registry.get(id)) for id in range(1, len(SCHEMAS) + 2))
+    return {id: schema for id, schema in found if schema is not None}
+
+
+def test_a_schema_keeps_its_id() -> None:
+    """Registering again, here or elsewhere, gives the same."""
+    log = open_log("memory://")
+    first = TopicRegistry(log)
+    id = first.register("type_0", SCHEMAS[0])
+
+    assert first.register("type_0", SCHEMAS[0]) == id
+    assert TopicRegistry(log).register("type_0", SCHEMAS[0]) == id
+    assert TopicRegistry(log).get(id) == SCHEMAS[0]
+
+
+def test_ids_are_dense_from_one(log: Log) -> None:
+    """Each entry gets the next, an entry that is given twice gets one."""
+    registry = TopicRegistry(log)
+    entries = [(schema.name, schema) for schema in SCHEMAS[:3]]
+
+    assert registry.register_many([*entries, entries[0]]) == [1, 2, 3, 1]
+    assert registry.register("type_9", SCHEMAS[9]) == 4
+
+
+def test_what_another_process_registered_is_known_after_refresh(log: Log) -> None:
+    """`get` costs no I/O, so it does not look by itself."""
+    one, other = TopicRegistry(log), TopicRegistry(log)
+    id = one.register("type_0", SCHEMAS[0])
+    assert other.get(id) is None
+
+    other.refresh()
+
+    assert other.get(id) == SCHEMAS[0]
+
+
+def test_nothing_is_written_for_what_is_known(log: Log) -> None:
+    """E5: read first. A process that starts with known types takes nobody's place as writer."""
+    TopicRegistry(log).register_many(_entries(1))
+    end = log.end_positions([TopicPartition(TOPIC, 0)], isolation="uncommitted")
+
+    TopicRegistry(log).register_many(_entries(1))
+
+    assert log.end_positions([TopicPartition(TOPIC, 0)], isolation="uncommitted") == end
+
+
+def test_a_writer_reads_again_after_it_took_over(log: Log) -> None:
+    """E5: being the only writer says nothing about what an earlier one wrote since this one had read."""
+    late = TopicRegistry(log)
+    opening = log.transactor
+
+    def transactor(transactional_id: str) -> object:
+        log.transactor = opening  # type: ignore[method-assign]
+        TopicRegistry(log).register("type_0", SCHEMAS[0])
+        return opening(transactional_id)
+
+    log.transactor = transactor  # type: ignore[method-assign,assignment]
+
+    assert late.register("type_1", SCHEMAS[1]) == 2
+    assert late.get(1) == SCHEMAS[0]
+
+
+def test_a_writer_that_was_taken_over_waits_and_starts_again(log: Log) -> None:
+    """Fenced is not an error of the caller's."""
+    pauses: list[float] = []
+    slow = TopicRegistry(log, pause=pauses.append)
+    slow.register("type_0", SCHEMAS[0])
+    TopicRegistry(log).register("type_1", SCHEMAS[1])
+
+    assert slow.register("type_2", SCHEMAS[2]) == 3
+    assert len(pauses) == 1
+
+
+def test_a_writer_that_never_gets_through_says_so(log: Log) -> None:
+    """It does not go on for ever."""
+    registry = TopicRegistry(log, pause=lambda _: None)
+
+    def transactor(transactional_id: str) -> object:
+        raise Fenced(transactional_id)
+
+    log.transactor = transactor  # type: ignore[method-assign,assignment]
+
+    with pytest.raises(Fenced):
+        registry.register("type_0", SCHEMAS[0])
+
+
+NEWER = b'{"v":2,"id":1,"subject":"a","name":"a","version":1,"format":"json","text":""}'
+
+
+@pytest.mark.parametrize("value", [b"?", b'{"v":2}', NEWER])
+def test_an_unreadable_record_is_a_named_error(log: Log, value: bytes) -> None:
+    """It names the offset."""
+    TopicRegistry(log)
+    producer = log.producer()
+    producer.produce(TOPIC, 0, b"1", value)
+    producer.close()
+
+    with pytest.raises(SchemasUnreadable, match="offset 0"):
+        TopicRegistry(log)
+
+
+def test_a_tombstone_takes_an_unreadable_record_away(log: Log) -> None:
+    """As the error says."""
+    TopicRegistry(log)
+    producer = log.producer()
+    producer.produce(TOPIC, 0, b"1", None)
+    producer.close()
+
+    assert TopicRegistry(log).register("type_0", SCHEMAS[0]) == 1
+
+
+def _register_from_threads(log: Log) -> list[dict[str, int]]:
+    def register(seed: int) -> dict[str, int]:
+        registry, entries = TopicRegistry(log), _entries(seed)
+        half = registry.register_many(entries[:12]) + [registry.register(*entry) for entry in entries[12:14]]
+        ids = half + registry.register_many(entries[14:])
+        registry.close()
+        return {subject: id for (subject, _), id in zip(entries, ids, strict=True)}
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(register, range(8)))
+
+
+def _check_agreement(log: Log, found: list[dict[str, int]]) -> None:
+    known = _learned(log)
+    assert sorted(known) == list(range(1, len(known) + 1))
+    assert len({schema.name for schema in known.values()}) == len(known)
+    for ids in found:
+        assert all(known[id].name == subject for subject, id in ids.items())
+
+
+def test_eight_threads_that_register_at_once_agree(log: Log) -> None:
+    """Overlapping sets: the same ids for all, dense, no schema twice."""
+    _check_agreement(log, _register_from_threads(log))
+
+
+REGISTER = """
+import json, sys
+from eventstore.log import open_log
+from eventstore.registry import TopicRegistry
+from tests.eventstore.registry.test_topic_registry import _entries
+log = open_log(sys.argv[1])
+registry, entries = TopicRegistry(log), _entries(int(sys.argv[2]))
+ids = registry.register_many(entries)
+registry.close()
+log.close()
+print(json.dumps({subject: id for (subject, _), id in zip(entries, ids)}))
+"""
+
+
+def test_eight_processes_that_register_at_once_on_kafka_agree(kafka: str) -> None:
+    """The same over a real broker, with fencing across processes."""
+    url = f"kafka://{kafka}"
+    processes = [
+        subprocess.Popen([sys.executable, "-c", REGISTER, url, str(seed)], stdout=subprocess.PIPE, text=True)
+        for seed in range(8)
+    ]
+    try:
+        outputs = [process.communicate(timeout=120)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+
+    log = open_log(url)
+    registry = TopicRegistry(log)
+    for output in outputs:
+        for subject, id in json.loads(output).items():
+            schema = registry.get(id)
+            assert schema is not None
+            assert schema.name == subject
+    log.close()

@@ -1,0 +1,207 @@
+"""Appending to streams: expected versions, commit ids, limits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from eventstore.errors import (
+    CommitIdReused,
+    EventNotDeclared,
+    MessageTooLarge,
+    NotRunning,
+    TooManyEvents,
+    WrongExpectedVersion,
+)
+from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
+from eventstore.reading import Streams
+from eventstore.store import EventStore
+from tests.eventstore.streams.accounts import Closed, Deposited, Opened, accounts, collect, deposits
+
+Accounts = EventStore[Opened | Deposited]
+
+
+async def test_versions_count_from_zero(store: Accounts) -> None:
+    """The version returned is that of the last event."""
+    first = await store.append("a", deposits(1), expected=NO_STREAM)
+    second = await store.append("a", deposits(2, 3), expected=0)
+
+    assert (first.version, second.version) == (0, 2)
+    assert [r.version async for r in store.read("a")] == [0, 1, 2]
+
+
+@pytest.mark.parametrize("expected", [NO_STREAM, -1, 0, 2])
+async def test_a_stream_that_is_elsewhere_takes_nothing(store: Accounts, expected: int | Expected) -> None:
+    """The loser learns the current version."""
+    await store.append("a", deposits(1, 2), expected=NO_STREAM)
+
+    with pytest.raises(WrongExpectedVersion) as lost:
+        await store.append("a", deposits(3), expected=expected)
+
+    assert lost.value.actual == 1
+    assert len(await collect(store.read("a"))) == 2
+
+
+@pytest.mark.parametrize("expected", [0, STREAM_EXISTS])
+async def test_an_expected_stream_that_is_not_there(store: Accounts, expected: int | Expected) -> None:
+    """`actual` says that there is none."""
+    with pytest.raises(WrongExpectedVersion) as lost:
+        await store.append("a", deposits(3), expected=expected)
+
+    assert lost.value.actual is NO_STREAM
+
+
+async def test_any_and_stream_exists_take_whatever_version_there_is(store: Accounts) -> None:
+    """ANY also makes the stream."""
+    await store.append("a", deposits(1), expected=ANY)
+    await store.append("a", deposits(1), expected=ANY)
+
+    assert (await store.append("a", deposits(1), expected=STREAM_EXISTS)).version == 2
+
+
+async def test_a_repeat_under_a_commit_id_returns_the_first_result(store: Accounts) -> None:
+    """E1, K8: a caller that does not know what happened repeats, whatever happened since."""
+    first = await store.append("a", deposits(1, 2), expected=NO_STREAM, commit_id="c")
+    await store.append("a", deposits(3), expected=1)
+
+    again = await store.append("a", deposits(1, 2), expected=NO_STREAM, commit_id="c")
+
+    assert again.version == first.version
+    assert again.position.covers(first.position)
+    assert len(await collect(store.read("a"))) == 3
+
+
+async def test_a_commit_id_with_other_content_is_refused_by_name(store: Accounts) -> None:
+    """Nothing is appended."""
+    await store.append("a", deposits(1), expected=NO_STREAM, commit_id="c")
+
+    with pytest.raises(CommitIdReused, match="'c'"):
+        await store.append("a", deposits(2), expected=ANY, commit_id="c")
+
+    assert len(await collect(store.read("a"))) == 1
+
+
+async def test_a_commit_id_belongs_to_its_stream(store: Accounts) -> None:
+    """The same id elsewhere is another commit."""
+    await store.append("a", deposits(1), expected=NO_STREAM, commit_id="c")
+    await store.append("b", deposits(2), expected=NO_STREAM, commit_id="c")
+
+    assert [r.event.cents async for r in store.read("b") if isinstance(r.event, Deposited)] == [2]
+
+
+async def test_a_lost_race_leaves_its_commit_id_free(store: Accounts) -> None:
+    """Nothing happened, so the caller decides again and appends under the same id."""
+    await store.append("a", deposits(1), expected=NO_STREAM)
+    with pytest.raises(WrongExpectedVersion):
+        await store.append("a", deposits(2), expected=NO_STREAM, commit_id="c")
+
+    assert (await store.append("a", deposits(2), expected=0, commit_id="c")).version == 1
+
+
+async def test_of_racing_writers_one_wins_each_version(store: Accounts) -> None:
+    """S1: versions have no gaps, and who lost knows it."""
+
+    async def write(writer: int) -> int:
+        won = 0
+        for _ in range(10):
+            version = len(await collect(store.read("a"))) - 1
+            try:
+                await store.append("a", deposits(writer), expected=version)
+            except WrongExpectedVersion:
+                continue
+            won += 1
+        return won
+
+    won = await asyncio.gather(*map(write, range(8)))
+
+    versions = [recorded.version async for recorded in store.read("a")]
+    assert versions == list(range(sum(won)))
+    assert sum(won) >= 10
+
+
+async def test_the_position_is_after_the_events(store: Accounts, streams: Streams[Opened | Deposited]) -> None:
+    """Whoever has read up to it has seen them."""
+    appended = await store.append("a", deposits(1, 2), expected=NO_STREAM)
+
+    last = (await collect(streams.read("a")))[-1]
+
+    assert appended.position.covers(last.position)
+
+
+async def test_an_append_of_nothing_is_refused(store: Accounts) -> None:
+    """It has no version to return."""
+    with pytest.raises(ValueError, match="no events"):
+        await store.append("a", [], expected=ANY)
+
+
+@pytest.mark.parametrize("stream", ["", "a\0b", "a" * 501])
+async def test_a_stream_id_is_checked_before_anything_is_sent(store: Accounts, stream: str) -> None:
+    """Also by reads."""
+    with pytest.raises(ValueError, match="stream id"):
+        await store.append(stream, deposits(1), expected=ANY)
+    with pytest.raises(ValueError, match="stream id"):
+        store.read(stream)
+
+
+async def test_impossible_arguments_are_refused(store: Accounts) -> None:
+    """A version below −1, an empty commit id."""
+    with pytest.raises(ValueError, match="no version"):
+        await store.append("a", deposits(1), expected=-2)
+    with pytest.raises(ValueError, match="commit id"):
+        await store.append("a", deposits(1), expected=ANY, commit_id="")
+
+
+async def test_an_event_of_another_type_is_refused(store: Accounts) -> None:
+    """Readers of the store could not decode it."""
+    other: list[Deposited] = [Closed()]  # type: ignore[list-item] # pyright: ignore[reportAssignmentType]
+
+    with pytest.raises(EventNotDeclared, match="Closed"):
+        await store.append("a", other, expected=ANY)
+
+
+async def test_a_thousand_events_are_one_append_and_more_are_refused(store: Accounts) -> None:
+    """All or none."""
+    assert (await store.append("a", deposits(*range(1000)), expected=NO_STREAM)).version == 999
+
+    with pytest.raises(TooManyEvents, match="1,001"):
+        await store.append("a", deposits(*range(1001)), expected=ANY)
+
+
+async def test_an_append_that_is_too_large_is_refused_before_it_is_sent(store: Accounts) -> None:
+    """The error names the size and the limit."""
+    limit = store._running().host.log.message_max_bytes
+
+    with pytest.raises(MessageTooLarge) as large:
+        await store.append("a", [Opened(owner="x" * limit)], expected=ANY)
+
+    assert large.value.limit_bytes == limit
+
+
+async def test_a_store_that_does_not_run_says_so() -> None:
+    """The message says what to do."""
+    store = accounts()
+
+    with pytest.raises(NotRunning, match="async with"):
+        await store.append("a", deposits(1), expected=ANY)
+    with pytest.raises(NotRunning):
+        store.read("a")
+
+
+def test_a_store_needs_a_name_and_events() -> None:
+    """The name becomes part of topics' names."""
+    with pytest.raises(ValueError, match="names no store"):
+        EventStore("a b", events=[Deposited])
+    with pytest.raises(ValueError, match="holds no events"):
+        EventStore[Deposited]("a", events=[])
+
+
+async def test_a_store_alone_needs_a_log_and_runs_once() -> None:
+    """A service's store has none."""
+    with pytest.raises(ValueError, match="without a log"):
+        async with EventStore("a", events=[Deposited]):
+            pytest.fail("it ran")
+    async with accounts() as store:
+        with pytest.raises(ValueError, match="runs already"):
+            async with store:
+                pytest.fail("it ran twice")

@@ -1,0 +1,173 @@
+"""Reading streams: from the owner's index and straight from the topic, with equal results."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import cast
+
+import pytest
+
+from eventstore.component import Runtime
+from eventstore.errors import EventNotDeclared
+from eventstore.expected import NO_STREAM
+from eventstore.loading import load
+from eventstore.reading import PAGE, Streams
+from eventstore.store import EventStore
+from tests.eventstore.streams.accounts import Account, Deposited, Opened, accounts, collect, deposits
+from tests.eventstore.streams.conftest import Elsewhere
+
+Accounts = EventStore[Opened | Deposited]
+Reads = Streams[Opened | Deposited]
+
+
+@pytest.fixture
+async def filled(store: Accounts) -> Accounts:
+    """Ten deposits in stream `a`, among those of others whose ids begin alike."""
+    for cents in range(10):
+        await store.append("a", deposits(cents), expected=cents - 1)
+        await store.append("a/1", deposits(100), expected=cents - 1)
+        await store.append("aa", deposits(200), expected=cents - 1)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("after", "until", "backwards", "limit", "versions"),
+    [
+        (None, None, False, None, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+        (None, None, True, None, [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]),
+        (3, None, False, None, [4, 5, 6, 7, 8, 9]),
+        (None, 3, False, None, [0, 1, 2, 3]),
+        (2, 6, False, 2, [3, 4]),
+        (2, 6, True, 2, [6, 5]),
+        (2, 6, True, 20, [6, 5, 4, 3]),
+        (9, None, False, None, []),
+        (None, -1, False, None, []),
+        (5, 2, True, None, []),
+        (None, None, False, 0, []),
+        (None, None, True, 0, []),
+        (None, 99, True, 1, [9]),
+    ],
+)
+async def test_a_read_returns_what_lies_within_its_bounds(
+    filled: Accounts,
+    streams: Reads,
+    after: int | None,
+    until: int | None,
+    backwards: bool,
+    limit: int | None,
+    versions: list[int],
+) -> None:
+    """after < version ≤ until, in order or against it, at most `limit`."""
+    found = await collect(streams.read("a", after=after, until=until, backwards=backwards, limit=limit))
+
+    assert [(each.version, each.event) for each in found] == [(v, Deposited(cents=v)) for v in versions]
+
+
+async def test_index_and_topic_tell_the_same(filled: Accounts) -> None:
+    """Also metadata, time and position."""
+    runtime = filled._running()
+    elsewhere: Reads = Streams("accounts", cast("Runtime", Elsewhere(runtime)))
+
+    assert await collect(elsewhere.read("a")) == await collect(filled.read("a"))
+
+
+async def test_no_stream_reads_as_nothing(store: Accounts, streams: Reads) -> None:
+    """It is not an error."""
+    assert await collect(streams.read("nowhere")) == []
+    await store.append("a", deposits(1), expected=NO_STREAM)
+    assert await collect(streams.read("nowhere", backwards=True)) == []
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_long_streams_are_read_in_pages(store: Accounts, streams: Reads, backwards: bool) -> None:
+    """None is lost or doubled between them."""
+    count = 2 * PAGE
+    for start in range(0, count, PAGE):
+        await store.append("a", deposits(*range(start, start + PAGE)), expected=start - 1)
+
+    versions = [recorded.version async for recorded in streams.read("a", backwards=backwards)]
+
+    assert versions == sorted(range(count), reverse=backwards)
+
+
+async def test_a_negative_limit_is_refused(store: Accounts) -> None:
+    """It can only be a mistake."""
+    with pytest.raises(ValueError, match="limit=-1"):
+        store.read("a", limit=-1)
+
+
+async def test_a_recorded_event_says_when_and_where(store: Accounts, streams: Reads) -> None:
+    """Time in UTC, the stream, and the ids of its commit."""
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    appended = await store.append("a", deposits(1, 2), expected=NO_STREAM)
+
+    first, second = await collect(streams.read("a"))
+
+    assert before <= first.timestamp <= datetime.now(UTC)
+    assert first.stream == "a"
+    assert first.metadata.commit == second.metadata.commit != ""
+    assert (first.metadata.index, second.metadata.index) == (0, 1)
+    assert second.position == appended.position
+
+
+async def test_load_folds_a_stream(store: Accounts, streams: Reads) -> None:
+    """The aggregate knows its key and version."""
+    await store.append("a", [Opened(owner="ann"), *deposits(1, 2)], expected=NO_STREAM)
+
+    account = await load(streams, Account, "a", None)
+
+    assert account == Account(owner="ann", cents=3)
+    assert (account.key, account.version) == ("a", 2)
+
+
+async def test_load_of_no_stream_gives_the_defaults(store: Accounts) -> None:
+    """Its version is what an append of a new stream expects."""
+    account = await store.load(Account, "a")
+
+    assert account == Account()
+    await store.append("a", deposits(1), expected=account.version)
+
+
+async def test_load_as_of_a_version(store: Accounts, streams: Reads) -> None:
+    """Later events do not count."""
+    await store.append("a", deposits(1, 2, 3), expected=NO_STREAM)
+
+    assert (await load(streams, Account, "a", 1)).cents == 3
+    assert (await load(streams, Account, "a", 99)).cents == 6
+
+
+async def test_load_as_of_an_instant(store: Accounts, streams: Reads) -> None:
+    """What was recorded later does not count."""
+    await store.append("a", deposits(1), expected=NO_STREAM)
+    (first,) = await collect(store.read("a"))
+
+    assert (await load(streams, Account, "a", first.timestamp)).cents == 1
+    assert (await load(streams, Account, "a", first.timestamp - timedelta(milliseconds=1))).cents == 0
+
+
+async def test_an_instant_needs_a_time_zone(store: Accounts) -> None:
+    """Else it would depend on the machine."""
+    with pytest.raises(ValueError, match="time zone"):
+        await store.load(Account, "a", as_of=datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+async def test_an_event_that_the_aggregate_does_not_know_is_named() -> None:
+    """It would be folded wrongly."""
+    from tests.eventstore.streams.accounts import Closed
+
+    async with EventStore("closing", events=[Closed], log="memory://") as store:
+        await store.append("a", [Closed()], expected=NO_STREAM)
+
+        with pytest.raises(EventNotDeclared, match="account does not know the event Closed"):
+            await store.load(Account, "a")
+
+
+async def test_streams_outlive_the_process(tmp_path: object) -> None:
+    """A store that is opened again continues its streams."""
+    url = f"embedded://{tmp_path}"
+    async with accounts(url) as store:
+        await store.append("a", deposits(1), expected=NO_STREAM)
+
+    async with accounts(url) as store:
+        assert (await store.append("a", deposits(2), expected=0)).version == 1
+        assert (await store.load(Account, "a")).cents == 3
