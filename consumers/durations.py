@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
 from itertools import accumulate
 
 BOUNDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 120.0, 900.0)
@@ -22,11 +21,13 @@ class Durations:
         self._counts[bisect_left(BOUNDS, seconds)] += 1
         self._sum += seconds
 
-    def metrics(self, name: str) -> Iterator[tuple[str, float]]:
+    def metrics(self, name: str) -> dict[str, float]:
         """The samples of the histogram `name`."""
         *buckets, total = accumulate(self._counts)
-        for bound, count in zip(BOUNDS, buckets, strict=True):
-            yield f'{name}_bucket{{le="{bound:g}"}}', count
-        yield f'{name}_bucket{{le="+Inf"}}', total
-        yield f"{name}_sum", self._sum
-        yield f"{name}_count", total
+        samples: dict[str, float] = {
+            f'{name}_bucket{{le="{bound:g}"}}': count for bound, count in zip(BOUNDS, buckets, strict=True)
+        }
+        samples[f'{name}_bucket{{le="+Inf"}}'] = total
+        samples[f"{name}_sum"] = self._sum
+        samples[f"{name}_count"] = total
+        return samples

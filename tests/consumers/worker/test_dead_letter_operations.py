@@ -1,0 +1,212 @@
+"""Listing, redriving and discarding dead letters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from consumers import dlq
+from consumers.dead_letters import REDRIVE, origin_of
+from consumers.errors import CannotRedrive, NoDeadLetters, NotADeadLetter, Permanent
+from consumers.rate import Rate
+from consumers.retry import Retry
+from consumers.worker import Worker
+from consumers.worker_loop import WorkerLoop
+from eventstore.clock import ManualClock
+from eventstore.log.port import Topic
+from tests.consumers.worker.bench import Bench, Paid, Placed
+
+DLQ = "orders.shop.mailer.dlq"
+
+
+@dataclass
+class Mail:
+    """A worker that fails until it is mended."""
+
+    bench: Bench
+    loop: WorkerLoop
+    is_broken: bool = True
+    done: list[str] = field(default_factory=list[str])
+
+
+@pytest.fixture
+def mail(bench: Bench) -> Mail:
+    """A broken worker with three dead letters: orders a and b (Permanent) and a payment of c (KeyError)."""
+    worker = Worker("mailer", topics=["orders"], retry=Retry(attempts=1))
+    feed = bench.feed()
+
+    @worker.on
+    async def confirm(event: Placed | Paid) -> None:
+        if mail.is_broken:
+            raise Permanent("no such address") if isinstance(event, Placed) else KeyError(event.order)
+        mail.done.append(event.order)
+
+    feed.send("a", Placed(order="a"))
+    feed.send("b", Placed(order="b"))
+    feed.send("c", Paid(order="c"))
+    mail = Mail(bench, bench.open(worker))
+    bench.settle(mail.loop)
+    return mail
+
+
+def orders(found: object) -> list[str]:
+    letters = found if isinstance(found, list) else list(found)  # type: ignore[call-overload]
+    return [dlq.entity_of(letter) for letter in letters]
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        (dlq.Choice(), ["a", "b", "c"]),
+        (dlq.Choice(error="Permanent"), ["a", "b"]),
+        (dlq.Choice(type="order.paid"), ["c"]),
+        (dlq.Choice(key="b"), ["b"]),
+        (dlq.Choice(topic="orders", group="shop.mailer", ids=("orders/0/0",)), ["a"]),
+        (dlq.Choice(error="Timeout"), []),
+    ],
+)
+def test_a_choice_selects(mail: Mail, choice: dlq.Choice, expected: list[str]) -> None:
+    """Dead letters are chosen by error class, type, key, topic, group and id."""
+    assert orders(dlq.find(mail.bench.host.log, choice)) == expected
+
+
+def test_redriven_ones_reach_the_failing_group_once(mail: Mail) -> None:
+    """W6: after the worker was mended, what is redriven is handled, and no listing shows it any more."""
+    mail.is_broken = False
+
+    outcome = dlq.redrive(mail.bench.host.log, dlq.Choice(error="Permanent"))
+    mail.bench.settle(mail.loop)
+
+    assert orders(outcome.done) == ["a", "b"]
+    assert mail.done == ["a", "b"]
+    assert orders(dlq.find(mail.bench.host.log)) == ["c"]
+    assert len(mail.bench.records("orders")) == 3
+
+
+def test_a_redriven_record_is_what_it_was(mail: Mail) -> None:
+    """Key, bytes and metadata are those of the origin; one header says where it failed and how often."""
+    dlq.redrive(mail.bench.host.log, dlq.Choice(key="a"))
+
+    original = mail.bench.records("orders")[0]
+    [redriven] = mail.bench.records("orders.shop.mailer.redrive")
+    assert (redriven.key, redriven.value) == (original.key, original.value)
+    assert [header for header in redriven.headers if header[0] != REDRIVE] == list(original.headers)
+    assert str(origin_of(redriven)) == "orders/0/0~1"
+
+
+def test_a_loop_is_stopped_by_the_cap(mail: Mail) -> None:
+    """A record that fails after each redrive is left alone when it has been redriven `cap` times."""
+    log, choice = mail.bench.host.log, dlq.Choice(key="a")
+    for _ in range(2):
+        assert len(dlq.redrive(log, choice, cap=2).done) == 1
+        mail.bench.settle(mail.loop)
+
+    outcome = dlq.redrive(log, choice, cap=2)
+
+    assert outcome.done == []
+    assert [letter.id for letter in outcome.capped] == ["orders/0/0~2"]
+    assert outcome.capped[0].record.topic == DLQ
+
+
+def test_a_dry_run_changes_nothing(mail: Mail) -> None:
+    """A dry run says what would be done."""
+    log = mail.bench.host.log
+
+    redriven, discarded = dlq.redrive(log, dlq.ALL, dry_run=True), dlq.discard(log, dlq.ALL, dry_run=True)
+
+    assert orders(redriven.done) == orders(discarded.done) == ["a", "b", "c"]
+    assert orders(dlq.find(log)) == ["a", "b", "c"]
+    assert mail.bench.records("orders.shop.mailer.redrive") == []
+
+
+def test_a_limit_takes_the_oldest(mail: Mail) -> None:
+    """With a limit of two, the two oldest are redriven."""
+    assert orders(dlq.redrive(mail.bench.host.log, dlq.ALL, limit=2).done) == ["a", "b"]
+    assert orders(dlq.find(mail.bench.host.log)) == ["c"]
+
+
+def test_discarded_ones_are_neither_listed_nor_redriven(mail: Mail) -> None:
+    """A discarded dead letter stays in its topic and is seen no more."""
+    log = mail.bench.host.log
+    dlq.discard(log, dlq.Choice(key="b"))
+
+    assert orders(dlq.redrive(log, dlq.ALL).done) == ["a", "c"]
+    assert len(mail.bench.records(DLQ)) == 3
+
+
+def test_a_rate_spreads_the_redrive(mail: Mail) -> None:
+    """At one a second, three take two seconds."""
+    clock = ManualClock()
+
+    dlq.redrive(
+        mail.bench.host.log,
+        dlq.ALL,
+        rate=Rate(1, per=timedelta(seconds=1)),
+        clock=clock,
+        wait=lambda seconds: clock.advance(timedelta(seconds=seconds)),
+    )
+
+    assert clock.monotonic() == 2.0
+
+
+def test_a_dead_letter_written_twice_is_one(mail: Mail) -> None:
+    """A crash between dead letter and acknowledgement doubles the record; by its origin it is one, and redriven once."""
+    log, producer = mail.bench.host.log, mail.bench.host.log.producer()
+    first = mail.bench.records(DLQ)[0]
+    producer.send(DLQ, 0, first.key, first.value, first.headers).result(10)
+    producer.close()
+
+    assert orders(dlq.find(log)) == ["a", "b", "c"]
+    dlq.redrive(log, dlq.ALL)
+    assert len(mail.bench.records("orders.shop.mailer.redrive")) == 3
+    assert orders(dlq.find(log)) == []
+
+
+def test_an_inbox_is_redriven_into_itself(bench: Bench) -> None:
+    """Only one group reads an inbox, so its dead letters enter there again, and reach the partition's owner."""
+    worker, done = Worker("mail", topics=["mail.inbox"]), list[str]()
+    feed = bench.feed("mail.inbox")
+
+    @worker.on
+    async def send(event: Placed) -> None:
+        done.append(event.order)
+        if len(done) == 1:
+            raise Permanent("not now")
+
+    feed.send("a", Placed(order="a"))
+    loop = bench.open(worker)
+    bench.settle(loop)
+    dlq.redrive(bench.host.log, dlq.ALL)
+    bench.settle(loop)
+
+    assert done == ["a", "a"]
+    assert orders(dlq.find(bench.host.log)) == []
+
+
+def test_what_nobody_reads_is_not_redriven(bench: Bench) -> None:
+    """A dead letter of a group that subscribes no redrive topic stays, and the error says what to do."""
+    log = bench.host.log
+    log.create([Topic(name="orders", partitions=1), Topic(name="orders.old.dlq", partitions=1)])
+    why = {"topic": "orders", "partition": "0", "offset": "3", "group": "old", "type": "E", "message": "", "attempts": "1"}
+    headers = [(f"__dlq.errors.{name}", value.encode()) for name, value in why.items()]
+    headers.append(("__dlq.errors.time", b"2026-01-01T00:00:00+00:00"))
+    log.producer().send("orders.old.dlq", 0, b"a", b"x", headers).result(10)
+
+    with pytest.raises(CannotRedrive, match=r"orders.old.redrive does not exist"):
+        dlq.redrive(log, dlq.Choice(group="old"))
+
+
+def test_unknown_topics_and_foreign_records_are_named(bench: Bench) -> None:
+    """A choice without a dead-letter topic, an unknown id, and a record that no worker wrote each have their error."""
+    log = bench.host.log
+    with pytest.raises(NoDeadLetters, match="none exists"):
+        list(dlq.find(log, dlq.Choice(topic="nothing")))
+    with pytest.raises(NoDeadLetters, match="the id orders/0/9"):
+        dlq.show(log, "orders/0/9")
+    log.create([Topic(name="orders.x.dlq", partitions=1)])
+    log.producer().send("orders.x.dlq", 0, b"a", b"x").result(10)
+
+    with pytest.raises(NotADeadLetter, match=r"orders.x.dlq\[0\]@0"):
+        list(dlq.find(log))
