@@ -1,0 +1,99 @@
+"""The errors of sagas: one root, one tree.
+
+::
+
+    SagaError
+    ├── SagaKeyReused             the key stands for a saga that was started with other input
+    ├── SagaNotFound              no saga was ever started under this key
+    ├── SagaVersionUnknown        the saga was started by code of a version that this process does not have
+    ├── SagaRejected              the orchestrator could not take the message
+    ├── NotWaitedFor              a signal that the saga never waits for
+    ├── ReplyNotThere             a builder reads a reply that is not there
+    ├── BadUndo                   an undo builder does not give one command
+    └── HistoryNotReadable        a page of history could not be had
+
+Errors in a definition are `schemas.DefinitionError`s, raised when the module is imported.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SagaError(Exception):
+    """The root of all errors of `sagas`."""
+
+    is_retryable: ClassVar[bool] = False
+    """Whether the same call may succeed when it is made again."""
+
+
+class SagaKeyReused(SagaError):
+    """The key stands for a saga with other input: use another key, or the same input."""
+
+    def __init__(self, saga: str, key: str) -> None:
+        super().__init__(f"{saga}/{key} was started with other input: give a new saga a key of its own")
+        self.saga, self.key = saga, key
+
+
+class SagaNotFound(SagaError):
+    """No saga was ever started under this key."""
+
+    def __init__(self, saga: str, key: str) -> None:
+        super().__init__(f"there is no {saga}/{key}: start it first, and check the key")
+        self.saga, self.key = saga, key
+
+
+class SagaVersionUnknown(SagaError):
+    """The saga was started by code of a version that this process does not have: deploy it, or keep the old class registered."""
+
+    is_retryable = True
+
+    def __init__(self, saga: str, version: int, known: list[int]) -> None:
+        have = ", ".join(map(str, known))
+        super().__init__(
+            f"{saga} version {version} is not known here (known: {have}): deploy the code that has it, and keep the classes of "
+            "old versions among the service's components until their sagas have ended"
+        )
+        self.saga, self.version, self.known = saga, version, known
+
+
+class SagaRejected(SagaError):
+    """The orchestrator could not take the message; the error says why."""
+
+    def __init__(self, saga: str, key: str, why: str) -> None:
+        super().__init__(f"{saga}/{key} could not take the message: {why}")
+        self.saga, self.key, self.why = saga, key, why
+
+
+class NotWaitedFor(SagaError):
+    """The signal is of no use: the saga has no such wait, or has ended."""
+
+    def __init__(self, saga: str, key: str, why: str) -> None:
+        super().__init__(f"{saga}/{key} does not take the signal: {why}")
+        self.saga, self.key, self.why = saga, key, why
+
+
+class ReplyNotThere(SagaError):
+    """A builder reads a reply that is not there; import saw no such read, because it goes through another function."""
+
+    def __init__(self, saga: str, name: str) -> None:
+        super().__init__(
+            f"{saga}: the reply of {name!r} is not there yet: read it in the builder itself, so that import can check it"
+        )
+        self.saga, self.name = saga, name
+
+
+class BadUndo(SagaError):
+    """An undo builder did not give a command: return one."""
+
+    def __init__(self, saga: str, step: str, given: str) -> None:
+        super().__init__(f"{saga}: the undo of {step} gave {given}, which is no command")
+        self.saga, self.step, self.given = saga, step, given
+
+
+class HistoryNotReadable(SagaError):
+    """The owner answered something else than a page of history: both sides must run the same release."""
+
+    def __init__(self, saga: str, key: str, answer: str) -> None:
+        super().__init__(f"{saga}/{key}: asked for its history, got {answer}: run the same release on both sides")
+        self.saga, self.key, self.answer = saga, key, answer

@@ -1,0 +1,311 @@
+"""The orchestrator: a processor whose entities are sagas and whose events are their histories.
+
+Its inbox takes start commands, answers of participants, signals, questions and operators' decisions; a saga's key is its
+stream. Each answer to a step costs one decision, and with it a share of one transaction (P9). Answers are told apart by their
+correlation, `step/role/attempt`, and by the id of the command that they answer; what is late or double changes nothing.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal
+
+from eventstore.processor.port import DecideContext
+from sagas import backward, forward
+from sagas.children import Child
+from sagas.errors import SagaVersionUnknown
+from sagas.graph import AnySaga, Graph
+from sagas.history import EVENTS, CancelAsked, OutcomeAsked, SagaStarted
+from sagas.messages import (
+    MESSAGES,
+    AskHistory,
+    AskOutcome,
+    AskStatus,
+    CancelSaga,
+    HistoryPage,
+    KeyTaken,
+    Noted,
+    Refused,
+    RetryUndo,
+    SagaAccepted,
+    SagaStatus,
+    Signal,
+    SkipUndo,
+    Start,
+    UnknownSaga,
+    Wake,
+    start_type,
+    undo_type,
+)
+from sagas.state import Fold, Phase, SagaState, Stage
+from sagas.turn import Turn, outcome_of
+from sagas.waits import Wait
+from schemas import Event, Message
+
+PAGE_EVENTS = 200
+"""Events in one page of history."""
+_UNDER_WAY = (Stage.SENT, Stage.UNDOING, Stage.NOT_BUILT, Stage.PARKED)
+
+
+class SagaProcessor:
+    """Runs the sagas of one name, in all versions that are known here."""
+
+    journal: Literal["events"] = "events"
+
+    def __init__(self, sagas: Iterable[AnySaga], *, partitions: int | None = None) -> None:
+        graphs = [saga.__graph__ for saga in sagas]
+        self.name = graphs[0].name
+        self.partitions = partitions
+        self._graphs = {graph.version: graph for graph in graphs}
+        self.messages: Sequence[type[Message]] = self._messages()
+        self._fold = Fold(self._graphs)
+        self._takers: dict[type[Message], Callable[[SagaState, Any, DecideContext[SagaState]], None]] = {
+            start_type(self.name): self._start,
+            undo_type(self.name): self._undo,
+            Wake: self._wake,
+            Signal: self._signal,
+            CancelSaga: self._cancel,
+            RetryUndo: self._operate,
+            SkipUndo: self._operate,
+            AskOutcome: self._outcome,
+            AskStatus: self._status,
+            AskHistory: self._history,
+        }
+
+    @property
+    def versions(self) -> Sequence[int]:
+        """The versions that are known here, sorted."""
+        return sorted(self._graphs)
+
+    def joined(self, other: SagaProcessor) -> SagaProcessor:
+        """One processor for the versions of both.
+
+        Raises:
+            ValueError: they are of different names, or both have a version.
+        """
+        both = set(self._graphs) & set(other._graphs)
+        if other.name != self.name or any(self._graphs[each].saga is not other._graphs[each].saga for each in both):
+            raise ValueError(f"{self.name} {self.versions} and {other.name} {other.versions} are not versions of one saga")
+        return SagaProcessor(graph.saga for graph in (self._graphs | other._graphs).values())
+
+    def initial(self, key: str) -> SagaState:
+        return SagaState(key)
+
+    def evolve(self, state: SagaState, event: Event) -> SagaState:
+        return self._fold(state, event)
+
+    def decide(self, state: SagaState, message: Message, context: DecideContext[SagaState]) -> None:
+        taker = self._takers.get(type(message), self._answer)
+        taker(state, message, context)
+
+    def _start(self, state: SagaState, message: Start, context: DecideContext[SagaState]) -> None:
+        if state.phase is not Phase.NEW:
+            self._start_again(state, message, context)
+            return
+        graph = self._graphs.get(message.version)
+        if graph is None:
+            raise SagaVersionUnknown(self.name, message.version, list(self.versions))
+        graph.input.model_validate_json(message.input)
+        turn = Turn(state, context, graph)
+        deadline_ms = 0 if graph.deadline is None else turn.now_ms + int(graph.deadline.total_seconds() * 1000)
+        context.append(
+            SagaStarted(
+                saga=self.name,
+                version=message.version,
+                input=message.input,
+                deadline_ms=deadline_ms,
+                answer_to=turn.answer_later() if message.wait else "",
+            )
+        )
+        if not message.wait:
+            context.reply(SagaAccepted(key=state.key, version=message.version, is_new=True))
+        forward.advance(turn)
+        turn.set_timer(0, woke=False)
+
+    def _start_again(self, state: SagaState, message: Start, context: DecideContext[SagaState]) -> None:
+        """A start is idempotent by key; other content under the same key is refused."""
+        if not self._is_same_input(state, message.input):
+            context.reply(KeyTaken(key=state.key))
+        elif message.wait:
+            self._outcome(state, message, context)
+        else:
+            context.reply(SagaAccepted(key=state.key, version=state.version, is_new=False))
+
+    def _is_same_input(self, state: SagaState, given: str) -> bool:
+        if given == state.input:
+            return True
+        model = self._turn_graph(state).input
+        return model.model_validate_json(given) == model.model_validate_json(state.input)
+
+    def _answer(self, state: SagaState, message: Message, context: DecideContext[SagaState]) -> None:
+        """An answer of a participant; what belongs to no command of this saga changes nothing."""
+        if not state.is_running:
+            return
+        graph = self._turn_graph(state)
+        step, _, rest = context.metadata.correlation.partition("/")
+        role, _, number = rest.partition("/")
+        progress, leaf = state.steps.get(step), graph.leaves.get(step)
+        if progress is None or leaf is None or not number.isdigit():
+            return
+        turn, before_ms, answers = Turn(state, context, graph), state.next_due_ms(), context.metadata.causation
+        is_child = isinstance(leaf, Child)  # what a child answers at its end is caused by its last step
+        if role == "do" and (is_child or answers == progress.id):
+            forward.answered(turn, leaf, progress, message, attempt=int(number))
+        elif role == "undo" and (is_child or answers == progress.undo_id):
+            backward.answered(turn, leaf, progress, message, attempt=int(number))
+        else:
+            return
+        turn.set_timer(before_ms, woke=False)
+
+    def _wake(self, state: SagaState, _: Wake, context: DecideContext[SagaState]) -> None:
+        """Do what is due: the deadline first, because it settles the rest."""
+        if not state.is_running:
+            return
+        turn = Turn(state, context, self._turn_graph(state))
+        if self._deadline_is_due(state, turn.now_ms):
+            backward.turn_back(turn, _pending(state), "deadline")
+        for name, progress in list(state.steps.items()):
+            if not 0 < progress.due_ms <= turn.now_ms or not state.is_running:
+                continue
+            leaf = turn.graph.leaves.get(name)
+            if state.phase is Phase.FORWARD:
+                forward.due(turn, leaf, progress)
+            elif leaf is not None:
+                backward.due(turn, leaf, progress)
+        turn.set_timer(0, woke=True)
+
+    def _deadline_is_due(self, state: SagaState, now_ms: int) -> bool:
+        return 0 < state.deadline_ms <= now_ms and state.phase is Phase.FORWARD and not state.pivot_is_sent
+
+    def _signal(self, state: SagaState, message: Signal, context: DecideContext[SagaState]) -> None:
+        """P6: kept until it is waited for; a typed refusal if it never will be."""
+        if state.phase is Phase.NEW:
+            context.reply(UnknownSaga(key=state.key), final=False)
+            return
+        graph = self._turn_graph(state)
+        wait, progress = graph.leaves.get(message.wait), state.steps.get(message.wait)
+        if not isinstance(wait, Wait) or wait.message.__type_name__ != message.type:
+            context.reply(Refused(why=f"{graph.saga.__name__} never waits for {message.wait} of {message.type}"))
+        elif state.phase is not Phase.FORWARD:
+            context.reply(Refused(why=f"it is {state.phase.value}"))
+        elif progress is not None and progress.stage is not Stage.WAITING:
+            context.reply(Refused(why=f"{message.wait} was {progress.stage.value} before"))
+        else:
+            wait.message.model_validate_json(message.message)
+            turn, before_ms = Turn(state, context, graph), state.next_due_ms()
+            forward.signalled(turn, wait, message)
+            context.reply(Noted())
+            turn.set_timer(before_ms, woke=False)
+
+    def _cancel(self, state: SagaState, message: CancelSaga, context: DecideContext[SagaState]) -> None:
+        """Turn back, unless the pivot was sent (P3)."""
+        if state.phase is Phase.NEW:
+            context.reply(UnknownSaga(key=state.key), final=False)
+        elif state.phase in (Phase.COMPENSATING, Phase.UNDONE):
+            context.reply(Noted())
+        elif state.phase is Phase.COMPLETED or state.pivot_is_sent:
+            context.reply(Refused(why="its pivot was sent" if state.is_running else "it is completed"))
+        else:
+            turn, before_ms = Turn(state, context, self._turn_graph(state)), state.next_due_ms()
+            context.append(CancelAsked(who=message.who, why=message.why))
+            backward.turn_back(turn, _pending(state), "cancelled")
+            context.reply(Noted())
+            turn.set_timer(before_ms, woke=False)
+
+    def _undo(self, state: SagaState, _: Message, context: DecideContext[SagaState]) -> None:
+        """A parent undoes its child: answered by the outcome when that is undone."""
+        if state.phase is Phase.NEW or state.phase is Phase.UNDONE:
+            context.reply(Noted())
+            return
+        turn, before_ms = Turn(state, context, self._turn_graph(state)), state.next_due_ms()
+        if state.phase is not Phase.COMPENSATING and state.pivot_is_sent:
+            raise RuntimeError(f"{self.name}/{state.key} is past its pivot and cannot be undone")
+        context.append(OutcomeAsked(answer_to=turn.answer_later()))
+        if state.phase is not Phase.COMPENSATING:
+            context.append(CancelAsked(who="its parent", why="the parent is undone"))
+            backward.turn_back(turn, _pending(state), "cancelled")
+        turn.set_timer(before_ms, woke=False)
+
+    def _operate(self, state: SagaState, message: RetryUndo | SkipUndo, context: DecideContext[SagaState]) -> None:
+        """An operator decides on a parked undo."""
+        progress = state.steps.get(message.step)
+        if state.phase is Phase.NEW:
+            context.reply(UnknownSaga(key=state.key), final=False)
+        elif progress is None or progress.stage is not Stage.PARKED:
+            context.reply(Refused(why=f"the undo of {message.step} is not parked"))
+        else:
+            turn, before_ms = Turn(state, context, self._turn_graph(state)), state.next_due_ms()
+            leaf = turn.graph.leaves[message.step]
+            if isinstance(message, RetryUndo):
+                backward.send_again(turn, leaf, progress, who=message.who, why=message.why)
+            else:
+                backward.skip(turn, leaf, who=message.who, why=message.why)
+            context.reply(Noted())
+            turn.set_timer(before_ms, woke=False)
+
+    def _outcome(self, state: SagaState, _: AskOutcome | Start, context: DecideContext[SagaState]) -> None:
+        """How it ended, now or when it does."""
+        if state.phase is Phase.NEW:
+            context.reply(UnknownSaga(key=state.key), final=False)
+        elif state.is_running:
+            answer_to = Turn(state, context, self._turn_graph(state)).answer_later()
+            if answer_to and answer_to not in state.waiting:
+                context.append(OutcomeAsked(answer_to=answer_to))
+        else:
+            context.reply(outcome_of(state), final=False)
+
+    def _status(self, state: SagaState, _: AskStatus, context: DecideContext[SagaState]) -> None:
+        context.reply(UnknownSaga(key=state.key) if state.phase is Phase.NEW else status_of(state), final=False)
+
+    def _history(self, state: SagaState, message: AskHistory, context: DecideContext[SagaState]) -> None:
+        if state.phase is Phase.NEW:
+            context.reply(UnknownSaga(key=state.key), final=False)
+            return
+        stored = context.past(after=message.after, limit=PAGE_EVENTS)
+        page = HistoryPage(
+            first=message.after + 1,
+            timestamps_ms=[each.timestamp_ms for each in stored],
+            events=[b64encode(each.value).decode() for each in stored],
+            is_last=len(stored) < PAGE_EVENTS,
+        )
+        context.reply(page, final=False)
+
+    def _turn_graph(self, state: SagaState) -> Graph:
+        """The definition that the saga keeps to.
+
+        Raises:
+            SagaVersionUnknown: this process does not have it (P8).
+        """
+        if state.graph is None:
+            raise SagaVersionUnknown(self.name, state.version, list(self.versions))
+        return state.graph
+
+    def _messages(self) -> Sequence[type[Message]]:
+        own: set[type[Message]] = {*MESSAGES, *EVENTS, start_type(self.name), undo_type(self.name)}
+        return tuple(sorted(own.union(*(graph.messages() for graph in self._graphs.values())), key=_by_name))
+
+
+def status_of(state: SagaState) -> SagaStatus:
+    """How a saga stands, for people."""
+    return SagaStatus(
+        key=state.key,
+        version=state.version,
+        phase=state.phase.value,
+        steps={name: progress.stage.value for name, progress in state.steps.items()},
+        attempts={name: each.attempt for name, each in state.steps.items() if each.stage in _UNDER_WAY},
+        parked=[name for name, progress in state.steps.items() if progress.stage is Stage.PARKED],
+        step=state.turned_at,
+        reason=state.reason,
+        pivot_passed=state.pivot_passed,
+    )
+
+
+def _pending(state: SagaState) -> str:
+    """The first step that is under way: where a deadline or a cancel meets the saga."""
+    under_way = (name for name, each in state.steps.items() if each.stage in (Stage.SENT, Stage.WAITING))
+    return next(under_way, next(reversed(state.steps), ""))
+
+
+def _by_name(message: type[Message]) -> str:
+    return message.__type_name__

@@ -1,0 +1,338 @@
+"""Where a saga stands: the fold of its history.
+
+What the fold keeps is exactly what the events say. Decoded input and replies are cached beside it; they follow from the texts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from eventstore.processor.port import Destination
+from sagas import history
+from sagas.children import Child
+from sagas.errors import ReplyNotThere
+from sagas.graph import Graph
+from sagas.messages import SagaOutcome
+from schemas import Event, Message, Nothing, UnknownType
+
+
+class Phase(Enum):
+    """Which way a saga goes."""
+
+    NEW = "new"
+    FORWARD = "forward"
+    COMPENSATING = "compensating"
+    COMPLETED = "completed"
+    UNDONE = "undone"
+
+
+class Stage(Enum):
+    """How a step stands."""
+
+    NOT_BUILT = "failing"
+    SENT = "sent"
+    REPLIED = "replied"
+    REFUSED = "refused"
+    UNDOING = "undoing"
+    PARKED = "parked"
+    UNDONE = "undone"
+    SKIPPED = "skipped"
+    WAITING = "waiting"
+    UNANSWERED = "unanswered"
+
+
+class Text(NamedTuple):
+    """A message as histories hold it."""
+
+    type: str
+    version: int
+    json: str
+
+
+NO_TEXT = Text("", 0, "")
+
+
+class Progress:
+    """How far one step, wait or child is."""
+
+    __slots__ = ("attempt", "command", "due_ms", "final", "id", "reply", "resting", "stage", "to", "undo", "undo_id")
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.command = self.undo = NO_TEXT
+        self.id = self.undo_id = ""
+        self.to = Destination("", 0, "")
+        self.attempt = 1
+        self.due_ms = 0
+        """When the attempt times out, or, between attempts, when the next one begins; 0: nothing is due."""
+        self.resting = False
+        """Whether it is between attempts."""
+        self.reply: Text | None = None
+        self.final = False
+        """Of a refusal: whether nothing happened for certain."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer to the step itself still counts."""
+        return self.stage is Stage.SENT
+
+    @property
+    def may_have_happened(self) -> bool:
+        """P1: whether there may be something to undo."""
+        return self.stage in (Stage.SENT, Stage.REPLIED) or (self.stage is Stage.REFUSED and not self.final)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether there is nothing left to undo."""
+        return not self.may_have_happened and self.stage not in (Stage.UNDOING, Stage.PARKED)
+
+
+class SagaState:
+    """One saga."""
+
+    __slots__ = (
+        "cancelled", "conditions", "deadline_ms", "graph", "input", "key", "phase", "pivot_passed", "reason", "refusal",
+        "result", "steps", "turned_at", "version", "view", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.graph: Graph | None = None
+        self.version, self.input = 0, ""
+        self.phase = Phase.NEW
+        self.steps: dict[str, Progress] = {}
+        self.conditions: dict[str, bool] = {}
+        self.pivot_passed = self.cancelled = False
+        self.deadline_ms = 0
+        self.turned_at = self.reason = self.result = ""
+        self.refusal = NO_TEXT
+        self.waiting: list[str] = []
+        self.view: Any = None
+        """The instance of the definition that builders run on."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it was started and has not ended."""
+        return self.phase in (Phase.FORWARD, Phase.COMPENSATING)
+
+    @property
+    def pivot_is_sent(self) -> bool:
+        """P3: whether the pivot may have happened, so that deadline and cancel wait."""
+        graph = self.graph
+        progress = self.steps.get(graph.pivot) if graph else None
+        return self.pivot_passed or (progress is not None and progress.may_have_happened)
+
+    def next_due_ms(self) -> int:
+        """When something is due next; 0: never."""
+        due = [progress.due_ms for progress in self.steps.values() if progress.due_ms]
+        if self.deadline_ms and self.phase is Phase.FORWARD and not self.pivot_is_sent:
+            due.append(self.deadline_ms)
+        return min(due, default=0)
+
+
+class Replies(dict[str, Any]):
+    """What builders read: replies, signals, results of children and answers of conditions, decoded when first read."""
+
+    def __init__(self, state: SagaState, graph: Graph) -> None:
+        super().__init__()
+        self._state, self._graph = state, graph
+
+    def __missing__(self, name: str) -> Any:
+        state, graph = self._state, self._graph
+        if name in state.conditions:
+            return state.conditions[name]
+        progress = state.steps.get(name)
+        leaf = graph.leaves.get(name)
+        if progress is not None and progress.reply is not None and progress.stage is not Stage.REFUSED:
+            value = self[name] = _read(graph, name, progress.reply)
+            return value
+        if progress is not None and progress.stage is Stage.UNANSWERED:
+            return None
+        if progress is None and leaf is not None and leaf.optional:
+            return None
+        raise ReplyNotThere(graph.saga.__name__, name)
+
+
+def decoded(graph: Graph, text: Text) -> Message:
+    """The message that stands in a history, brought up to the version that the definition uses.
+
+    Raises:
+        UnknownType: there is no way from the recorded version to that one.
+    """
+    message = graph.types[text.type]
+    if text.version == message.__type_version__:
+        return message.model_validate_json(text.json)
+    steps = message.__upcasts__.path(text.version)
+    if steps is None:
+        raise UnknownType(text.type, text.version)
+    fields: Mapping[str, Any] = json.loads(text.json)
+    for step in steps:
+        fields = step(fields, _load)
+    return message.model_validate_json(json.dumps(fields))
+
+
+def _load(model: type[BaseModel], fields: Mapping[str, Any]) -> BaseModel:
+    return model.model_validate_json(json.dumps(fields))
+
+
+def decoded_reply(graph: Graph, text: Text) -> Message | None:
+    """A reply as builders see it."""
+    message = decoded(graph, text)
+    return None if isinstance(message, Nothing) else message
+
+
+def _read(graph: Graph, name: str, text: Text) -> Any:
+    """What a builder sees of the leaf: its reply, or, of a child, its result."""
+    message, leaf = decoded_reply(graph, text), graph.leaves[name]
+    if not isinstance(leaf, Child) or not isinstance(message, SagaOutcome):
+        return message
+    output = leaf.saga.__graph__.output
+    return None if output is None else output.model_validate_json(message.result)
+
+
+def view_of(state: SagaState, graph: Graph) -> Any:
+    """The instance of the definition that builders run on."""
+    if state.view is None:
+        view: Any = object.__new__(graph.saga)
+        view.input = graph.input.model_validate_json(state.input)
+        view._replies = Replies(state, graph)
+        state.view = view
+    return state.view
+
+
+class Fold:
+    """Changes a state by its events."""
+
+    def __init__(self, graphs: Mapping[int, Graph]) -> None:
+        self._graphs = graphs
+
+    def __call__(self, state: SagaState, event: Event) -> SagaState:
+        _CHANGES[type(event)](self, state, event)
+        return state
+
+    def started(self, state: SagaState, event: history.SagaStarted) -> None:
+        state.phase, state.version, state.input = Phase.FORWARD, event.version, event.input
+        state.graph, state.deadline_ms = self._graphs.get(event.version), event.deadline_ms
+        if event.answer_to:
+            state.waiting.append(event.answer_to)
+
+    def outcome_asked(self, state: SagaState, event: history.OutcomeAsked) -> None:
+        state.waiting.append(event.answer_to)
+
+    def condition_answered(self, state: SagaState, event: history.ConditionAnswered) -> None:
+        state.conditions[event.condition] = event.answer
+        state.steps.pop(event.condition, None)
+
+    def step_sent(self, state: SagaState, event: history.StepSent) -> None:
+        progress = state.steps[event.step] = Progress(Stage.SENT)
+        progress.command, progress.id = Text(event.type, event.version, event.command), event.id
+        progress.to = Destination(event.topic, event.partition, event.key)
+        progress.due_ms = event.due_ms
+
+    def resent(self, state: SagaState, event: history.StepResent | history.UndoResent) -> None:
+        progress = state.steps[event.step]
+        if isinstance(event, history.UndoResent):
+            progress.stage = Stage.UNDOING
+        progress.attempt, progress.resting = event.attempt, False
+        progress.due_ms = event.due_ms
+
+    def step_replied(self, state: SagaState, event: history.StepReplied) -> None:
+        progress = state.steps[event.step]
+        progress.stage, progress.reply = Stage.REPLIED, Text(event.type, event.version, event.reply)
+        progress.due_ms, progress.resting = 0, False
+        if state.graph is not None and event.step == state.graph.pivot:
+            state.pivot_passed = True
+
+    def step_refused(self, state: SagaState, event: history.StepRefused) -> None:
+        progress = state.steps[event.step]
+        progress.stage, progress.final = Stage.REFUSED, event.final
+        progress.due_ms, progress.resting = 0, False
+
+    def failed(self, state: SagaState, event: history.StepFailed | history.UndoFailed) -> None:
+        progress = state.steps[event.step]
+        progress.attempt, progress.resting = event.attempt, True
+        progress.due_ms = event.retry_ms
+
+    def not_built(self, state: SagaState, event: history.StepNotBuilt) -> None:
+        progress = state.steps.setdefault(event.step, Progress(Stage.NOT_BUILT))
+        progress.attempt, progress.resting = event.attempt, True
+        progress.due_ms = event.retry_ms
+
+    def wait_began(self, state: SagaState, event: history.WaitBegan) -> None:
+        progress = state.steps[event.wait] = Progress(Stage.WAITING)
+        progress.due_ms = event.due_ms
+
+    def signal_received(self, state: SagaState, event: history.SignalReceived) -> None:
+        progress = state.steps.setdefault(event.wait, Progress(Stage.WAITING))
+        progress.stage, progress.reply = Stage.REPLIED, Text(event.type, event.version, event.message)
+        progress.due_ms = 0
+
+    def wait_unanswered(self, state: SagaState, event: history.WaitUnanswered) -> None:
+        progress = state.steps[event.wait]
+        progress.stage, progress.due_ms = Stage.UNANSWERED, 0
+
+    def cancel_asked(self, state: SagaState, _: history.CancelAsked) -> None:
+        state.cancelled = True
+
+    def turned(self, state: SagaState, event: history.CompensationStarted) -> None:
+        state.phase, state.turned_at, state.reason = Phase.COMPENSATING, event.step, event.reason
+        state.refusal = Text(event.type, event.version, event.refusal)
+        for progress in state.steps.values():
+            progress.due_ms, progress.resting = 0, False
+
+    def undo_sent(self, state: SagaState, event: history.UndoSent) -> None:
+        progress = state.steps[event.step]
+        progress.stage, progress.attempt, progress.resting = Stage.UNDOING, 1, False
+        progress.undo, progress.undo_id = Text(event.type, event.version, event.command), event.id
+        progress.due_ms = event.due_ms
+
+    def undo_parked(self, state: SagaState, event: history.UndoParked) -> None:
+        progress = state.steps[event.step]
+        progress.stage, progress.due_ms, progress.resting = Stage.PARKED, 0, False
+
+    def undo_skipped(self, state: SagaState, event: history.UndoSkipped) -> None:
+        progress = state.steps[event.step]
+        progress.stage, progress.due_ms, progress.resting = Stage.SKIPPED, 0, False
+
+    def step_undone(self, state: SagaState, event: history.StepUndone) -> None:
+        progress = state.steps[event.step]
+        progress.stage, progress.due_ms, progress.resting = Stage.UNDONE, 0, False
+
+    def completed(self, state: SagaState, event: history.SagaCompleted) -> None:
+        state.phase, state.result, state.waiting = Phase.COMPLETED, event.result, []
+        state.view = None
+
+    def undone(self, state: SagaState, _: history.SagaUndone) -> None:
+        state.phase, state.waiting = Phase.UNDONE, []
+        state.view = None
+
+
+_CHANGES: dict[type[Event], Callable[[Fold, SagaState, Any], None]] = {
+    history.SagaStarted: Fold.started,
+    history.OutcomeAsked: Fold.outcome_asked,
+    history.ConditionAnswered: Fold.condition_answered,
+    history.StepSent: Fold.step_sent,
+    history.StepResent: Fold.resent,
+    history.StepReplied: Fold.step_replied,
+    history.StepRefused: Fold.step_refused,
+    history.StepFailed: Fold.failed,
+    history.StepNotBuilt: Fold.not_built,
+    history.WaitBegan: Fold.wait_began,
+    history.SignalReceived: Fold.signal_received,
+    history.WaitUnanswered: Fold.wait_unanswered,
+    history.CancelAsked: Fold.cancel_asked,
+    history.CompensationStarted: Fold.turned,
+    history.UndoSent: Fold.undo_sent,
+    history.UndoResent: Fold.resent,
+    history.UndoFailed: Fold.failed,
+    history.UndoParked: Fold.undo_parked,
+    history.UndoSkipped: Fold.undo_skipped,
+    history.StepUndone: Fold.step_undone,
+    history.SagaCompleted: Fold.completed,
+    history.SagaUndone: Fold.undone,
+}
