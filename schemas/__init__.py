@@ -1,0 +1,53 @@
+"""Messages: their types, names and versions, how they are written, and how old ones become new. No Kafka here."""
+
+from schemas.answers import Failure, Nothing
+from schemas.definition import DefinitionError, Line, line_of
+from schemas.errors import (
+    DecodeError,
+    FieldNotSupported,
+    SchemaConflict,
+    SchemaError,
+    SchemaInvalid,
+    Undecodable,
+    Unencodable,
+    UnknownSchema,
+    UnknownType,
+)
+from schemas.messages import Command, Event, Message, Refusal, Reply, Undo, answers, is_command, key_of
+from schemas.metadata import Handled, Metadata, ReplyTo
+from schemas.registry import MemoryRegistry, Registry, Schema, TypeName
+from schemas.serde import Serde
+
+__all__ = [
+    "Command",
+    "DecodeError",
+    "DefinitionError",
+    "Event",
+    "Failure",
+    "FieldNotSupported",
+    "Handled",
+    "Line",
+    "MemoryRegistry",
+    "Message",
+    "Metadata",
+    "Nothing",
+    "Refusal",
+    "Registry",
+    "Reply",
+    "ReplyTo",
+    "Schema",
+    "SchemaConflict",
+    "SchemaError",
+    "SchemaInvalid",
+    "Serde",
+    "TypeName",
+    "Undecodable",
+    "Undo",
+    "Unencodable",
+    "UnknownSchema",
+    "UnknownType",
+    "answers",
+    "is_command",
+    "key_of",
+    "line_of",
+]

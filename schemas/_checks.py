@@ -1,0 +1,70 @@
+"""What is checked when a message class is made. Every refusal is a `DefinitionError` at the class or field."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import types
+from typing import Any
+
+from pydantic import BaseModel
+
+from schemas.definition import DefinitionError, definition_of, members
+
+UNDO = "undo."
+"""What the names of `Undo[…]` begin with."""
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*", re.ASCII)
+_AVRO_WORDS = frozenset(
+    "null boolean int long float double bytes string record error enum array map fixed union request".split()
+)
+_DESTINATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
+
+
+def is_generic(cls: type[BaseModel]) -> bool:
+    """Whether it is a template, or one with its parameters filled in, and no class that somebody wrote."""
+    generic = cls.__pydantic_generic_metadata__
+    return generic["origin"] is not None or bool(generic["parameters"])
+
+
+def snake_case(name: str) -> str:
+    """`OrderPlaced` as `order_placed`."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def refuse_unknown(cls: type, unknown: dict[str, Any], known: tuple[str, ...]) -> None:
+    """Refuse class keywords that the class does not take."""
+    for keyword in unknown:
+        close = difflib.get_close_matches(keyword, known, n=1, cutoff=0.5)
+        hint = f"did you mean {close[0]}=?" if close else f"it takes {', '.join(f'{each}=' for each in known)}"
+        raise DefinitionError(definition_of(cls).class_line, f"{cls.__name__} has no option {keyword}=: {hint}")
+
+
+def check_type(cls: Any) -> None:
+    """Check what every message declares."""
+    line, name, version = definition_of(cls).class_line, cls.__type_name__, cls.__type_version__
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise DefinitionError(line, f"{cls.__name__}: name={name!r} is not lower-case words joined by dots (order.placed)")
+    if name.startswith(UNDO):
+        raise DefinitionError(line, f"{cls.__name__}: names that begin with {UNDO!r} are those of Undo[…], choose another")
+    if name in _AVRO_WORDS:
+        raise DefinitionError(line, f"{cls.__name__}: name={name!r} is a word of Avro, add a dot: name='{name}.happened', for example")
+    if type(version) is not int or version < 1:
+        raise DefinitionError(line, f"{cls.__name__}: version={version!r} is not a whole number of at least 1")
+    for option, value in (("frozen", True), ("extra", "forbid")):
+        if cls.model_config.get(option) != value:
+            raise DefinitionError(line, f"{cls.__name__}: messages are {option}={value!r}, that cannot be changed")
+
+
+def check_command(cls: Any) -> None:
+    """Check what a command declares besides."""
+    line = definition_of(cls).class_line
+    if not hasattr(cls, "__to__") or not hasattr(cls, "__key__"):
+        raise DefinitionError(line, f'{cls.__name__} goes nowhere: add to="service", key="field"')
+    if not isinstance(cls.__to__, str) or not _DESTINATION.fullmatch(cls.__to__):
+        raise DefinitionError(line, f"{cls.__name__}: to={cls.__to__!r} is no service's name")
+    if cls.__key__ not in cls.model_fields:
+        fields = ", ".join(cls.model_fields) or "a field (it has none)"
+        raise DefinitionError(line, f"{cls.__name__}: key={cls.__key__!r} is none of {fields}")
+    if types.NoneType in members(cls.model_fields[cls.__key__].annotation):
+        at = definition_of(cls).line(cls.__key__)
+        raise DefinitionError(at, f"{cls.__name__}.{cls.__key__} is its key and may be None: every command needs a key")

@@ -1,0 +1,101 @@
+"""Messages as Avro, by fastavro. The payload is the schemaless binary encoding of the type's record."""
+
+from __future__ import annotations
+
+import io
+import json
+from functools import lru_cache
+from typing import Any
+
+import fastavro
+from pydantic import BaseModel
+
+from schemas.avro_forms import Form
+from schemas.avro_schema import Deriver
+from schemas.codec import Decode, Encode, Read, complete
+from schemas.evolution import Fields
+from schemas.messages import Message
+from schemas.registry import Format, Schema
+from schemas.wire import HEADER_BYTES
+
+_write, _read = fastavro.schemaless_writer, fastavro.schemaless_reader
+
+
+class Derived:
+    """What follows from a message class: its schema, and the conversions that it needs."""
+
+    def __init__(self, message: type[Message]) -> None:
+        complete(message)
+        deriver = Deriver(message.__type_name__, message.__type_version__)
+        self.form: Form = deriver.record(message)
+        self.is_tagged = deriver.is_tagged
+        content: Any = self.form.schema
+        text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
+        self.schema = Schema(message.__type_name__, message.__type_version__, "avro", text)
+        self.parsed = fastavro.parse_schema(content)
+
+
+class AvroCodec:
+    """Avro. Schemas are derived and parsed once per class."""
+
+    format: Format = "avro"
+
+    def __init__(self) -> None:
+        self._derived = lru_cache(maxsize=None)(Derived)
+
+    def schema_of(self, message: type[Message]) -> Schema:
+        """See `Codec`."""
+        return self._derived(message).schema
+
+    def encoder(self, message: type[Message], header: bytes) -> Encode:
+        """See `Codec`."""
+        derived = self._derived(message)
+        parsed, plain, new, write = derived.parsed, derived.form.plain, io.BytesIO, _write
+        assert plain is not None, "records have one"
+
+        def encode(message: Any) -> bytes:
+            out = new()
+            out.write(header)
+            write(out, parsed, plain(message))
+            return out.getvalue()
+
+        return encode
+
+    def decoder(self, message: type[Message], writer: Schema) -> Decode:
+        """See `Codec`."""
+        derived = self._derived(message)
+        parsed = derived.parsed if writer == derived.schema else _parse(writer.text)
+        read, validate = _fields_reader(parsed, derived.is_tagged), message.__pydantic_validator__.validate_python
+        extra: Any = None if writer == derived.schema else "ignore"
+        if derived.is_tagged and (back := derived.form.back):
+            return lambda data: validate(back(read(data)), extra=extra, by_name=True)
+        if extra:
+            return lambda data: validate(read(data), extra=extra, by_name=True)
+        return lambda data: validate(read(data), by_name=True)
+
+    def reader(self, writer: Schema) -> Read:
+        """See `Codec`."""
+        return _fields_reader(_parse(writer.text), False)
+
+    def load(self, model: type[BaseModel], fields: Fields) -> BaseModel:
+        """See `Codec`."""
+        return model.__pydantic_validator__.validate_python(fields, extra="ignore", by_name=True)
+
+
+def _parse(text: str) -> Any:
+    return fastavro.parse_schema(json.loads(text))
+
+
+def _fields_reader(parsed: Any, is_tagged: bool) -> Any:
+    new, read = io.BytesIO, _read
+    options: dict[str, Any] = {"return_named_type": True} if is_tagged else {}
+
+    def fields_of(data: bytes) -> Any:
+        source = new(data)
+        source.seek(HEADER_BYTES)
+        fields = read(source, parsed, None, **options)
+        if source.tell() != len(data):
+            raise ValueError(f"{len(data) - source.tell()} bytes too many")
+        return fields
+
+    return fields_of

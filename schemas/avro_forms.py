@@ -1,0 +1,220 @@
+"""The Avro forms of single values and of containers, and the conversions they need.
+
+A *form* is a schema with two conversions: `plain` makes of a value what fastavro takes, `back` makes of what fastavro gives
+(the named members of unions as pairs of name and value) what pydantic takes.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, TypeAlias, cast
+from uuid import UUID
+
+import fastavro.read
+import fastavro.write
+import pydantic
+from pydantic import BaseModel
+
+Convert: TypeAlias = Callable[[Any], Any]
+AvroSchema: TypeAlias = Any
+"""An Avro schema as JSON: a name, an object, or a list for a union."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_UNNAMED = frozenset({"null", "boolean", "int", "long", "double", "string", "bytes", "array", "map"})
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How values of one annotation are written."""
+
+    schema: AvroSchema
+    classes: tuple[type, ...]
+    """What the values are instances of, the usual class first."""
+    plain: Convert | None = None
+    """None: fastavro takes the values as they are."""
+    back: Convert | None = None
+    """None: pydantic takes what fastavro gives."""
+    branches: tuple[Form, ...] = ()
+    """The members of a union."""
+
+    @property
+    def kind(self) -> str:
+        """What tells it from other members of a union: its name, else its Avro type."""
+        if isinstance(self.schema, str):
+            return self.schema
+        return str(self.schema.get("name", self.schema["type"]))
+
+    @property
+    def is_named(self) -> bool:
+        """Whether it is a record or an enum."""
+        return not self.branches and self.kind not in _UNNAMED
+
+
+def _micros(instant: datetime) -> int:
+    if instant.tzinfo is None:
+        raise ValueError(f"{instant!r} has no zone: add one, such as tzinfo=UTC")
+    return (instant - _EPOCH) // _MICROSECOND
+
+
+LEAVES: dict[Any, Form] = {
+    types.NoneType: Form("null", (types.NoneType,)),
+    bool: Form("boolean", (bool,)),
+    int: Form("long", (int,)),
+    float: Form("double", (float, int)),
+    str: Form("string", (str,)),
+    bytes: Form("bytes", (bytes,)),
+    UUID: Form({"type": "string", "logicalType": "uuid"}, (UUID,)),
+    Decimal: Form({"type": "string", "logicalType": "sagalog-decimal"}, (Decimal,)),
+    datetime: Form({"type": "long", "logicalType": "timestamp-micros"}, (datetime,), _micros),
+    date: Form({"type": "int", "logicalType": "date"}, (date,)),
+    time: Form({"type": "long", "logicalType": "time-micros"}, (time,)),
+    timedelta: Form({"type": "long", "logicalType": "sagalog-duration-micros"}, (timedelta,)),
+}
+"""The forms of what holds nothing else."""
+LEAVES |= dict.fromkeys(
+    (pydantic.AwareDatetime, pydantic.PastDatetime, pydantic.FutureDatetime), LEAVES[datetime]
+) | dict.fromkeys((pydantic.PastDate, pydantic.FutureDate), LEAVES[date])
+
+
+def _read_decimal(text: Any, *_: Any) -> Decimal:
+    return Decimal(text)
+
+
+def _write_decimal(value: Any, *_: Any) -> str:
+    return str(value)
+
+
+def _read_duration(micros: Any, *_: Any) -> timedelta:
+    return timedelta(microseconds=micros)
+
+
+def _write_duration(value: Any, *_: Any) -> int:
+    return value // _MICROSECOND if isinstance(value, timedelta) else value
+
+
+fastavro.read.LOGICAL_READERS["string-sagalog-decimal"] = _read_decimal
+fastavro.write.LOGICAL_WRITERS["string-sagalog-decimal"] = _write_decimal
+fastavro.read.LOGICAL_READERS["long-sagalog-duration-micros"] = _read_duration
+fastavro.write.LOGICAL_WRITERS["long-sagalog-duration-micros"] = _write_duration
+
+
+def fixed_decimal(metadata: Iterable[Any]) -> Form | None:
+    """Avro's own decimal, if the annotation limits its digits and its decimal places."""
+    digits = places = None
+    for each in metadata:
+        digits = getattr(each, "max_digits", digits)
+        places = getattr(each, "decimal_places", places)
+    if digits is None or places is None:
+        return None
+    return Form({"type": "bytes", "logicalType": "decimal", "precision": digits, "scale": places}, (Decimal,))
+
+
+def value_of(value: Any) -> Any:
+    """The value of an enumeration's member; anything else is its own."""
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def each_item(convert: Convert | None) -> Convert | None:
+    """The conversion of a list whose items are converted so."""
+    return None if convert is None else lambda items: [convert(item) for item in items]
+
+
+def as_list(convert: Convert | None) -> Convert:
+    """The same for whatever can be iterated: fastavro takes lists only."""
+    return list if convert is None else lambda items: [convert(item) for item in items]
+
+
+def each_value(convert: Convert | None) -> Convert | None:
+    """The conversion of a mapping whose values are converted so."""
+    return None if convert is None else lambda items: {key: convert(value) for key, value in items.items()}
+
+
+def plain_record(converts: list[tuple[str, Convert]]) -> Convert:
+    """The fields of a model, the listed ones converted. The list may be filled later."""
+
+    def plain(model: BaseModel) -> dict[str, Any]:
+        if not converts:
+            return model.__dict__
+        fields = model.__dict__.copy()
+        for name, convert in converts:
+            fields[name] = convert(fields[name])
+        return fields
+
+    return plain
+
+
+def back_record(converts: list[tuple[str, Convert]]) -> Convert:
+    """A record read with tags, the listed fields converted in place. The list may be filled later."""
+
+    def back(fields: dict[str, Any]) -> dict[str, Any]:
+        for name, convert in converts:
+            if name in fields:
+                fields[name] = convert(fields[name])
+        return fields
+
+    return back
+
+
+def union_of(forms: list[Form]) -> Form:
+    """The form of a union of these, None first. A value's class chooses its member."""
+    ordered = tuple(sorted(forms, key=lambda form: form.kind != "null"))
+    classes = tuple(dict.fromkeys(each for form in ordered for each in form.classes))
+    return Form([form.schema for form in ordered], classes, _plain_union(ordered), _back_union(ordered), ordered)
+
+
+def branch_of(branches: Iterable[Form], value: object) -> Form | None:
+    """The member of a union that holds the value: by its exact class, else by what it is an instance of."""
+    for place in (0, 1):
+        for form in branches:
+            if type(value) in form.classes[place : place + 1]:
+                return form
+    return next((form for form in branches if isinstance(value, form.classes)), None)
+
+
+def _plain_union(branches: tuple[Form, ...]) -> Convert | None:
+    others = [form for form in branches if form.kind != "null"]
+    if len(others) == 1 and not others[0].is_named and others[0].kind not in ("array", "map"):
+        only = others[0].plain
+        return None if only is None else lambda value: None if value is None else only(value)
+    known: dict[type, Form | None] = {}
+
+    def plain(value: Any) -> Any:
+        if value is None:
+            return None
+        form = known.get(type(value)) or known.setdefault(type(value), branch_of(branches, value))
+        if form is None:
+            raise ValueError(f"{value!r} belongs to no member of its union")
+        return (form.kind, value if form.plain is None else form.plain(value))
+
+    return plain
+
+
+def _back_union(branches: tuple[Form, ...]) -> Convert | None:
+    named = {form.kind: form for form in branches if form.is_named}
+    unnamed = {form.kind: form.back for form in branches if form.kind in ("array", "map")}
+    if not named and not any(unnamed.values()):
+        return None
+
+    def back(value: Any) -> Any:
+        if type(value) is tuple:
+            kind, content = cast("tuple[str, Any]", value)
+            return _member(named[kind], content)
+        convert = unnamed.get("array" if type(value) is list else "map") if type(value) in (list, dict) else None
+        return value if convert is None else convert(value)
+
+    return back
+
+
+def _member(form: Form, content: Any) -> Any:
+    """An instance of a record or enum, so that pydantic does not choose among its likes."""
+    made: Any = form.classes[0]
+    if not issubclass(made, BaseModel):
+        return made(content)
+    fields = content if form.back is None else form.back(content)
+    return made.__pydantic_validator__.validate_python(fields, extra="ignore", by_name=True)

@@ -1,0 +1,248 @@
+"""Avro schemas of messages, derived from their fields.
+
+=====================  ======================================================================================
+``int``                long; a value beyond 64 bits is refused when it is written
+``Decimal``            string with the logical type ``sagalog-decimal``, or Avro's decimal if both
+                       ``max_digits`` and ``decimal_places`` are declared
+``UUID``               string with the logical type ``uuid``
+``datetime``           long, ``timestamp-micros``: the instant, without its zone; one without zone is refused
+``date``, ``time``     ``date``, ``time-micros``
+``timedelta``          long with the logical type ``sagalog-duration-micros``
+``Enum``               enum of its values if Avro allows all as symbols, else their type
+``Literal``            the type of its values
+list, set, tuple       array; ``dict[str, …]``: map
+model                  record, also recursive; simple default values become Avro's
+=====================  ======================================================================================
+
+One record schema per message type: its full name is the type's name (dots are namespaces), its property `sagalog.version` the
+type's version; what it holds has names that begin with it. A union's member is chosen by the value's class, never by trying, so a union
+whose members Avro could not tell apart (`datetime | int`, both longs) is refused by name.
+"""
+
+from __future__ import annotations
+
+import collections.abc
+import enum
+import math
+import re
+import types
+import typing
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, Literal, NamedTuple, NewType, cast
+from uuid import UUID
+
+from pydantic import BaseModel, RootModel
+from pydantic.fields import FieldInfo
+from typing_extensions import TypeAliasType
+
+from schemas import avro_forms as forms
+from schemas.avro_forms import LEAVES, AvroSchema, Convert, Form
+from schemas.definition import Definition, members
+from schemas.errors import FieldNotSupported
+from schemas.registry import VERSION_PROPERTY
+
+_AVRO_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_ARRAYS: dict[Any, tuple[type, ...]] = {
+    list: (list,),
+    set: (set,),
+    frozenset: (frozenset,),
+    tuple: (tuple,),
+    collections.abc.Sequence: (list, tuple),
+    collections.abc.Set: (set, frozenset),
+}
+_MAPS: dict[Any, tuple[type, ...]] = {dict: (dict,), collections.abc.Mapping: (dict,)}
+_EMPTY: dict[Any, Any] = {list: [], set: [], frozenset: [], tuple: [], dict: {}}
+_NO_DEFAULT = object()
+
+
+class _Place(NamedTuple):
+    """The field that is derived."""
+
+    model: type[BaseModel]
+    field: str
+
+    def refuse(self, why: str) -> FieldNotSupported:
+        definition = vars(self.model).get("__definition__")
+        line = str(definition.line(self.field)) if isinstance(definition, Definition) else ""
+        return FieldNotSupported(f"{self.model.__name__}.{self.field}", why, line)
+
+
+class Deriver:
+    """Derives the form of one message class and of all that it holds."""
+
+    def __init__(self, name: str, version: int) -> None:
+        self._space, self._version = name, version
+        self._records: dict[type, Form] = {}
+        self._enums: dict[type, Form] = {}
+        self._names: set[str] = set()
+        self.is_tagged = False
+        """Whether a union has members that only their names tell apart: it must be read with tags."""
+
+    def record(self, model: type[BaseModel]) -> Form:
+        """The form of a model.
+
+        Raises:
+            FieldNotSupported: names the field.
+        """
+        if model in self._records:
+            return replace(self._records[model], schema=self._records[model].kind)
+        schema: dict[str, Any] = {"type": "record", "name": self._name(model)}
+        if not self._records:
+            schema[VERSION_PROPERTY] = self._version
+        plains: list[tuple[str, Convert]] = []
+        backs: list[tuple[str, Convert]] = []
+        self._records[model] = Form(schema, (model,), forms.plain_record(plains), forms.back_record(backs))
+        schema["fields"] = fields = []
+        for name, info in model.model_fields.items():
+            form = self._field(_Place(model, name), info)
+            fields.append({"name": name, "type": form.schema, **_default(info, form)})
+            plains.extend([(name, form.plain)] if form.plain else [])
+            backs.extend([(name, form.back)] if form.back else [])
+        return self._records[model]
+
+    def _name(self, named: type) -> str:
+        """The full name of a record or enum: the message's, or one beside it in its namespace, as names without a dot inherit."""
+        name = self._space
+        if self._names:
+            name = f"{name}_{re.sub('[^A-Za-z0-9]+', '_', named.__name__).strip('_')}"
+        unique, number = name, 1
+        while unique in self._names:
+            number += 1
+            unique = f"{name}_{number}"
+        self._names.add(unique)
+        return unique
+
+    def _field(self, place: _Place, info: FieldInfo) -> Form:
+        if not _AVRO_NAME.fullmatch(place.field):
+            raise place.refuse("its name has other characters than A–Z, a–z, 0–9 and _")
+        form = self._form(place, info.annotation, info.metadata)
+        default = info.get_default()
+        if form.branches and (first := forms.branch_of(form.branches, default)):
+            rest = [branch.schema for branch in form.branches if branch is not first]
+            return replace(form, schema=[first.schema, *rest])  # Avro: the default is of the first member
+        return form
+
+    def _form(self, place: _Place, annotation: Any, metadata: Iterable[Any] = ()) -> Form:
+        origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
+        if origin is typing.Annotated:
+            return self._form(place, arguments[0], (*arguments[1:], *metadata))
+        if isinstance(annotation, NewType):
+            return self._form(place, annotation.__supertype__, metadata)
+        if isinstance(annotation, TypeAliasType):
+            return self._form(place, annotation.__value__, metadata)
+        if annotation is Decimal and (fixed := forms.fixed_decimal(metadata)):
+            return fixed
+        if origin is Literal:
+            return self._literal(place, arguments)
+        if origin in (typing.Union, types.UnionType):
+            return self._union(place, members(annotation))
+        try:
+            return LEAVES.get(annotation) or self._composed(place, annotation, origin or annotation, arguments)
+        except TypeError as error:  # an annotation that cannot be a key of a dict
+            raise place.refuse(f"{annotation!r} is no type") from error
+
+    def _composed(self, place: _Place, annotation: Any, origin: Any, arguments: tuple[Any, ...]) -> Form:
+        if origin in _ARRAYS:
+            return self._array(place, _ARRAYS[origin], arguments)
+        if origin in _MAPS:
+            return self._map(place, _MAPS[origin], arguments)
+        if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
+            return self._enum(place, annotation)
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
+            return self.record(cast("type[BaseModel]", annotation))
+        raise place.refuse(f"{annotation!r} is none of the types that have one")
+
+    def _array(self, place: _Place, classes: tuple[type, ...], arguments: tuple[Any, ...]) -> Form:
+        items = tuple(dict.fromkeys(argument for argument in arguments if argument is not Ellipsis))
+        if not items:
+            raise place.refuse("it does not say what it holds: list[str], for example")
+        form = self._form(place, items[0]) if len(items) == 1 else self._union(place, items)
+        plain = forms.each_item(form.plain) if classes == (list,) else forms.as_list(form.plain)
+        return Form({"type": "array", "items": form.schema}, classes, plain, forms.each_item(form.back))
+
+    def _map(self, place: _Place, classes: tuple[type, ...], arguments: tuple[Any, ...]) -> Form:
+        if not arguments:
+            raise place.refuse("it does not say what it holds: dict[str, int], for example")
+        key, form = self._form(place, arguments[0]), self._form(place, arguments[1])
+        if key.classes != (str,):
+            raise place.refuse("the keys of an Avro map are str")
+        schema = {"type": "map", "values": form.schema}
+        return Form(schema, classes, forms.each_value(form.plain), forms.each_value(form.back))
+
+    def _enum(self, place: _Place, owner: type[enum.Enum]) -> Form:
+        if owner in self._enums:
+            form = self._enums[owner]
+            return replace(form, schema=form.kind) if form.is_named else form
+        values = [member.value for member in owner]
+        if values and all(isinstance(value, str) and _AVRO_NAME.fullmatch(value) for value in values):
+            schema: AvroSchema = {"type": "enum", "name": self._name(owner), "symbols": values}
+        else:
+            schema = self._literal(place, tuple(values)).schema
+        self._enums[owner] = Form(schema, (owner,), forms.value_of)
+        return self._enums[owner]
+
+    def _literal(self, place: _Place, values: tuple[Any, ...]) -> Form:
+        kinds = tuple(dict.fromkeys(type(forms.value_of(value)) for value in values))
+        if not kinds or not all(kind in (str, int, bool, bytes, types.NoneType) for kind in kinds):
+            raise place.refuse(f"its values {list(values)} are not all str or int")
+        form = LEAVES[kinds[0]] if len(kinds) == 1 else self._union(place, kinds)
+        if any(isinstance(value, enum.Enum) for value in values):
+            if form.branches:
+                raise place.refuse(f"its values {list(values)} are not all of one type")
+            return replace(form, classes=(type(values[0]),), plain=forms.value_of)
+        return form
+
+    def _union(self, place: _Place, alternatives: tuple[Any, ...]) -> Form:
+        found: dict[str, Form] = {}
+        for alternative in alternatives:
+            form = self._form(place, alternative)
+            for branch in form.branches or (form,):
+                other = found.setdefault(branch.kind, branch)
+                if other.classes != branch.classes or (not branch.is_named and other.schema != branch.schema):
+                    one, two = (each.classes[0].__name__ for each in (other, branch))
+                    raise place.refuse(f"{one} and {two} are both Avro's {branch.kind}: readers could not tell them apart")
+        if len(found) == 1:
+            return next(iter(found.values()))
+        named = sum(form.is_named for form in found.values())
+        self.is_tagged = self.is_tagged or named > 1 or (named == 1 and len(found) > 1 + ("null" in found))
+        return forms.union_of(list(found.values()))
+
+
+def _default(info: FieldInfo, form: Form) -> dict[str, Any]:
+    """The member `default` of an Avro field. Only simple values have one; pydantic fills in the others."""
+    factory: Any = info.default_factory
+    value = _EMPTY.get(factory, _NO_DEFAULT) if factory else _simple(info.get_default(), form)
+    return {} if value is _NO_DEFAULT or info.is_required() else {"default": value}
+
+
+def _simple(value: Any, form: Form) -> Any:
+    chosen = forms.branch_of(form.branches, value) if form.branches else form
+    if chosen is None:
+        return _NO_DEFAULT
+    bare = forms.value_of(value)
+    if bare is None or isinstance(bare, bool | int | str):
+        return bare
+    if isinstance(bare, float):
+        return bare if math.isfinite(bare) else _NO_DEFAULT
+    if isinstance(bare, list | dict | set | frozenset | tuple):
+        return _NO_DEFAULT if bare else ({} if isinstance(bare, dict) else [])
+    return _simple_logical(bare, chosen)
+
+
+def _simple_logical(value: Any, form: Form) -> Any:
+    if isinstance(value, bytes):
+        return value.decode("latin-1")
+    if isinstance(value, UUID) or (isinstance(value, Decimal) and form.kind == "string"):
+        return str(value)
+    if isinstance(value, datetime) and form.plain and value.tzinfo:
+        return form.plain(value)
+    if isinstance(value, timedelta):
+        return value // timedelta(microseconds=1)
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.toordinal() - date(1970, 1, 1).toordinal()
+    if isinstance(value, time):
+        return (datetime.combine(date.min, value) - datetime.min) // timedelta(microseconds=1)
+    return _NO_DEFAULT

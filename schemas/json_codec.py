@@ -1,0 +1,90 @@
+"""Messages as JSON, by pydantic. The payload is one JSON object whose members are the fields by name.
+
+Bytes are base64 (URL-safe), instants keep their offset. A union is decoded as pydantic chooses: where two members look alike
+in JSON (two models with the same fields, `UUID | str`), give them a field that tells them apart, or use Avro.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from typing import Any, cast
+
+from pydantic import BaseModel
+from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic_core import from_json, to_json
+
+from schemas.codec import Decode, Encode, Read, complete
+from schemas.errors import FieldNotSupported
+from schemas.evolution import Fields
+from schemas.messages import Message
+from schemas.registry import VERSION_PROPERTY, Format, Schema
+from schemas.wire import HEADER_BYTES
+
+_DATA = ("default", "const", "enum", "examples")
+
+
+class JsonCodec:
+    """JSON. Schemas are JSON Schema, titled with the type name."""
+
+    format: Format = "json"
+
+    def __init__(self) -> None:
+        self._schema = lru_cache(maxsize=None)(_schema_of)
+
+    def schema_of(self, message: type[Message]) -> Schema:
+        """See `Codec`."""
+        return self._schema(message)
+
+    def encoder(self, message: type[Message], header: bytes) -> Encode:
+        """See `Codec`."""
+        complete(message)
+        serialize = message.__pydantic_serializer__.to_json
+        return lambda message: header + serialize(message, by_alias=False, exclude_computed_fields=True)
+
+    def decoder(self, message: type[Message], writer: Schema) -> Decode:
+        """See `Codec`."""
+        validate = message.__pydantic_validator__.validate_json
+        if writer == self.schema_of(message):
+            return lambda data: validate(data[HEADER_BYTES:], by_name=True)
+        return lambda data: validate(data[HEADER_BYTES:], extra="ignore", by_name=True)
+
+    def reader(self, writer: Schema) -> Read:
+        """See `Codec`."""
+        return _object_of
+
+    def load(self, model: type[BaseModel], fields: Fields) -> BaseModel:
+        """See `Codec`."""
+        text = to_json(fields, bytes_mode="base64", inf_nan_mode="strings")
+        return model.__pydantic_validator__.validate_json(text, extra="ignore", by_name=True)
+
+
+def _object_of(data: bytes) -> Fields:
+    fields = from_json(data[HEADER_BYTES:])
+    if not isinstance(fields, dict):
+        raise ValueError("it is no JSON object")
+    return cast("Fields", fields)
+
+
+def _schema_of(message: type[Message]) -> Schema:
+    complete(message)
+    name, version = message.__type_name__, message.__type_version__
+    try:
+        content = _bare(message.model_json_schema(by_alias=False))
+    except PydanticInvalidForJsonSchema as error:
+        raise FieldNotSupported(message.__name__, str(error)) from error
+    text = json.dumps({**content, "title": name, VERSION_PROPERTY: version}, separators=(",", ":"), sort_keys=True)
+    return Schema(name, version, "json", text)
+
+
+def _bare(schema: Any) -> Any:
+    """Without titles and docstrings, so that editing these does not make another schema."""
+    if isinstance(schema, list):
+        return [_bare(each) for each in cast("list[Any]", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: value if key in _DATA else _bare(value)
+        for key, value in cast("dict[str, Any]", schema).items()
+        if not (key in ("title", "description") and isinstance(value, str))
+    }

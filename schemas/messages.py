@@ -1,0 +1,201 @@
+"""Messages: frozen models whose class says everything a foreign service needs.
+
+::
+
+    class OrderPlaced(Event, name="order.placed", version=2):
+        order_id: str
+
+    class ReserveStock(Command[StockReserved, OutOfStock], to="stock", key="sku"):
+        sku: str
+        quantity: int
+
+Class keywords: `name` (default: the class's name in snake case) and `version` (default 1) identify the type in the log, where
+it outlives every renaming in Python; `to` and `key` of a command say which service it goes to and which field names the
+entity. Two classes may share a name at different versions. What is wrong is a `DefinitionError` that names the line,
+raised when the module is imported.
+
+Fields are written by their names and as they are: aliases, pydantic serializers and computed fields do not take part.
+"""
+
+from __future__ import annotations
+
+import enum
+import sys
+import threading
+from collections.abc import Callable
+from operator import attrgetter
+from typing import Any, ClassVar, Generic, TypeGuard, cast
+from typing import TypeVar as typing_TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic._internal._model_construction import ModelMetaclass
+from typing_extensions import Never, TypeVar, dataclass_transform
+
+from schemas._checks import UNDO, check_command, check_type, is_generic, refuse_unknown, snake_case
+from schemas.definition import Body, DefinitionError, Line, definition_of, members
+from schemas.evolution import F, Upcasts
+
+
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, PrivateAttr))
+class MessageType(ModelMetaclass):
+    """The type of message classes: makes them frozen for type checkers too, and notes where each is defined."""
+
+    @classmethod
+    def __prepare__(mcs, name: str, bases: tuple[type, ...], /, **kwargs: Any) -> Any:
+        return Body(sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
+
+
+class Message(BaseModel, metaclass=MessageType):
+    """What travels between services and is kept in logs. Derive from `Event`, `Command`, `Reply` or `Refusal`."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_bytes="base64", val_json_bytes="base64", ser_json_inf_nan="strings"
+    )
+    __type_name__: ClassVar[str]
+    __type_version__: ClassVar[int]
+    __upcasts__: ClassVar[Upcasts]
+
+    def __init_subclass__(cls, *, name: str | None = None, version: int = 1, **unknown: Any) -> None:
+        refuse_unknown(cls, unknown, ("name", "version"))
+        super().__init_subclass__()
+        cls.__type_name__ = snake_case(cls.__name__) if name is None else name
+        cls.__type_version__ = version
+        cls.__upcasts__ = Upcasts(cls.__name__, version)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if not is_generic(cls):
+            check_type(cls)
+
+    @classmethod
+    def upcast(cls, *, from_version: int) -> Callable[[F], F]:
+        """Register how the fields of an older version become those of the next one (see `schemas.evolution`).
+
+        Raises:
+            DefinitionError: `from_version` is not below this class's, or has a step already.
+        """
+        return cls.__upcasts__.step(from_version)
+
+
+class Event(Message):
+    """What happened."""
+
+
+class Reply(Message):
+    """What a command answers when it was done."""
+
+
+class Refusal(Message):
+    """What a command answers when it was declined: nothing happened."""
+
+
+R = TypeVar("R", bound=Reply | None)
+X = TypeVar("X", bound=Refusal, default=Never)
+R_co = TypeVar("R_co", bound=Reply | None, covariant=True)
+X_co = TypeVar("X_co", bound=Refusal, default=Never, covariant=True)
+
+
+class Command(Message, Generic[R_co, X_co]):
+    """What shall be done: `to` a service, about the entity in its field `key`. Answers an R, a None or a refusal X."""
+
+    __to__: ClassVar[str]
+    __key__: ClassVar[str]
+    __read_key__: ClassVar[Callable[[Any], object]]
+
+    def __init_subclass__(
+        cls,
+        *,
+        to: str | None = None,
+        key: str | None = None,
+        name: str | None = None,
+        version: int = 1,
+        **unknown: Any,
+    ) -> None:
+        refuse_unknown(cls, unknown, ("to", "key", "name", "version"))
+        super().__init_subclass__(name=name, version=version)
+        if to is not None:
+            cls.__to__ = to
+        if key is not None:
+            cls.__key__ = key
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        if not is_generic(cls):
+            check_command(cls)
+            answers(cls)
+            cls.__read_key__ = attrgetter(cls.__key__)
+
+
+C = TypeVar("C", bound=Command[Any, Any])
+C_co = TypeVar("C_co", bound=Command[Any, Any], covariant=True)
+_undo_lock = threading.RLock()
+
+
+class Undo(Command[None], Generic[C_co]):
+    """Undo what the command did; goes where it went, under its key. `Undo[C]` is one class, in every thread."""
+
+    __undoes__: ClassVar[type[Command[Any, Any]]]
+
+    did: C_co
+
+    def __class_getitem__(cls, undone: Any) -> Any:
+        command = undone[0] if type(undone) is tuple and len(cast("tuple[Any, ...]", undone)) == 1 else undone
+        if isinstance(command, TypeVar | typing_TypeVar) or command is Any:
+            return super().__class_getitem__(command)
+        line = _line_of_caller()
+        if not is_command(command):
+            raise DefinitionError(line, f"Undo takes one command, not {command}: write Undo[A] | Undo[B] for several")
+        if issubclass(command, Undo):
+            raise DefinitionError(line, f"{command.__name__} cannot be undone: undo the undo by doing it again")
+        with _undo_lock:
+            if "__undo__" not in vars(command):
+                made: Any = super().__class_getitem__(command)
+                _name_undo(made, command)
+                setattr(command, "__undo__", made)  # noqa: B010 (no attribute of pydantic's model)
+            return vars(command)["__undo__"]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _undo, (type(self).__undoes__, self.did)
+
+
+def _name_undo(undo: type[Undo[Any]], command: type[Command[Any, Any]]) -> None:
+    undo.__type_name__, undo.__type_version__ = UNDO + command.__type_name__, command.__type_version__
+    undo.__to__, undo.__key__, undo.__undoes__ = command.__to__, command.__key__, command
+    undo.__read_key__ = attrgetter(f"did.{command.__key__}")
+    undo.__upcasts__ = command.__upcasts__.inside("did")
+
+
+def _undo(command: type[Command[Any, Any]], did: Command[Any, Any]) -> Undo[Any]:
+    undo: type[Undo[Any]] = cast("Any", Undo)[command]
+    return undo(did=did)
+
+
+def is_command(annotation: object) -> TypeGuard[type[Command[Any, Any]]]:
+    """Whether it is the class of a command."""
+    return isinstance(annotation, type) and issubclass(annotation, Command)
+
+
+def answers(command: type[Command[Any, Any]]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The replies and the refusals that a command declares; a reply None stands as its type."""
+    for base in command.__mro__:
+        generic: Any = getattr(base, "__pydantic_generic_metadata__", {})
+        if generic.get("origin") is Command:
+            reply, refusal = generic["args"]
+            return members(reply), () if refusal is Never else members(refusal)
+    line = definition_of(command).class_line
+    raise DefinitionError(line, f"{command.__name__} declares no reply: class {command.__name__}(Command[Reply, Refusal], …)")
+
+
+def key_of(command: Command[Any, Any]) -> str:
+    """The key of the entity that the command is about: its key field, as text."""
+    key = type(command).__read_key__(command)
+    if type(key) is str:
+        return key
+    return str(key.value if isinstance(key, enum.Enum) else key)
+
+
+def _line_of_caller() -> Line:
+    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
+    return Line(frame.f_code.co_filename, frame.f_lineno)
