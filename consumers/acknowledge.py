@@ -1,18 +1,20 @@
 """Acknowledge records out of order (rule W4).
 
-One `Acknowledgements` per partition knows which delivered records are incomplete. What is committed is the lowest incomplete offset,
-with a map of what beyond it is incomplete as the position's metadata, so that a successor runs nothing again that was
-completed.
+One `Acknowledgements` per partition knows which delivered records are incomplete. What is committed is the lowest
+incomplete offset, with a map of what beyond it is incomplete as the position's metadata, so that a successor runs
+nothing again that was completed.
 
 The map is ASCII text of at most 4,096 characters, numbers in base 36, the version first::
 
     1;<span>;<run>,<run>,…        run = <gap>[:<length − 1>]
 
-`span` is how far beyond the position the map speaks: at positions from `position` to `position + span`, exactly the offsets of the runs
-are incomplete. A run is `gap` offsets after the end of the one before (the first: after the position) and `length` offsets long.
-A map that would be longer is cut: it speaks of less, and a successor repeats what lies beyond.
+`span` is how far beyond the position the map speaks: at positions from `position` to `position + span`, exactly the
+offsets of the runs are incomplete. A run is `gap` offsets after the end of the one before (the first: after the
+position) and `length` offsets long. A map that would be longer is cut: it speaks of less, and a successor repeats
+what lies beyond.
 
-Offsets need not be dense. Promised: what was not completed is never taken as complete. Not promised: that nothing is repeated.
+Offsets need not be dense. Promised: what was not completed is never taken as complete. Not promised: that nothing is
+repeated.
 """
 
 from __future__ import annotations

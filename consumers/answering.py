@@ -1,10 +1,10 @@
 """The seam where a worker's records get answers: what `sagas.Participant` adds to a worker.
 
-A worker with an `Answering` subscribes more topics, asks it before each attempt, and hands it what handlers return and
-how they finally failed. Each answer is sent by `producer.send`; the futures of those sends are returned as `Waits`, and the
-record is acknowledged only when the log has all of them. A send that fails later stops the worker (the record is run again by whoever
-takes the partition), so nothing is acknowledged unanswered. The lane goes on meanwhile: records of one key are answered
-in order, because one producer keeps the order of each partition.
+A worker with an `Answering` subscribes more topics, asks it before each attempt, and hands it what handlers return
+and how they finally failed. Each answer is sent by `producer.send`; the futures of those sends are returned as
+`Waits`, and the record is acknowledged only when the log has all of them. A send that fails later stops the worker
+(the record is run again by whoever takes the partition), so nothing is acknowledged unanswered. The lane goes on
+meanwhile: records of one key are answered in order, because one producer keeps the order of each partition.
 
 Per record, on the handlers' thread (its asyncio loop: do not block)::
 
@@ -13,8 +13,9 @@ Per record, on the handlers' thread (its asyncio loop: do not block)::
                                                      └─ final failure ── failed ─┬─ waits ─► acknowledge
                                                                                  └─ None ── dead letter
 
-Per partition, on the loop's thread: `assigned`, then `restore` until it returns True, then records; at last `revoked`. Records of a
-partition are delivered only between the two, and after a revocation the others' owner starts with `assigned`.
+Per partition, on the loop's thread: `assigned`, then `restore` until it returns True, then records; at last
+`revoked`. Records of a partition are delivered only between the two, and after a revocation the others' owner starts
+with `assigned`.
 """
 
 from __future__ import annotations
@@ -49,7 +50,10 @@ class Answering(Protocol):
         ...
 
     def open(self, host: Host, group: str, producer: Producer) -> None:
-        """The worker starts. `producer` is idempotent, safe to `send` from any thread, flushed and closed by the worker."""
+        """The worker starts.
+
+        `producer` is idempotent, safe to `send` from any thread, flushed and closed by the worker.
+        """
         ...
 
     def assigned(self, partition: TopicPartition) -> None:
@@ -65,7 +69,10 @@ class Answering(Protocol):
         ...
 
     def before(self, delivery: Delivery) -> Waits | None:
-        """Before the handler's every attempt, the message decoded: None lets it run, waits mean that it was answered here."""
+        """Before the handler's every attempt, the message decoded.
+
+        None lets it run, waits mean that it was answered here.
+        """
         ...
 
     def answered(self, delivery: Delivery, value: object) -> Waits:

@@ -1,8 +1,9 @@
 """Stop calling what is down, and find out when it is back.
 
-A breaker is *closed* (calls pass) until, of the last `calls` ones, at least `failure_ratio` failed; a call that took longer than `slow_after`
-counts as failed. Then it is *open* for `reset`: calls raise `BreakerOpen`, and a worker that lists the breaker starts nothing. Then
-it is *half-open*: one call, the probe, passes; its outcome closes or reopens it. None of this burns attempts.
+A breaker is *closed* (calls pass) until, of the last `calls` ones, at least `failure_ratio` failed; a call that took
+longer than `slow_after` counts as failed. Then it is *open* for `reset`: calls raise `BreakerOpen`, and a worker that
+lists the breaker starts nothing. Then it is *half-open*: one call, the probe, passes; its outcome closes or reopens
+it. None of this burns attempts.
 
 `Permanent` says nothing about the other side and counts as success.
 """

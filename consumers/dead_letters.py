@@ -1,17 +1,20 @@
 """Move records that cannot be handled to a dead-letter topic, and know them again.
 
-What group `g` could not handle of topic `t` goes to `t.g.dlq`, with partition, key, value and headers unchanged; origin, error and
-attempts travel in more headers (`eventstore.dead_letters`). Beside it stand
+What group `g` could not handle of topic `t` goes to `t.g.dlq`, with partition, key, value and headers unchanged;
+origin, error and attempts travel in more headers (`eventstore.dead_letters`). Beside it stand
 
-- `t.g.redrive`: dead letters that are to be handled again; the worker subscribes it (rule W6). An inbox has none: only one group
-  reads it, so a redriven record enters by the inbox itself, and stays with the partition's owner. A redriven record has one
-  more header, `__dlq.redrive`, with origin and count (below), so that a repeated failure keeps its origin and loops are seen.
-- `t.g.dlq.state`: compacted; key = a dead letter's id, value = JSON `{"v":1,"state":"redriven"|"discarded","at_ms":…}`. A dead letter
-  whose id is there is done. The key `started <topic>` says that the group has had a position in that partition.
+- `t.g.redrive`: dead letters that are to be handled again; the worker subscribes it (rule W6). An inbox has none:
+  only one group reads it, so a redriven record enters by the inbox itself, and stays with the partition's owner. A
+  redriven record has one more header, `__dlq.redrive`, with origin and count (below), so that a repeated failure
+  keeps its origin and loops are seen.
+- `t.g.dlq.state`: compacted; key = a dead letter's id, value = JSON
+  `{"v":1,"state":"redriven"|"discarded","at_ms":…}`. A dead letter whose id is there is done. The key `started
+  <topic>` says that the group has had a position in that partition.
 
-A dead letter's id is `topic/partition/offset` of its origin, `~n` behind it after n redrives. It is acknowledged by the log before
-the record's position passes; a crash in between writes it once more, and readers take both as one, by their id. A record so large
-that the headers do not fit beside it leaves its value at the origin (header `__dlq.value` = `at origin`).
+A dead letter's id is `topic/partition/offset` of its origin, `~n` behind it after n redrives. It is acknowledged by
+the log before the record's position passes; a crash in between writes it once more, and readers take both as one, by
+their id. A record so large that the headers do not fit beside it leaves its value at the origin (header `__dlq.value`
+= `at origin`).
 
 `__dlq.redrive` is text, its version first: `1 <count> <offset> <partition> <topic>`.
 """
@@ -157,14 +160,23 @@ def dead_letter_of(record: Record) -> DeadLetter:
     """
     texts = {name: value.decode(errors="replace") for name, value in record.headers}
     try:
-        why = {name: texts[PREFIX + name] for name in ("topic", "partition", "offset", "group", "type", "message", "attempts")}
+        why = {
+            name: texts[PREFIX + name]
+            for name in ("topic", "partition", "offset", "group", "type", "message", "attempts")
+        }
         origin = Origin(why["topic"], int(why["partition"]), int(why["offset"]), origin_of(record).redrives)
         at = datetime.fromisoformat(texts[f"{PREFIX}time"])
         attempts = int(why["attempts"])
     except (KeyError, ValueError) as error:
         raise NotADeadLetter(record.topic, record.partition, record.offset, f"header {error}") from error
     return DeadLetter(
-        origin=origin, group=why["group"], error=why["type"], reason=why["message"], attempts=attempts, at=at, record=record
+        origin=origin,
+        group=why["group"],
+        error=why["type"],
+        reason=why["message"],
+        attempts=attempts,
+        at=at,
+        record=record,
     )
 
 

@@ -1,7 +1,7 @@
 """A record on its way through a worker, and what its handler may see of it.
 
-A `Delivery` lives from the poll to the acknowledgement. The loop's thread makes it, the handlers' thread works on it; at any moment
-only one of the two has it.
+A `Delivery` lives from the poll to the acknowledgement. The loop's thread makes it, the handlers' thread works on it;
+at any moment only one of the two has it.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Run handlers: a thread with an asyncio loop, and up to `concurrency` runners on it.
 
-The worker's loop hands over deliveries in batches and takes finished ones in batches; nothing crosses threads per record. A runner
-takes one head of a lane after another and awaits its handler; one that never suspends costs no task and no turn of the
-event loop. Handlers share their runner's context variables.
+The worker's loop hands over deliveries in batches and takes finished ones in batches; nothing crosses threads per
+record. A runner takes one head of a lane after another and awaits its handler; one that never suspends costs no task
+and no turn of the event loop. Handlers share their runner's context variables.
 
-An attempt ends in one of four ways: done (acknowledged when the log has what the handler's answer wrote), again later (its lane
-waits), given up (an answer or a dead letter), or dropped, when the partition went to another owner.
+An attempt ends in one of four ways: done (acknowledged when the log has what the handler's answer wrote), again later
+(its lane waits), given up (an answer or a dead letter), or dropped, when the partition went to another owner.
 """
 
 from __future__ import annotations
@@ -68,7 +68,10 @@ class Runner:
 
 
 class Dispatch:
-    """Runs the handlers of one worker. Methods are for the worker's loop, those with an underscore for the handlers' thread."""
+    """Runs the handlers of one worker.
+
+    Methods are for the worker's loop, those with an underscore for the handlers' thread.
+    """
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -139,7 +142,7 @@ class Dispatch:
             self._loop.run_forever()
             self._loop.run_until_complete(self._cancel_all())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - raised again by the worker's loop
             self.failure = self.failure or error
         finally:
             self._loop.close()
@@ -214,7 +217,9 @@ class Dispatch:
         if not self._lanes.ready:
             return None
         now = work.clock.monotonic()
-        delay = max((gate.delay(now) for gate in (*work.breakers, *((work.bucket,) if work.bucket else ()))), default=0.0)
+        delay = max(
+            (gate.delay(now) for gate in (*work.breakers, *((work.bucket,) if work.bucket else ()))), default=0.0
+        )
         if delay > 0:
             self._arm(now + delay)
             return None
@@ -233,7 +238,7 @@ class Dispatch:
             waits = await self._handle(runner, delivery, handler, began)
         except asyncio.CancelledError:
             self._cancelled(runner, delivery, handler)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - handlers may raise anything
             self._failed(delivery, handler, error)
         else:
             handler.handler.stats.completed += 1

@@ -1,10 +1,12 @@
 """Look into dead letters, send them back to the group that failed, or lay them aside.
 
-All of it works on a log alone, beside running services. A dead letter that was redriven or discarded stays in its topic and is marked
-in the state topic; listings leave it out. It is marked after the log has its redriven record: a crash in between redrives it twice.
+All of it works on a log alone, beside running services. A dead letter that was redriven or discarded stays in its
+topic and is marked in the state topic; listings leave it out. It is marked after the log has its redriven record: a
+crash in between redrives it twice.
 
-A redriven record goes to the failing group only (see `consumers.dead_letters`), with key, bytes and metadata of the original, and
-counts: one that has been redriven `cap` times is left alone, so that a poison record does not run in circles.
+A redriven record goes to the failing group only (see `consumers.dead_letters`), with key, bytes and metadata of the
+original, and counts: one that has been redriven `cap` times is left alone, so that a poison record does not run in
+circles.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import msgspec
 
@@ -229,7 +231,7 @@ class _Sending:
         self._writes: list[Future[int]] = []
         self.sent: list[DeadLetter] = []
 
-    def __enter__(self) -> _Sending:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,8 +1,8 @@
 """Register handlers by their annotations, and give them what they ask for by type.
 
-The first parameter's annotation names the message types, one or a union. Every other parameter is filled by its annotation: `Context`,
-`Recorded[E]`, `Metadata` and `Record` from the record at hand, all others once, from what the service provides.
-What cannot be right is a `DefinitionError` at the handler's line, when its module is imported.
+The first parameter's annotation names the message types, one or a union. Every other parameter is filled by its
+annotation: `Context`, `Recorded[E]`, `Metadata` and `Record` from the record at hand, all others once, from what the
+service provides. What cannot be right is a `DefinitionError` at the handler's line, when its module is imported.
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ class Bound:
     timeout_seconds: float | None
 
 
-def handler_of(
-    function: Function, local: dict[str, Any], *, retry: Retry, timeout: timedelta | None, owner: str
-) -> Handler:
+def handler_of(function: Function, local: dict[str, Any], *, retry: Retry, timeout: timedelta | None) -> Handler:
     """Read a handler from its signature; `local` are the names of the function that defines it.
 
     Raises:
@@ -99,7 +97,9 @@ def _parameters(function: Function, hints: Mapping[str, Any]) -> list[str]:
     wanted: list[str] = []
     for parameter in inspect.signature(function).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-            raise DefinitionError(line_of(function), f"{function.__name__} takes *{parameter.name}: name each parameter")
+            raise DefinitionError(
+                line_of(function), f"{function.__name__} takes *{parameter.name}: name each parameter"
+            )
         if parameter.name in hints:
             wanted.append(parameter.name)
         elif parameter.default is parameter.empty:
@@ -114,7 +114,8 @@ def _message_types(function: Function, annotation: Any) -> tuple[type[Message], 
     for found in types:
         if not (isinstance(found, type) and issubclass(found, Message)):
             raise DefinitionError(
-                line_of(function), f"{function.__name__}: the first parameter is a message or a union of some, not {found!r}"
+                line_of(function),
+                f"{function.__name__}: the first parameter is a message or a union of some, not {found!r}",
             )
     return types
 
@@ -144,7 +145,7 @@ def _extract(handler: Handler, annotation: Any, host: Host) -> Extract:
         raise LookupError(
             f"{handler.name} asks for {annotation!r}: decorate a function that returns one with @service.provide"
         ) from missing
-    return lambda delivery: resource
+    return lambda _: resource
 
 
 def recorded_of(delivery: Delivery) -> Recorded[Any]:

@@ -1,7 +1,7 @@
 """Keep the order of each key while different keys run at the same time.
 
-A lane is the chain of a key's deliveries within one partition. Only its head is ever ready, running or waiting; it goes on
-when the head is finished. A head that waits for its next attempt holds up its own lane and no other.
+A lane is the chain of a key's deliveries within one partition. Only its head is ever ready, running or waiting; it
+goes on when the head is finished. A head that waits for its next attempt holds up its own lane and no other.
 
 Used by the handlers' thread only.
 """
@@ -80,7 +80,7 @@ class Lanes:
 
 
 def _chain(head: Delivery) -> int:
-    length, delivery = 0, head
+    length, delivery = 1, head.next
     while delivery is not None:
         length, delivery = length + 1, delivery.next
     return length

@@ -1,7 +1,7 @@
 """Limit how often a worker starts a handler, per process.
 
-A token bucket (generic cell rate algorithm): starts are spread evenly; after a pause up to a tenth of a second's worth of them
-may come at once, so that late wake-ups do not lower the rate.
+A token bucket (generic cell rate algorithm): starts are spread evenly; after a pause up to a tenth of a second's
+worth of them may come at once, so that late wake-ups do not lower the rate.
 """
 
 from __future__ import annotations

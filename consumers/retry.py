@@ -1,7 +1,7 @@
 """Decide whether, and after how long, what failed is tried again.
 
-The delay before attempt n + 1 is `first × factor^(n−1)`, at most `cap`; `jitter` takes up to that share of it away at random,
-so that what failed together does not come back together.
+The delay before attempt n + 1 is `first × factor^(n−1)`, at most `cap`; `jitter` takes up to that share of it away at
+random, so that what failed together does not come back together.
 """
 
 from __future__ import annotations

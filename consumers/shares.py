@@ -1,8 +1,8 @@
 """The partitions that a worker was assigned: take them, hold them back, give them up.
 
-A partition is served after its committed position was read, and after whatever answers for it was restored. A group that
-starts for the first time starts at the log's start and notes in `….dlq.state` that it has started: if its position is missing
-later, beside a log that is not empty, that is an error and not a second start (rule K12).
+A partition is served after its committed position was read, and after whatever answers for it was restored. A group
+that starts for the first time starts at the log's start and notes in `….dlq.state` that it has started: if its
+position is missing later, beside a log that is not empty, that is an error and not a second start (rule K12).
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class Shares:
                 self._consumer.group,
                 tp.topic,
                 tp.partition,
-                "it had one, and the log is not empty. Positions go when a group is deleted or rests longer than the broker's "
-                f"offsets.retention.minutes. Set one (0: everything again, {end}: only what is new) and start again",
+                "it had one, and the log is not empty. Positions go when a group is deleted or rests longer than the "
+                f"broker's offsets.retention.minutes. Set one (0: everything again, {end}: only what is new), start again",
             )
         first = Position(start)
         self._consumer.commit({tp: first})
@@ -123,8 +123,8 @@ class Shares:
         if start <= offset <= end:
             return
         why = (
-            f"{offset} is before the first record that is left, {start}: records were deleted by retention before they were "
-            f"handled. Set the position to {start} to go on with what is left"
+            f"{offset} is before the first record that is left, {start}: records were deleted by retention before they "
+            f"were handled. Set the position to {start} to go on with what is left"
             if offset < start
             else f"{offset} is beyond the end, {end}: the topic was made again. Set the position to {start}"
         )

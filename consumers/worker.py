@@ -1,14 +1,15 @@
-"""Act on messages: call the outside world, at least once, in order per key, with bounded retries and then a dead letter.
+"""Act on messages: call the outside world, at least once, in order per key, with bounded retries and then a dead
+letter.
 
     mailer = Worker("mailer", topics=[orders], concurrency=20, retry=Retry(attempts=5))
 
     @mailer.on
     async def confirm(event: OrderPlaced, context: Context) -> None: ...
 
-Promised: no record is acknowledged before its handler was done with it, or the log has its dead letter; records of one key run one
-after another in the order of the log; a key that waits for its next attempt holds up no other; a type that no handler names is skipped
-undecoded. Not promised: exactly once (a crash between the effect and its acknowledgement repeats it: use `context.metadata.id`
-to recognise a repeat), nor an order between keys.
+Promised: no record is acknowledged before its handler was done with it, or the log has its dead letter; records of
+one key run one after another in the order of the log; a key that waits for its next attempt holds up no other; a type
+that no handler names is skipped undecoded. Not promised: exactly once (a crash between the effect and its
+acknowledgement repeats it: use `context.metadata.id` to recognise a repeat), nor an order between keys.
 
 The group is `<service>.<worker>`. Positions are committed plainly (rule W1), with a map of what is incomplete (W4).
 """
@@ -120,7 +121,6 @@ class Worker:
             local,
             retry=options.get("retry") or self.retry,
             timeout=options.get("timeout", self.timeout),
-            owner=self.name,
         )
         for message in handler.types:
             if message in self._handlers:

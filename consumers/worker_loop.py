@@ -1,7 +1,7 @@
 """The loop of a worker: polls, hands records over to the handlers' thread, acknowledges what is done, commits.
 
-Liveness does not depend on handlers: polling goes on while they run, with the partitions paused that have too much in flight. In a
-revocation what runs is waited for inside the callback, to a deadline, and then dropped (rule W5).
+Liveness does not depend on handlers: polling goes on while they run, with the partitions paused that have too much in
+flight. In a revocation what runs is waited for inside the callback, to a deadline, and then dropped (rule W5).
 """
 
 from __future__ import annotations
@@ -96,7 +96,11 @@ class WorkerLoop:
         topics = list(dict.fromkeys((*origins, *redrives)))
         self._consumer = host.log.group(self.group, topics, self)
         self._shares = Shares(
-            self._consumer, host.log, self._producer, self._answering, {**{topic: topic for topic in origins}, **redrives}
+            self._consumer,
+            host.log,
+            self._producer,
+            self._answering,
+            {**{topic: topic for topic in origins}, **redrives},
         )
 
     def step(self, timeout: float) -> bool:

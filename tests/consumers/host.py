@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -26,7 +26,7 @@ class TestHost:
     service: str = "shop"
     slot: str = "0"
     serde: Serde = field(default_factory=lambda: Serde(MemoryRegistry(), format="json"))
-    state: StateEngine = cast(StateEngine, None)
+    state: StateEngine = field(default_factory=lambda: cast(StateEngine, None))
     clock: Clock = field(default_factory=ManualClock)
     address: str = ""
     resources: dict[type[Any], Any] = field(default_factory=dict[type[Any], Any])
@@ -73,7 +73,7 @@ class Feed:
 
 
 @contextmanager
-def running(loop: Loop, host: TestHost, *, drain: float = 5.0) -> Iterator[Driver]:
+def running(loop: Loop, host: TestHost, *, drain: float = 5.0) -> Generator[Driver]:
     """Run a loop on a thread, as a service does."""
     driver = Driver(loop, host)
     driver.start()
@@ -108,7 +108,7 @@ class Driver:
             self.loop.open()
             while not self._stopping.is_set():
                 self.loop.step(0.01)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
             self.error = error
         finally:
             self._end()
@@ -116,7 +116,7 @@ class Driver:
     def _end(self) -> None:
         try:
             self.loop.stop(self._host.clock.monotonic() + self._drain)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
             self.error = self.error or error
 
 

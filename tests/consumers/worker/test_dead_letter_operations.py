@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
 
 from consumers import dlq
-from consumers.dead_letters import REDRIVE, origin_of
+from consumers.dead_letters import REDRIVE, DeadLetter, origin_of
 from consumers.errors import CannotRedrive, NoDeadLetters, NotADeadLetter, Permanent
 from consumers.rate import Rate
 from consumers.retry import Retry
@@ -39,21 +40,21 @@ def mail(bench: Bench) -> Mail:
 
     @worker.on
     async def confirm(event: Placed | Paid) -> None:
-        if mail.is_broken:
+        if made.is_broken:
             raise Permanent("no such address") if isinstance(event, Placed) else KeyError(event.order)
-        mail.done.append(event.order)
+        made.done.append(event.order)
 
     feed.send("a", Placed(order="a"))
     feed.send("b", Placed(order="b"))
     feed.send("c", Paid(order="c"))
-    mail = Mail(bench, bench.open(worker))
-    bench.settle(mail.loop)
-    return mail
+    made = Mail(bench, bench.open(worker))
+    bench.settle(made.loop)
+    return made
 
 
-def orders(found: object) -> list[str]:
-    letters = found if isinstance(found, list) else list(found)  # type: ignore[call-overload]
-    return [dlq.entity_of(letter) for letter in letters]
+def orders(found: Iterable[DeadLetter]) -> list[str]:
+    """The orders that dead letters are about."""
+    return [dlq.entity_of(letter) for letter in found]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +153,10 @@ def test_a_rate_spreads_the_redrive(mail: Mail) -> None:
 
 
 def test_a_dead_letter_written_twice_is_one(mail: Mail) -> None:
-    """A crash between dead letter and acknowledgement doubles the record; by its origin it is one, and redriven once."""
+    """A crash between dead letter and acknowledgement doubles the record.
+
+    By its origin it is one, and redriven once.
+    """
     log, producer = mail.bench.host.log, mail.bench.host.log.producer()
     first = mail.bench.records(DLQ)[0]
     producer.send(DLQ, 0, first.key, first.value, first.headers).result(10)
@@ -189,7 +193,15 @@ def test_what_nobody_reads_is_not_redriven(bench: Bench) -> None:
     """A dead letter of a group that subscribes no redrive topic stays, and the error says what to do."""
     log = bench.host.log
     log.create([Topic(name="orders", partitions=1), Topic(name="orders.old.dlq", partitions=1)])
-    why = {"topic": "orders", "partition": "0", "offset": "3", "group": "old", "type": "E", "message": "", "attempts": "1"}
+    why = {
+        "topic": "orders",
+        "partition": "0",
+        "offset": "3",
+        "group": "old",
+        "type": "E",
+        "message": "",
+        "attempts": "1",
+    }
     headers = [(f"__dlq.errors.{name}", value.encode()) for name, value in why.items()]
     headers.append(("__dlq.errors.time", b"2026-01-01T00:00:00+00:00"))
     log.producer().send("orders.old.dlq", 0, b"a", b"x", headers).result(10)

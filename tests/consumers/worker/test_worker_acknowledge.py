@@ -84,7 +84,9 @@ def test_a_map_fits_and_never_hides_what_is_incomplete(incomplete: set[int], bey
     text = encode(span, ordered)
     known, restored = decode(text)
 
-    assert len(text) <= METADATA_LIMIT and text.isascii() and text.startswith("1;")
+    assert len(text) <= METADATA_LIMIT
+    assert text.isascii()
+    assert text.startswith("1;")
     assert restored == [distance for distance in ordered if distance < known]
     assert known == span or len(text) > METADATA_LIMIT - 20
 

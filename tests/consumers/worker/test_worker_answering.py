@@ -80,6 +80,7 @@ class Notes:
 
 
 def booking(bench: Bench, notes: Notes, *, fails: bool = False) -> tuple[Worker, Feed, list[str]]:
+    """A participant with its inbox, and what its handler ran for."""
     worker = Worker("hotels", answering=notes, retry=Retry(attempts=2, first=timedelta(seconds=1), jitter=0))
     ran = list[str]()
 
@@ -95,7 +96,10 @@ def booking(bench: Bench, notes: Notes, *, fails: bool = False) -> tuple[Worker,
 
 
 def test_a_record_is_acknowledged_when_its_answer_is_in_the_log(bench: Bench) -> None:
-    """The position passes a record only when the answer's future is done; the key's next record does not wait for it."""
+    """The position passes a record only when the answer's future is done.
+
+    The key's next record does not wait for it.
+    """
     notes = Notes()
     worker, feed, ran = booking(bench, notes)
     loop = bench.open(worker)

@@ -36,7 +36,11 @@ class SendMail(Command[Sent, Bounced], to="mail", key="order"):
 
 def test_a_handler_gets_what_its_parameters_name(bench: Bench) -> None:
     """Context, metadata, record and recorded event come from the record, everything else from the service."""
-    worker, seen, feed = Worker("mailer", topics=["orders.events"]), list[tuple[Any, ...]](), bench.feed("orders.events")
+    worker, seen, feed = (
+        Worker("mailer", topics=["orders.events"]),
+        list[tuple[Any, ...]](),
+        bench.feed("orders.events"),
+    )
     bench.host.resources[Mailbox] = mailbox = Mailbox()
 
     @worker.on
@@ -83,7 +87,7 @@ def test_a_resource_that_nobody_provides_is_named_at_the_start(bench: Bench) -> 
     @worker.on
     async def confirm(event: Placed, box: Mailbox) -> None: ...
 
-    with pytest.raises(LookupError, match="service.provide"):
+    with pytest.raises(LookupError, match=r"service\.provide"):
         bench.open(worker)
 
 
@@ -94,7 +98,7 @@ def test_a_type_is_handled_once() -> None:
     @worker.on
     async def first(event: Placed) -> None: ...
 
-    with pytest.raises(DefinitionError, match="test_worker_definition.py:[0-9]+: Placed is handled twice by mailer"):
+    with pytest.raises(DefinitionError, match=r"test_worker_definition\.py:[0-9]+: Placed is handled twice by mailer"):
 
         @worker.on
         async def second(event: Placed | Paid) -> None: ...
@@ -129,12 +133,12 @@ def test_a_first_parameter_that_is_no_message_is_refused() -> None:
 
     async def confirm(event: int) -> None: ...
 
-    async def bare(event) -> None: ...  # type: ignore[no-untyped-def]  # pyright: ignore
+    async def bare(event) -> None: ...  # type: ignore[no-untyped-def]  # pyright: ignore[reportMissingParameterType, reportUnknownParameterType]
 
     with pytest.raises(DefinitionError, match="is a message or a union"):
         Worker("mailer").on(confirm)
     with pytest.raises(DefinitionError, match="annotate 'event'"):
-        Worker("mailer").on(bare)  # pyright: ignore
+        Worker("mailer").on(bare)  # pyright: ignore[reportUnknownArgumentType]
 
 
 def test_the_plan_names_messages_and_loop() -> None:

@@ -96,7 +96,11 @@ def test_events_of_a_stream_run_in_order(bench: Bench) -> None:
 def test_a_waiting_head_holds_up_its_key_only(bench: Bench) -> None:
     """W3: while the head of one key waits an hour for its next attempt, other keys go on and its own followers wait."""
     retry = Retry(attempts=2, first=timedelta(hours=1), jitter=0.0)
-    worker, done, feed = Worker("mailer", topics=["orders"], concurrency=1, retry=retry), list[tuple[str, int]](), bench.feed()
+    worker, done, feed = (
+        Worker("mailer", topics=["orders"], concurrency=1, retry=retry),
+        list[tuple[str, int]](),
+        bench.feed(),
+    )
 
     @worker.on
     async def confirm(event: Placed, context: Context) -> None:

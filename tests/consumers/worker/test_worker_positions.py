@@ -20,9 +20,11 @@ from tests.consumers.worker.bench import Bench, Gate, Placed
 PLACE = TopicPartition("orders", 0)
 
 
-def recorder(done: list[int], gate: Gate | None = None, *, held: frozenset[int] = frozenset(), **options: int) -> Worker:
+def recorder(
+    done: list[int], gate: Gate | None = None, *, held: frozenset[int] = frozenset(), concurrency: int = 1
+) -> Worker:
     """A worker that notes the numbers it handled, and holds some of them at a gate."""
-    worker = Worker("mailer", topics=["orders"], **options)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    worker = Worker("mailer", topics=["orders"], concurrency=concurrency)
 
     @worker.on
     async def confirm(event: Placed) -> None:
@@ -123,12 +125,18 @@ def test_a_revoked_partition_is_drained_first(bench: Bench) -> None:
     bench.drive(first, lambda: gate.waiting == 2)
     gate.open()
     second = bench.open(member("second"))
-    bench.drive(second, lambda: first.step(0.0) or owned(second) >= 1 and second.is_settled() and first.is_settled())
+    bench.drive(second, lambda: first.step(0.0) or (owned(second) >= 1 and are_settled(first, second)))
 
     assert sorted(done) == [("first", 0), ("first", 1)]
 
 
+def are_settled(*loops: WorkerLoop) -> bool:
+    """Whether none of them has anything to do."""
+    return all(loop.is_settled() for loop in loops)
+
+
 def owned(loop: WorkerLoop) -> float:
+    """How many partitions it has."""
     return loop.metrics()["partitions_assigned"]
 
 
@@ -183,7 +191,8 @@ def test_positions_are_committed_daily(bench: Bench, monkeypatch: pytest.MonkeyP
 
 
 def test_waiting_records_are_left_to_the_successor(bench: Bench) -> None:
-    """A record that waits for its next attempt when the worker stops is run by the successor, after nothing else of its key."""
+    """A record that waits for its next attempt when the worker stops is run by the successor, before the rest of its
+    key."""
     retry = Retry(attempts=3, first=timedelta(hours=1), jitter=0)
     worker, feed, attempts = Worker("mailer", topics=["orders"], retry=retry), bench.feed(), list[int]()
 
@@ -212,10 +221,16 @@ def test_a_process_without_partitions_is_ready_after_a_while(bench: Bench) -> No
     bench.drive(first, first.is_ready)
     bench.drive(second, lambda: first.step(0.0) or True)
 
-    bench.clock.advance(timedelta(seconds=5))
-    bench.drive(second, lambda: bench.clock.advance(timedelta(seconds=1)) or first.step(0.0) or second.is_ready())
+    def is_ready() -> bool:
+        bench.clock.advance(timedelta(seconds=1))
+        first.step(0.0)
+        return second.is_ready()
+
+    bench.drive(second, is_ready)
 
     assert first.is_ready()
+    assert owned(first) == 2
+    assert owned(second) == 0
 
 
 def test_limits_bound_what_is_cancelled(bench: Bench) -> None:
