@@ -15,7 +15,7 @@ UNDO = "undo."
 """What the names of `Undo[…]` begin with."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*", re.ASCII)
 _AVRO_WORDS = frozenset(
-    "null boolean int long float double bytes string record error enum array map fixed union request".split()
+    ("null", "boolean", "int", "long", "float", "double", "bytes", "string", "record", "error", "enum", "array", "map")
 )
 _DESTINATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
@@ -43,11 +43,17 @@ def check_type(cls: Any) -> None:
     """Check what every message declares."""
     line, name, version = definition_of(cls).class_line, cls.__type_name__, cls.__type_version__
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise DefinitionError(line, f"{cls.__name__}: name={name!r} is not lower-case words joined by dots (order.placed)")
+        raise DefinitionError(
+            line, f"{cls.__name__}: name={name!r} is not lower-case words joined by dots (order.placed)"
+        )
     if name.startswith(UNDO):
-        raise DefinitionError(line, f"{cls.__name__}: names that begin with {UNDO!r} are those of Undo[…], choose another")
+        raise DefinitionError(
+            line, f"{cls.__name__}: names that begin with {UNDO!r} are those of Undo[…], choose another"
+        )
     if name in _AVRO_WORDS:
-        raise DefinitionError(line, f"{cls.__name__}: name={name!r} is a word of Avro, add a dot: name='{name}.happened', for example")
+        raise DefinitionError(
+            line, f"{cls.__name__}: name={name!r} is a word of Avro, add a dot: name='{name}.happened', for example"
+        )
     if type(version) is not int or version < 1:
         raise DefinitionError(line, f"{cls.__name__}: version={version!r} is not a whole number of at least 1")
     for option, value in (("frozen", True), ("extra", "forbid")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from functools import lru_cache
+from collections.abc import Callable
 from typing import Any
 
 import fastavro
@@ -18,7 +18,9 @@ from schemas.messages import Message
 from schemas.registry import Format, Schema
 from schemas.wire import HEADER_BYTES
 
-_write, _read = fastavro.schemaless_writer, fastavro.schemaless_reader
+_fastavro: Any = fastavro  # its types hold unknown ones
+_write: Callable[[io.BytesIO, Any, Any], None] = _fastavro.schemaless_writer
+_read: Callable[..., Any] = _fastavro.schemaless_reader
 
 
 class Derived:
@@ -41,7 +43,12 @@ class AvroCodec:
     format: Format = "avro"
 
     def __init__(self) -> None:
-        self._derived = lru_cache(maxsize=None)(Derived)
+        self._known: dict[type[Message], Derived] = {}
+
+    def _derived(self, message: type[Message]) -> Derived:
+        if message not in self._known:
+            self._known[message] = Derived(message)
+        return self._known[message]
 
     def schema_of(self, message: type[Message]) -> Schema:
         """See `Codec`."""
@@ -79,14 +86,14 @@ class AvroCodec:
 
     def load(self, model: type[BaseModel], fields: Fields) -> BaseModel:
         """See `Codec`."""
-        return model.__pydantic_validator__.validate_python(fields, extra="ignore", by_name=True)
+        return model.model_validate(fields, extra="ignore", by_name=True)
 
 
 def _parse(text: str) -> Any:
     return fastavro.parse_schema(json.loads(text))
 
 
-def _fields_reader(parsed: Any, is_tagged: bool) -> Any:
+def _fields_reader(parsed: Any, is_tagged: bool) -> Callable[[bytes], Any]:
     new, read = io.BytesIO, _read
     options: dict[str, Any] = {"return_named_type": True} if is_tagged else {}
 

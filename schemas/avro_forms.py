@@ -1,7 +1,7 @@
 """The Avro forms of single values and of containers, and the conversions they need.
 
-A *form* is a schema with two conversions: `plain` makes of a value what fastavro takes, `back` makes of what fastavro gives
-(the named members of unions as pairs of name and value) what pydantic takes.
+A *form* is a schema with two conversions: `plain` makes of a value what fastavro takes, `back` makes of what fastavro
+gives (the named members of unions as pairs of name and value) what pydantic takes.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ AvroSchema: TypeAlias = Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_CONTAINERS: dict[Any, str] = {list: "array", dict: "map"}
 _UNNAMED = frozenset({"null", "boolean", "int", "long", "double", "string", "bytes", "array", "map"})
 
 
@@ -62,6 +63,8 @@ def _micros(instant: datetime) -> int:
     return (instant - _EPOCH) // _MICROSECOND
 
 
+_INSTANT = Form({"type": "long", "logicalType": "timestamp-micros"}, (datetime,), _micros)
+_DAY = Form({"type": "int", "logicalType": "date"}, (date,))
 LEAVES: dict[Any, Form] = {
     types.NoneType: Form("null", (types.NoneType,)),
     bool: Form("boolean", (bool,)),
@@ -71,15 +74,17 @@ LEAVES: dict[Any, Form] = {
     bytes: Form("bytes", (bytes,)),
     UUID: Form({"type": "string", "logicalType": "uuid"}, (UUID,)),
     Decimal: Form({"type": "string", "logicalType": "sagalog-decimal"}, (Decimal,)),
-    datetime: Form({"type": "long", "logicalType": "timestamp-micros"}, (datetime,), _micros),
-    date: Form({"type": "int", "logicalType": "date"}, (date,)),
+    datetime: _INSTANT,
+    date: _DAY,
     time: Form({"type": "long", "logicalType": "time-micros"}, (time,)),
     timedelta: Form({"type": "long", "logicalType": "sagalog-duration-micros"}, (timedelta,)),
+    pydantic.AwareDatetime: _INSTANT,
+    pydantic.PastDatetime: _INSTANT,
+    pydantic.FutureDatetime: _INSTANT,
+    pydantic.PastDate: _DAY,
+    pydantic.FutureDate: _DAY,
 }
 """The forms of what holds nothing else."""
-LEAVES |= dict.fromkeys(
-    (pydantic.AwareDatetime, pydantic.PastDatetime, pydantic.FutureDatetime), LEAVES[datetime]
-) | dict.fromkeys((pydantic.PastDate, pydantic.FutureDate), LEAVES[date])
 
 
 def _read_decimal(text: Any, *_: Any) -> Decimal:
@@ -98,10 +103,14 @@ def _write_duration(value: Any, *_: Any) -> int:
     return value // _MICROSECOND if isinstance(value, timedelta) else value
 
 
-fastavro.read.LOGICAL_READERS["string-sagalog-decimal"] = _read_decimal
-fastavro.write.LOGICAL_WRITERS["string-sagalog-decimal"] = _write_decimal
-fastavro.read.LOGICAL_READERS["long-sagalog-duration-micros"] = _read_duration
-fastavro.write.LOGICAL_WRITERS["long-sagalog-duration-micros"] = _write_duration
+def _add_logical_types() -> None:
+    readers: dict[str, Callable[..., Any]] = cast("Any", fastavro.read).LOGICAL_READERS
+    writers: dict[str, Callable[..., Any]] = cast("Any", fastavro.write).LOGICAL_WRITERS
+    readers["string-sagalog-decimal"], writers["string-sagalog-decimal"] = _read_decimal, _write_decimal
+    readers["long-sagalog-duration-micros"], writers["long-sagalog-duration-micros"] = _read_duration, _write_duration
+
+
+_add_logical_types()
 
 
 def fixed_decimal(metadata: Iterable[Any]) -> Form | None:
@@ -139,9 +148,10 @@ def plain_record(converts: list[tuple[str, Convert]]) -> Convert:
     """The fields of a model, the listed ones converted. The list may be filled later."""
 
     def plain(model: BaseModel) -> dict[str, Any]:
+        fields: dict[str, Any] = vars(model)
         if not converts:
-            return model.__dict__
-        fields = model.__dict__.copy()
+            return fields
+        fields = fields.copy()
         for name, convert in converts:
             fields[name] = convert(fields[name])
         return fields
@@ -187,7 +197,8 @@ def _plain_union(branches: tuple[Form, ...]) -> Convert | None:
     def plain(value: Any) -> Any:
         if value is None:
             return None
-        form = known.get(type(value)) or known.setdefault(type(value), branch_of(branches, value))
+        kind: Any = value.__class__
+        form = known.get(kind) or known.setdefault(kind, branch_of(branches, value))
         if form is None:
             raise ValueError(f"{value!r} belongs to no member of its union")
         return (form.kind, value if form.plain is None else form.plain(value))
@@ -205,7 +216,7 @@ def _back_union(branches: tuple[Form, ...]) -> Convert | None:
         if type(value) is tuple:
             kind, content = cast("tuple[str, Any]", value)
             return _member(named[kind], content)
-        convert = unnamed.get("array" if type(value) is list else "map") if type(value) in (list, dict) else None
+        convert = unnamed.get(_CONTAINERS.get(type(value), ""))
         return value if convert is None else convert(value)
 
     return back

@@ -14,9 +14,10 @@ list, set, tuple       array; ``dict[str, …]``: map
 model                  record, also recursive; simple default values become Avro's
 =====================  ======================================================================================
 
-One record schema per message type: its full name is the type's name (dots are namespaces), its property `sagalog.version` the
-type's version; what it holds has names that begin with it. A union's member is chosen by the value's class, never by trying, so a union
-whose members Avro could not tell apart (`datetime | int`, both longs) is refused by name.
+One record schema per message type: its full name is the type's name (dots are namespaces), its property
+`sagalog.version` the type's version; what it holds has names that begin with it. A union's member is chosen by the
+value's class, never by trying, so a union whose members Avro could not tell apart (`datetime | int`, both longs) is
+refused by name.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ import types
 import typing
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Literal, NamedTuple, NewType, cast
+from typing import Any, Literal, NamedTuple, NewType
 from uuid import UUID
 
 from pydantic import BaseModel, RootModel
@@ -95,7 +96,8 @@ class Deriver:
         plains: list[tuple[str, Convert]] = []
         backs: list[tuple[str, Convert]] = []
         self._records[model] = Form(schema, (model,), forms.plain_record(plains), forms.back_record(backs))
-        schema["fields"] = fields = []
+        fields: list[dict[str, Any]] = []
+        schema["fields"] = fields
         for name, info in model.model_fields.items():
             form = self._field(_Place(model, name), info)
             fields.append({"name": name, "type": form.schema, **_default(info, form)})
@@ -104,7 +106,7 @@ class Deriver:
         return self._records[model]
 
     def _name(self, named: type) -> str:
-        """The full name of a record or enum: the message's, or one beside it in its namespace, as names without a dot inherit."""
+        """The full name of a record or enum: the message's, or one beside it, as names without a dot inherit."""
         name = self._space
         if self._names:
             name = f"{name}_{re.sub('[^A-Za-z0-9]+', '_', named.__name__).strip('_')}"
@@ -152,7 +154,7 @@ class Deriver:
         if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
             return self._enum(place, annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
-            return self.record(cast("type[BaseModel]", annotation))
+            return self.record(annotation)
         raise place.refuse(f"{annotation!r} is none of the types that have one")
 
     def _array(self, place: _Place, classes: tuple[type, ...], arguments: tuple[Any, ...]) -> Form:
@@ -185,10 +187,10 @@ class Deriver:
         return self._enums[owner]
 
     def _literal(self, place: _Place, values: tuple[Any, ...]) -> Form:
-        kinds = tuple(dict.fromkeys(type(forms.value_of(value)) for value in values))
+        kinds: dict[Any, None] = {type(forms.value_of(value)): None for value in values}
         if not kinds or not all(kind in (str, int, bool, bytes, types.NoneType) for kind in kinds):
             raise place.refuse(f"its values {list(values)} are not all str or int")
-        form = LEAVES[kinds[0]] if len(kinds) == 1 else self._union(place, kinds)
+        form = LEAVES[next(iter(kinds))] if len(kinds) == 1 else self._union(place, tuple(kinds))
         if any(isinstance(value, enum.Enum) for value in values):
             if form.branches:
                 raise place.refuse(f"its values {list(values)} are not all of one type")
@@ -203,7 +205,9 @@ class Deriver:
                 other = found.setdefault(branch.kind, branch)
                 if other.classes != branch.classes or (not branch.is_named and other.schema != branch.schema):
                     one, two = (each.classes[0].__name__ for each in (other, branch))
-                    raise place.refuse(f"{one} and {two} are both Avro's {branch.kind}: readers could not tell them apart")
+                    raise place.refuse(
+                        f"{one} and {two} are both Avro's {branch.kind}: readers could not tell them apart"
+                    )
         if len(found) == 1:
             return next(iter(found.values()))
         named = sum(form.is_named for form in found.values())
@@ -244,5 +248,5 @@ def _simple_logical(value: Any, form: Form) -> Any:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value.toordinal() - date(1970, 1, 1).toordinal()
     if isinstance(value, time):
-        return (datetime.combine(date.min, value) - datetime.min) // timedelta(microseconds=1)
+        return (datetime.combine(date.min, value, UTC) - datetime.min.replace(tzinfo=UTC)) // timedelta(microseconds=1)
     return _NO_DEFAULT

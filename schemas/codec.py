@@ -65,6 +65,6 @@ def complete(message: type[Message]) -> None:
     except NameError as unknown:
         raise DefinitionError(
             definition.class_line,
-            f"{unknown.name!r}, which {message.__name__} names, is not defined: import it outside `if TYPE_CHECKING:`, or "
-            "define it in the same scope",
+            f"{unknown.name!r}, which {message.__name__} names, is not defined: import it outside "
+            "`if TYPE_CHECKING:`, or define it in the same scope",
         ) from unknown

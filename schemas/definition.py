@@ -1,8 +1,8 @@
 """What a class body says: the line of each name, the annotations of its functions, the attributes they read.
 
-Mistakes in declarations are reported when the module is imported, each with the line to change. What that takes is here: a
-namespace for class bodies that notes the line of every binding, and ways to resolve annotations and to see what a
-function reads. Nothing here looks at values at run time.
+Mistakes in declarations are reported when the module is imported, each with the line to change. What that takes is
+here: a namespace for class bodies that notes the line of every binding, and ways to resolve annotations and to see
+what a function reads. Nothing here looks at values at run time.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ else:
         """A metaclass that notices what a class body binds, and on which line."""
 
         @classmethod
-        def __prepare__(mcs, name, bases, /, **kwargs):
+        def __prepare__(mcs, name, bases, /, **kwargs):  # noqa: N804
             return Body(sys._getframe(1))
 
 

@@ -47,7 +47,7 @@ class UnknownSchema(DecodeError):
 
     def __init__(self, id: int) -> None:
         super().__init__(
-            f"no schema {id} in the registry: the producer uses another registry, or these bytes only look like a message"
+            f"no schema {id} in the registry: the producer uses another registry, or these bytes are no message"
         )
         self.id = id
 
@@ -57,7 +57,7 @@ class UnknownType(DecodeError):
 
     def __init__(self, name: str, version: int) -> None:
         super().__init__(
-            f"this code has no {name!r} of version {version}: deploy code that has it, or add an upcast from version {version}"
+            f"this code has no {name!r} of version {version}: deploy code that has it, or an upcast from it"
         )
         self.name, self.version = name, version
 
@@ -83,7 +83,7 @@ class SchemaConflict(SchemaError):
 
     def __init__(self, name: str, version: int, one: str, other: str) -> None:
         super().__init__(
-            f"{one} and {other} both claim {name!r} version {version}: give one of them another name=, or raise its version="
+            f"{one} and {other} both claim {name!r} version {version}: give one another name=, or raise its version="
         )
         self.name, self.version = name, version
 

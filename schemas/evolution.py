@@ -12,9 +12,9 @@
     def _(old: OrderPlacedV2) -> Mapping[str, object]:          # gives version 3
         return {"order_id": old.order_id, "total_cents": old.total * 100}
 
-A step takes the fields of its version as a mapping or, when its parameter is annotated with a model, as that model. What a
-mapping holds depends on the format: Avro gives instants, decimals and UUIDs as such, JSON gives their text. A model is the
-same in both. A step never changes what it is given.
+A step takes the fields of its version as a mapping or, when its parameter is annotated with a model, as that model.
+What a mapping holds depends on the format: Avro gives instants, decimals and UUIDs as such, JSON gives their text. A
+model is the same in both. A step never changes what it is given.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar, cast
+from typing import Any, TypeAlias, TypeVar
 
 from pydantic import BaseModel
 
@@ -70,7 +70,9 @@ class Upcasts:
     def _check(self, function: Callable[..., Any], from_version: int) -> None:
         line, shown = line_of(function), f"{self.owner}.upcast(from_version={from_version!r})"
         if type(from_version) is not int or not 1 <= from_version < self.version:
-            raise DefinitionError(line, f"{shown}: {self.owner} is version {self.version}, give an earlier one, 1 at least")
+            raise DefinitionError(
+                line, f"{shown}: {self.owner} is version {self.version}, give an earlier one, 1 at least"
+            )
         if from_version in self._steps:
             first = line_of(self._steps[from_version].function).number
             raise DefinitionError(line, f"{shown} stands at line {first} already: remove one")
@@ -108,5 +110,5 @@ def _model_of(function: Callable[..., Any], local: dict[str, Any]) -> type[BaseM
     (parameter,) = inspect.signature(function).parameters
     annotation = annotations_of(function, local).get(parameter)
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return cast("type[BaseModel]", annotation)
+        return annotation
     return None

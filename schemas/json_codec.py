@@ -1,13 +1,13 @@
 """Messages as JSON, by pydantic. The payload is one JSON object whose members are the fields by name.
 
-Bytes are base64 (URL-safe), instants keep their offset. A union is decoded as pydantic chooses: where two members look alike
-in JSON (two models with the same fields, `UUID | str`), give them a field that tells them apart, or use Avro.
+Bytes are base64 (URL-safe), instants keep their offset. A union is decoded as pydantic chooses: where two members
+look alike in JSON (two models with the same fields, `UUID | str`), give them a field that tells them apart, or use
+Avro.
 """
 
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -30,11 +30,13 @@ class JsonCodec:
     format: Format = "json"
 
     def __init__(self) -> None:
-        self._schema = lru_cache(maxsize=None)(_schema_of)
+        self._schemas: dict[type[Message], Schema] = {}
 
     def schema_of(self, message: type[Message]) -> Schema:
         """See `Codec`."""
-        return self._schema(message)
+        if message not in self._schemas:
+            self._schemas[message] = _schema_of(message)
+        return self._schemas[message]
 
     def encoder(self, message: type[Message], header: bytes) -> Encode:
         """See `Codec`."""
@@ -56,7 +58,7 @@ class JsonCodec:
     def load(self, model: type[BaseModel], fields: Fields) -> BaseModel:
         """See `Codec`."""
         text = to_json(fields, bytes_mode="base64", inf_nan_mode="strings")
-        return model.__pydantic_validator__.validate_json(text, extra="ignore", by_name=True)
+        return model.model_validate_json(text, extra="ignore", by_name=True)
 
 
 def _object_of(data: bytes) -> Fields:
@@ -80,7 +82,7 @@ def _schema_of(message: type[Message]) -> Schema:
 def _bare(schema: Any) -> Any:
     """Without titles and docstrings, so that editing these does not make another schema."""
     if isinstance(schema, list):
-        return [_bare(each) for each in cast("list[Any]", schema)]
+        return [_bare(each) for each in schema]  # pyright: ignore[reportUnknownVariableType]
     if not isinstance(schema, dict):
         return schema
     return {

@@ -9,10 +9,10 @@
         sku: str
         quantity: int
 
-Class keywords: `name` (default: the class's name in snake case) and `version` (default 1) identify the type in the log, where
-it outlives every renaming in Python; `to` and `key` of a command say which service it goes to and which field names the
-entity. Two classes may share a name at different versions. What is wrong is a `DefinitionError` that names the line,
-raised when the module is imported.
+Class keywords: `name` (default: the class's name in snake case) and `version` (default 1) identify the type in the
+log, where it outlives every renaming in Python; `to` and `key` of a command say which service it goes to and which
+field names the entity. Two classes may share a name at different versions. What is wrong is a `DefinitionError` that
+names the line, raised when the module is imported.
 
 Fields are written by their names and as they are: aliases, pydantic serializers and computed fields do not take part.
 """
@@ -24,12 +24,12 @@ import sys
 import threading
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, ClassVar, Generic, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeGuard, cast
 from typing import TypeVar as typing_TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from pydantic._internal._model_construction import ModelMetaclass
-from typing_extensions import Never, TypeVar, dataclass_transform
+from typing_extensions import TypeVar, dataclass_transform
 
 from schemas._checks import UNDO, check_command, check_type, is_generic, refuse_unknown, snake_case
 from schemas.definition import Body, DefinitionError, Line, definition_of, members
@@ -41,7 +41,7 @@ class MessageType(ModelMetaclass):
     """The type of message classes: makes them frozen for type checkers too, and notes where each is defined."""
 
     @classmethod
-    def __prepare__(mcs, name: str, bases: tuple[type, ...], /, **kwargs: Any) -> Any:
+    def __prepare__(mcs, name: str, bases: tuple[type, ...], /, **kwargs: Any) -> Any:  # noqa: N804
         return Body(sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
 
 
@@ -54,6 +54,10 @@ class Message(BaseModel, metaclass=MessageType):
     __type_name__: ClassVar[str]
     __type_version__: ClassVar[int]
     __upcasts__: ClassVar[Upcasts]
+
+    if TYPE_CHECKING:
+
+        def __hash__(self) -> int: ...  # frozen models have one
 
     def __init_subclass__(cls, *, name: str | None = None, version: int = 1, **unknown: Any) -> None:
         refuse_unknown(cls, unknown, ("name", "version"))
@@ -141,8 +145,8 @@ class Undo(Command[None], Generic[C_co]):
     did: C_co
 
     def __class_getitem__(cls, undone: Any) -> Any:
-        command = undone[0] if type(undone) is tuple and len(cast("tuple[Any, ...]", undone)) == 1 else undone
-        if isinstance(command, TypeVar | typing_TypeVar) or command is Any:
+        command: Any = undone
+        if isinstance(undone, TypeVar | typing_TypeVar) or undone is Any:
             return super().__class_getitem__(command)
         line = _line_of_caller()
         if not is_command(command):
@@ -185,7 +189,9 @@ def answers(command: type[Command[Any, Any]]) -> tuple[tuple[Any, ...], tuple[An
             reply, refusal = generic["args"]
             return members(reply), () if refusal is Never else members(refusal)
     line = definition_of(command).class_line
-    raise DefinitionError(line, f"{command.__name__} declares no reply: class {command.__name__}(Command[Reply, Refusal], …)")
+    raise DefinitionError(
+        line, f"{command.__name__} declares no reply: class {command.__name__}(Command[Reply, Refusal], …)"
+    )
 
 
 def key_of(command: Command[Any, Any]) -> str:

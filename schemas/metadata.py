@@ -1,8 +1,8 @@
 """What travels beside a message: identity, causality, where the answer goes.
 
-One record header, `meta`, because each header costs. Layout: JSON in UTF-8 whose first member is `"v":1`, the version of the
-layout; then the fields of `Metadata` by name, without those that have their default. Bytes are base64. Unknown members are
-ignored, so that a newer process may add some; another `v` is refused.
+One record header, `meta`, because each header costs. Layout: JSON in UTF-8 whose first member is `"v":1`, the version
+of the layout; then the fields of `Metadata` by name, without those that have their default. Bytes are base64. Unknown
+members are ignored, so that a newer process may add some; another `v` is refused.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Schemas and the ids they are known by.
 
-A registry maps a schema to an id that never changes and is never used again. `MemoryRegistry` is the reference; the one that
-lives in a topic is `eventstore.registry`.
+A registry maps a schema to an id that never changes and is never used again. `MemoryRegistry` is the reference; the
+one that lives in a topic is `eventstore.registry`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Schema:
         return TypeName(self.name, self.version)
 
     @staticmethod
-    def parse(format: Format, text: str) -> Schema:
+    def parse(format: Format, text: str) -> Schema:  # noqa: A002
         """Read type name and version from the text, as a registry needs that keeps texts only.
 
         Raises:

@@ -1,9 +1,9 @@
 """Messages to bytes and back.
 
-The value of a record is the wire format (`schemas.wire`) around a payload of one format. A schema id stands for a type name, a
-version and the fields as they were when it was written. What is written with an older version is raised to the newest
-that this code has, step by step (`schemas.evolution`); what has fields that this code's class has no more, or lacks some
-that have defaults, is read as the class is now.
+The value of a record is the wire format (`schemas.wire`) around a payload of one format. A schema id stands for a
+type name, a version and the fields as they were when it was written. What is written with an older version is raised
+to the newest that this code has, step by step (`schemas.evolution`); what has fields that this code's class has no
+more, or lacks some that have defaults, is read as the class is now.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ from schemas.wire import HEADER_BYTES, header_of, schema_id_of
 class Serde:
     """Encodes and decodes messages whose schemas are in a registry. Any thread may use it."""
 
-    def __init__(self, registry: Registry, messages: Iterable[type[Message]] = (), *, format: Format = "avro") -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        messages: Iterable[type[Message]] = (),
+        *,
+        format: Format = "avro",  # noqa: A002
+    ) -> None:
         """Register `messages` and write in `format`; both formats are read.
 
         Raises:
@@ -45,7 +51,7 @@ class Serde:
         self.register(messages)
 
     def register(self, messages: Iterable[type[Message]]) -> None:
-        """Make classes known, the answers of commands too, and put their schemas into the registry unless they are there.
+        """Make classes known, answers of commands too, and put their schemas into the registry if they are not there.
 
         Raises:
             SchemaConflict: another class has the same type name and version.

@@ -1,6 +1,7 @@
 """The wire format of a message: Confluent's, so that any registry-aware consumer reads it.
 
-Layout: byte 0 is 0x00, the version of the format; bytes 1–4 are the schema id, unsigned, big-endian; the payload follows.
+Layout: byte 0 is 0x00, the version of the format; bytes 1–4 are the schema id, unsigned, big-endian; the payload
+follows.
 """
 
 from __future__ import annotations
