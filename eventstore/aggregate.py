@@ -114,9 +114,10 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
     __handlers__: ClassVar[Handlers[Any]]
     __processor__: ClassVar[AggregateProcessor]
 
-    __slots__ = ("_entity",)  # a slot costs a twentieth of a private attribute, and does not count for equality
     if TYPE_CHECKING:
         _entity: _Entity = PrivateAttr()
+    else:  # a slot costs a twentieth of a private attribute, and does not count for equality
+        __slots__ = ("_entity",)
 
     def __init_subclass__(cls, *, name: str | None = None, partitions: int | None = None, **unknown: Any) -> None:
         """`name` names its topics and is where its commands go; `partitions`: when the topics are created."""

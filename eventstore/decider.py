@@ -133,10 +133,10 @@ class DeciderProcessor(Generic[S]):
 def _run(decision: Any) -> tuple[list[Event], Any]:
     if not isinstance(decision, GeneratorType):
         return [], decision
-    events: list[Event] = []
+    running, events = cast("Generator[Event, None, Any]", decision), list[Event]()
     while True:
         try:
-            events.append(next(decision))
+            events.append(next(running))
         except StopIteration as end:
             return events, end.value
 

@@ -198,7 +198,7 @@ def test_eight_processes_that_register_at_once_on_kafka_agree(kafka: str) -> Non
     log = open_log(url)
     registry = TopicRegistry(log)
     for output in outputs:
-        for subject, id in json.loads(output).items():
+        for subject, id in json.loads(output.splitlines()[-1]).items():
             schema = registry.get(id)
             assert schema is not None
             assert schema.name == subject
