@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import blake2b
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from eventstore.errors import MessageTooLarge
+from eventstore.processor.index import StoredEvent, StreamIndex
 from eventstore.processor.inputs import Outgoing
-from eventstore.processor.port import Processor
+from eventstore.processor.port import Destination, Processor
 from eventstore.processor.routes import Routes
 from eventstore.processor.topics import events_of, inbox_of
 from schemas import Command, Event, Message, Metadata, ReplyTo, Serde, key_of
@@ -30,7 +32,7 @@ class InputContext(Generic[S]):
     """Collects what one decision puts out. Nothing leaves it unless the decision returns."""
 
     __slots__ = (
-        "_ids", "_inbox", "_processor", "_routes", "_serde", "answer", "answer_is_final", "answered", "cancelled",
+        "_ids", "_inbox", "_index", "_processor", "_routes", "_serde", "answer", "answer_is_final", "answered", "cancelled",
         "events", "key", "metadata", "now", "now_ms", "sent", "state", "timers", "version",
     )  # fmt: skip
 
@@ -39,6 +41,7 @@ class InputContext(Generic[S]):
         processor: Processor[S],
         serde: Serde,
         routes: Routes,
+        index: StreamIndex,
         *,
         inbox: tuple[str, int],
         key: str,
@@ -49,6 +52,7 @@ class InputContext(Generic[S]):
         version: int,
     ) -> None:
         self._processor, self._serde, self._routes, self._inbox, self._ids = processor, serde, routes, inbox, 0
+        self._index = index
         self.key, self.metadata, self.now, self.now_ms, self.state, self.version = (
             key, metadata, now, now_ms, state, version,
         )  # fmt: skip
@@ -84,8 +88,9 @@ class InputContext(Generic[S]):
         correlation: str | None = None,
         reply: bool = False,
         attributes: Mapping[str, str] = _NO_ATTRIBUTES,
+        to: Destination | None = None,
     ) -> str:
-        topic, key = inbox_of(command.__to__), key_of(command)
+        topic, partition, key = to or self.destination(command)
         message_id = id or self.new_id()
         back = ReplyTo(*self._inbox, correlation or message_id, self.key) if reply else None
         metadata = Metadata(
@@ -97,9 +102,15 @@ class InputContext(Generic[S]):
             attributes=dict(attributes),
         )
         value = self._encoded(command, topic)
-        partition = self._routes.partition(topic, key)
         self.sent.append((topic, partition, key.encode(), value, (("meta", metadata.encode()),), self.now_ms))
         return message_id
+
+    def past(self, *, after: int, limit: int) -> list[StoredEvent]:
+        return list(islice(self._index.read(self.key, after=after), limit))
+
+    def destination(self, command: Command[Any, Any]) -> Destination:
+        topic, key = inbox_of(command.__to__), key_of(command)
+        return Destination(topic, self._routes.partition(topic, key), key)
 
     def send_to(self, to: ReplyTo, message: Message, *, id: str | None = None) -> None:
         metadata = Metadata(

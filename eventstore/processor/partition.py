@@ -200,8 +200,8 @@ class Partition(Generic[S]):
 
     def _context(self, item: Input, entity: Entity[S]) -> InputContext[S]:
         return InputContext(
-            self.processor, self._serde, self._routes, inbox=self.inbox, key=item.key, metadata=item.metadata,
-            now=self._now, now_ms=self._now_ms, state=entity.state, version=entity.version,
+            self.processor, self._serde, self._routes, self.index, inbox=self.inbox, key=item.key,
+            metadata=item.metadata, now=self._now, now_ms=self._now_ms, state=entity.state, version=entity.version,
         )  # fmt: skip
 
     def _absorb(
