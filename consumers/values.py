@@ -1,0 +1,103 @@
+"""Rows as bytes: a version byte, then the row.
+
+Layouts, by version byte:
+
+    01 JSON      as pydantic writes and reads it
+    02 bytes     of a table whose rows are `bytes`
+"""
+
+from __future__ import annotations
+
+import typing
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
+
+from consumers.errors import BadRow, RowTypeUnfit
+
+V = TypeVar("V")
+
+_JSON = b"\x01"
+_BYTES = b"\x02"
+_MUTABLE = (list, dict, set, bytearray)
+
+
+class ValueCodec(Generic[V]):
+    """Encodes, decodes and checks the rows of one table."""
+
+    def __init__(self, annotation: Any) -> None:
+        """Raises RowTypeUnfit: rows of this type could change after they were stored, or have no JSON form."""
+        _refuse_mutable(annotation)
+        try:
+            adapter: TypeAdapter[Any] = TypeAdapter(annotation)
+            adapter.json_schema(mode="serialization")
+        except Exception as error:  # pydantic raises errors of several families for types it cannot take
+            raise RowTypeUnfit(annotation, str(error).splitlines()[0]) from error
+        self.annotation = annotation
+        self.exact: type[Any] | None = annotation if isinstance(annotation, type) else None
+        """Instances of exactly this class need no check."""
+        self.type_name: str = getattr(annotation, "__qualname__", None) or str(annotation)
+        self._adapter = adapter
+        self._to_json = adapter.serializer.to_json
+        self._from_json = adapter.validator.validate_json
+        self._is_bytes = annotation is bytes
+        self._proven = False
+
+    def encode(self, row: V) -> bytes:
+        """The bytes of a row.
+
+        Raises:
+            BadRow: it would not come back as it is, such as a NaN or a field that is excluded from serialization.
+        """
+        if self._is_bytes:
+            return _BYTES + cast("bytes", row)
+        try:
+            data = self._to_json(row, round_trip=True)
+        except PydanticSerializationError as error:
+            raise BadRow(row, self.type_name, str(error)) from error
+        if not self._proven or b"null" in data:  # NaN and infinity are written as null
+            self._prove(row, data)
+        return _JSON + data
+
+    def decode(self, data: bytes) -> V:
+        """The row of these bytes."""
+        body = data[1:]
+        return cast("V", body if self._is_bytes else self._from_json(body))
+
+    def checked(self, row: Any) -> V:
+        """The row itself, if it is of the table's type.
+
+        Raises:
+            BadRow: it is not.
+        """
+        if row is None:
+            raise BadRow(row, self.type_name, "None is what a missing row reads as; delete the row instead")
+        try:
+            valid: V = self._adapter.validate_python(row, strict=True)
+        except ValidationError as error:
+            raise BadRow(row, self.type_name, _first(error)) from error
+        return valid
+
+    def _prove(self, row: V, data: bytes) -> None:
+        try:
+            back = self._from_json(data)
+        except ValidationError as error:
+            raise BadRow(row, self.type_name, f"it cannot be read back ({_first(error)})") from error
+        if back != row:
+            raise BadRow(row, self.type_name, "it would come back different; check excluded fields, NaN and infinity")
+        self._proven = True
+
+
+def _refuse_mutable(annotation: Any) -> None:
+    plain = typing.get_origin(annotation) or annotation
+    if plain in _MUTABLE:
+        raise RowTypeUnfit(annotation, "it can be changed in place, unseen by the table")
+    if isinstance(plain, type) and issubclass(plain, BaseModel) and not plain.model_config.get("frozen"):
+        raise RowTypeUnfit(annotation, "the model is not frozen")
+    if plain in (None, type(None), Any, object):
+        raise RowTypeUnfit(annotation, "it says nothing about the row")
+
+
+def _first(error: ValidationError) -> str:
+    return error.errors()[0]["msg"]

@@ -1,0 +1,157 @@
+"""What view tests stand on: a log, processes that run view loops on it, and events in streams."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from consumers.http import Endpoint
+from consumers.queries import Tables
+from consumers.view import View
+from consumers.view_loop import ViewLoop
+from eventstore.clock import Clock, SystemClock
+from eventstore.component import Loop, Plan
+from eventstore.log.partition import partition_of
+from eventstore.log.port import Log, Producer, Topic
+from eventstore.state.memory import MemoryStateEngine
+from eventstore.state.port import StateEngine
+from eventstore.streams import Position
+from schemas import Event, Message, Metadata, Serde
+from tests.consumers.host import TestHost
+from tests.waiting import eventually
+
+
+class Streams:
+    """Writes events as a store does: key `stream/version`, in the stream's partition."""
+
+    def __init__(self, log: Log, serde: Serde, name: str, partitions: int = 4) -> None:
+        self.name, self.topic, self.partitions = name, f"{name}.events", partitions
+        self._serde = serde
+        self._versions: dict[str, int] = {}
+        log.create([Topic(name=self.topic, partitions=partitions, compacted=True)])
+        self._producer: Producer = log.producer()
+
+    def __component__(self) -> Plan:
+        return Plan(name=self.name)
+
+    def append(self, stream: str, *events: Message) -> Position:
+        """Append events, and return the position after them."""
+        offsets = [self.put(stream, self._serde.encode(event), event.__type_name__) for event in events]
+        return Position.at(partition_of(stream, self.partitions), offsets[-1] + 1)
+
+    def put(self, stream: str, value: bytes | None, name: str = "", partition: int | None = None) -> int:
+        """Write one record of a stream, and return its offset."""
+        sent = self._send(stream, value, name, partition)
+        self._producer.flush()
+        return sent(10)
+
+    def fill(self, events: Sequence[tuple[str, Event]]) -> None:
+        """Append many events."""
+        for stream, event in events:
+            version = self._versions[stream] = self._versions.get(stream, -1) + 1
+            meta = Metadata(id=f"{stream}-{version}", type=event.__type_name__).encode()
+            place = partition_of(stream, self.partitions)
+            key = f"{stream}/{version}".encode()
+            self._producer.produce(self.topic, place, key, self._serde.encode(event), [("meta", meta)])
+        self._producer.flush(60)
+
+    def _send(self, stream: str, value: bytes | None, name: str, partition: int | None) -> Callable[[float], int]:
+        version = self._versions[stream] = self._versions.get(stream, -1) + 1
+        meta = Metadata(id=f"{stream}-{version}", type=name).encode()
+        place = partition_of(stream, self.partitions) if partition is None else partition
+        return self._producer.send(self.topic, place, f"{stream}/{version}".encode(), value, [("meta", meta)]).result
+
+
+@dataclass
+class Running:
+    """A loop on a thread of its own."""
+
+    loop: Loop
+    clock: Clock
+    error: BaseException | None = None
+    _stopping: threading.Event = field(default_factory=threading.Event)
+    _thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        self._thread = threading.Thread(target=self._run, daemon=True, name=self.loop.name)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        if self._thread is not None:
+            self._thread.join(30)
+            assert not self._thread.is_alive(), "the loop did not stop"
+
+    def _run(self) -> None:
+        try:
+            self.loop.open()
+            while not self._stopping.is_set():
+                self.loop.step(0.02)
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.loop.stop(self.clock.monotonic() + 5)
+
+
+class Process:
+    """Runs views as a process of a service does: loops on threads, an HTTP endpoint, and tables to read."""
+
+    def __init__(
+        self,
+        log: Log,
+        serde: Serde,
+        *views: type[View],
+        state: StateEngine | None = None,
+        service: str = "shop",
+        slot: str = "0",
+        clock: Clock | None = None,
+        wait: timedelta = timedelta(seconds=10),
+    ) -> None:
+        self.endpoint = Endpoint()
+        self.host = TestHost(
+            log=log,
+            service=service,
+            slot=slot,
+            serde=serde,
+            state=state or MemoryStateEngine(),
+            clock=clock or SystemClock(),
+            address=self.endpoint.address,
+        )
+        for view in views:
+            serde.register(view.__component__().messages)
+        self.loops = [ViewLoop(view.__view__, self.host) for view in views]
+        self.threads = [Running(loop, self.host.clock) for loop in self.loops]
+        self.tables = Tables(self, wait=wait)
+
+    def start(self) -> Process:
+        """Run until `stop`."""
+        self.endpoint.serve(self, self.tables)
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def ready(self, timeout: float = 20.0) -> Process:
+        """Wait until everything assigned is served."""
+        eventually(lambda: not self.not_ready(), timeout)
+        return self
+
+    def settle(self, timeout: float = 20.0) -> None:
+        """Wait until everything in the log is in the tables."""
+        eventually(lambda: all(loop.is_settled() for loop in self.loops), timeout)
+
+    def not_ready(self) -> Mapping[str, str]:
+        for thread in self.threads:
+            if thread.error is not None:
+                raise thread.error
+        return {loop.name: "not ready" for loop in self.loops if not loop.is_ready()}
+
+    def metrics(self) -> Mapping[str, Mapping[str, float]]:
+        return {loop.name: loop.metrics() for loop in self.loops}
+
+    def stop(self) -> None:
+        self.endpoint.close()
+        for thread in self.threads:
+            thread.stop()
+        self.tables.close()
