@@ -100,7 +100,7 @@ class Shares:
                 tp.topic,
                 tp.partition,
                 "it had one, and the log is not empty. Positions go when a group is deleted or rests longer than the "
-                f"broker's offsets.retention.minutes. Set one (0: everything again, {end}: only what is new), start again",
+                f"broker's offsets.retention.minutes. Set one (0: everything again, {end}: only what is new), restart",
             )
         first = Position(start)
         self._consumer.commit({tp: first})
@@ -197,6 +197,15 @@ class Shares:
             if share is not None and share.acks.next < end and not self._is_empty(tp, share.acks.next, end):
                 return False
         return True
+
+    def are_others_done(self) -> bool:
+        """Whether the group's members, whoever they are, have handled all there is. Any thread."""
+        topics = self._log.describe(self._origins)
+        places = [TopicPartition(name, at) for name, topic in topics.items() for at in range(topic.partitions)]
+        ends = self._log.end_positions(places)
+        committed = self._log.group_positions(self._consumer.group, places, stable=False)
+        reached = {place: position.offset if position is not None else 0 for place, position in committed.items()}
+        return all(reached[place] >= end or self._is_empty(place, reached[place], end) for place, end in ends.items())
 
     def _is_empty(self, tp: TopicPartition, begin: int, end: int) -> bool:
         """Whether only transaction markers, aborted or compacted records lie between."""

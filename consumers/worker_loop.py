@@ -33,7 +33,7 @@ COMMIT_SECONDS: Final = 0.1
 PAUSED_POLL_SECONDS: Final = 0.005
 RECOMMIT_SECONDS: Final = 24 * 60 * 60.0
 """Rule K12: positions of a quiet topic live."""
-JOIN_SECONDS: Final = 1.0
+JOIN_SECONDS: Final = 3.0
 CANCEL_SECONDS: Final = 1.0
 """How long cancelled handlers have to end."""
 
@@ -69,7 +69,7 @@ class WorkerLoop:
         self._member: Member | None = None
         self._failure: LogError | None = None
         self._committed_at = self._recommitted_at = self._clock.monotonic()
-        self._member_since: float | None = None
+        self._opened_at = 0.0
         self._has_joined = self._is_stopped = False
 
     # Loop
@@ -92,6 +92,7 @@ class WorkerLoop:
         self._dispatch = Dispatch(self._work(self._producer))
         self._intake = Intake(self._handlers, host.serde, worker.order, worker.name)
         self._dispatch.start()
+        self._opened_at = self._clock.monotonic()
         redrives = {redrive_of(topic, self.group): topic for topic in origins}
         topics = list(dict.fromkeys((*origins, *redrives)))
         self._consumer = host.log.group(self.group, topics, self)
@@ -112,7 +113,6 @@ class WorkerLoop:
         shares.balance(self._worker.limits.records, self._worker.limits.bytes)
         batch = consumer.poll(POLL_RECORDS, self._patience(timeout))
         self._member = batch.member
-        self._note_membership()
         if batch.records:
             deliveries = intake.accept(batch.records, shares.owned)
             if deliveries:
@@ -124,14 +124,19 @@ class WorkerLoop:
         return did or bool(batch.records)
 
     def is_ready(self) -> bool:
-        """Whether it has joined and all partitions that it was assigned are served."""
-        return self._shares is not None and self._has_joined and self._shares.are_served
+        """Whether all partitions that it was assigned are served; a member that gets none hears of no assignment."""
+        if self._shares is None:
+            return False
+        has_joined = self._has_joined or self._clock.monotonic() - self._opened_at >= JOIN_SECONDS
+        return has_joined and self._shares.are_served
 
     def is_settled(self) -> bool:
         """Whether all that its partitions hold is handled, apart from what waits for a later attempt."""
         shares, dispatch = self._shares, self._dispatch
         if shares is None or dispatch is None or not self.is_ready():
             return False
+        if not shares.owned:
+            return shares.are_others_done()
         return shares.are_read_to(shares.ends()) and shares.in_flight() <= dispatch.delayed()
 
     def metrics(self) -> Mapping[str, float]:
@@ -229,14 +234,6 @@ class WorkerLoop:
         while finished:
             _acknowledge(finished.popleft())
         return did
-
-    def _note_membership(self) -> None:
-        """A member that gets no partition hears of no assignment: after a while it has joined nevertheless."""
-        if self._has_joined or self._member is None:
-            return
-        now = self._clock.monotonic()
-        self._member_since = now if self._member_since is None else self._member_since
-        self._has_joined = now - self._member_since >= JOIN_SECONDS
 
     # Commits
 

@@ -214,23 +214,34 @@ def test_waiting_records_are_left_to_the_successor(bench: Bench) -> None:
     assert done == [0, 1]
 
 
-def test_a_process_without_partitions_is_ready_after_a_while(bench: Bench) -> None:
-    """With more members than partitions, the one that got none does not stay unready for ever."""
-    bench.feed()
-    first, second = bench.open(recorder([])), bench.open(recorder([]))
-    bench.drive(first, first.is_ready)
-    bench.drive(second, lambda: first.step(0.0) or True)
+def test_a_process_without_partitions_is_ready_and_settled_with_the_others(bench: Bench) -> None:
+    """With more members than partitions, the one that got none is ready after a while, and settled when the others
+    are."""
+    gate, feed = Gate(), bench.feed()
+    feed.send("a", Placed(order="a"))
+    loops = [bench.open(recorder([], gate, held=frozenset({0}))) for _ in range(3)]
+
+    def step() -> None:
+        bench.clock.advance(timedelta(seconds=1))
+        for loop in loops:
+            loop.step(0.0)
 
     def is_ready() -> bool:
-        bench.clock.advance(timedelta(seconds=1))
-        first.step(0.0)
-        return second.is_ready()
+        step()
+        return gate.waiting == 1 and all(loop.is_ready() for loop in loops) and sum(map(owned, loops)) == 2
 
-    bench.drive(second, is_ready)
+    bench.drive(loops[0], is_ready)
+    idle = next(loop for loop in loops if not owned(loop))
+    was_settled = idle.is_settled()
+    gate.open()
 
-    assert first.is_ready()
-    assert owned(first) == 2
-    assert owned(second) == 0
+    def is_done() -> bool:
+        step()
+        return idle.is_settled()
+
+    bench.drive(loops[0], is_done)
+
+    assert not was_settled
 
 
 def test_limits_bound_what_is_cancelled(bench: Bench) -> None:
