@@ -36,9 +36,12 @@ class KafkaMember:
     captured: bytes
     changes: int
 
-    def is_current(self) -> bool:
-        """Whether the assignment is the same as at the poll, by what the callbacks told."""
-        return self.consumer.changes == self.changes
+    def may_commit(self, partitions: Iterable[TopicPartition]) -> bool:
+        """Whether the assignment is the same as at the poll, by what the callbacks told, and has these partitions.
+
+        A broker looks at the generation only: it takes positions of partitions that the member does not own.
+        """
+        return self.consumer.changes == self.changes and self.consumer.assignment().issuperset(partitions)
 
     def metadata(self) -> bytes:
         """What to send with positions. Inside `revoked` the generation has moved on, and nothing was given away yet."""
@@ -57,6 +60,8 @@ class KafkaGroupConsumer:
         self._settings, self._listener = settings, listener
         self._owned: set[TopicPartition] = set()
         self._started: dict[TopicPartition, int] = {}
+        self._next: dict[TopicPartition, int] = {}
+        self._stale: dict[TopicPartition, int] = {}
         self._touched: set[TopicPartition] = set()
         self._errors: deque[LogError] = deque()
         self._member: KafkaMember | None = None
@@ -84,6 +89,7 @@ class KafkaGroupConsumer:
             records = self._without_touched(records)
         if self._errors and not records:
             raise self._errors.popleft()
+        self._next.update({TopicPartition(one.topic, one.partition): one.offset + 1 for one in records})
         return Batch(records, self._capture(consumer))
 
     def assignment(self) -> frozenset[TopicPartition]:
@@ -104,7 +110,19 @@ class KafkaGroupConsumer:
             consumer.resume([place])
         except KafkaException as raised:
             raise self._general(error_of(raised), f"start {partition.topic}", partition.topic) from raised
-        self._started[partition] = position
+        self._started[partition] = self._next[partition] = position
+        self._stale[partition] = self._raw_position(partition)
+
+    def position(self, partition: TopicPartition) -> int:
+        if partition not in self._next:
+            raise LogError(f"{partition.topic}[{partition.partition}] was not started by this member of {self.group!r}")
+        raw = self._raw_position(partition)
+        known = self._next[partition]
+        return known if raw == self._stale[partition] else max(raw, known)
+
+    def _raw_position(self, partition: TopicPartition) -> int:
+        """What librdkafka says: beyond markers, but after a seek still what it was before, until something is delivered."""
+        return int(self._open().position([Place(*partition)])[0].offset)
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         places = [Place(*partition) for partition in partitions if partition in self._owned]
@@ -135,10 +153,9 @@ class KafkaGroupConsumer:
         consumer = self._open()
         if not positions:
             return
-        if not self._owned.issuperset(positions):
-            raise StaleMember(f"group {self.group!r}: a partition was given to another member: nothing was committed")
-        if isinstance(member, KafkaMember) and not member.is_current():
-            raise StaleMember(f"group {self.group!r}: the assignment changed since the poll: nothing was committed")
+        owns = self._owned.issuperset(positions)
+        if not owns or (isinstance(member, KafkaMember) and not member.may_commit(positions)):
+            raise StaleMember(f"group {self.group!r}: the assignment changed: nothing was committed, poll again")
         try:
             places = consumer.commit(offsets=places_of(positions), asynchronous=False) or []
         except KafkaException as raised:
@@ -176,7 +193,7 @@ class KafkaGroupConsumer:
         known = self._member
         if known is not None and known.captured == metadata and known.changes == self.changes:
             return known
-        valid = bool(self._owned) and _is_member(metadata)
+        valid = _is_member(metadata)
         self._member = KafkaMember(self.group, self, metadata, self.changes) if valid else None
         return self._member
 
@@ -213,6 +230,7 @@ class KafkaGroupConsumer:
         self._owned.difference_update(partitions)
         for partition in partitions:
             self._started.pop(partition, None)
+            self._next.pop(partition, None)
         self._change(partitions)
 
     def _change(self, partitions: Sequence[TopicPartition]) -> None:

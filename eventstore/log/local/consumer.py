@@ -99,6 +99,10 @@ class LocalConsumer:
         self._started[partition] = position
         self._reorder()
 
+    def position(self, partition: TopicPartition) -> int:
+        self._check_assigned(partition)
+        return self._started[partition]
+
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         for partition in partitions:
             self._check_assigned(partition)

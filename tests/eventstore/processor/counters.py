@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from eventstore.clock import Clock, ManualClock
@@ -71,9 +71,10 @@ MESSAGES: tuple[type[Message], ...] = (Added, Total, TooMuch, Add, AddLater, Sto
 class Counters:
     """One number per key."""
 
-    name = "counter"
-    partitions: int | None = 2
-    journal = "events"
+    def __init__(self, name: str = "counter", partitions: int | None = 2) -> None:
+        self.name, self.partitions = name, partitions
+
+    journal: Literal["events", "state"] = "events"
     messages: Sequence[type[Message]] = MESSAGES
 
     def initial(self, key: str) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from counters import Add, AddLater, Ask, Bench, StopAdding, Tell, TooMuch, Total, records_of
+from tests.eventstore.processor.counters import Add, AddLater, Ask, Bench, StopAdding, Tell, TooMuch, Total, records_of
 
 from eventstore.clock import ManualClock
 from eventstore.errors import OutcomeUnknown, TransactionAborted

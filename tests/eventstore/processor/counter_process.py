@@ -1,0 +1,43 @@
+"""A process that runs the counters' unit on a real log until SIGTERM: `python -m tests.eventstore.processor.counter_process URL NAME SLOT FOLDER`."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from threading import Event
+
+from eventstore.clock import SystemClock
+from eventstore.hosting import ProcessHost
+from eventstore.log import open_log
+from eventstore.loops import LoopThread
+from eventstore.processor.inputs import Call
+from eventstore.processor.unit import Unit
+from eventstore.registry import TopicRegistry
+from eventstore.state import open_state
+from schemas import Serde
+from tests.eventstore.processor.counters import MESSAGES, Counters
+
+
+def main(url: str, name: str, slot: str, folder: str) -> None:
+    stopped = Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+    log = open_log(url)
+    host = ProcessHost(
+        service=name, slot=slot, log=log, serde=Serde(TopicRegistry(log), MESSAGES), state=open_state("memory://" if folder else folder),
+        clock=SystemClock(),
+    )  # fmt: skip
+
+    def refuse(call: Call) -> None:
+        raise AssertionError(f"nobody calls locally: {call}")
+
+    thread = LoopThread(lambda: Unit(host, [Counters(name, 4)], moved=refuse), host.clock)
+    thread.start()
+    print("started", flush=True)
+    stopped.wait()
+    thread.ask_to_stop(host.clock.monotonic() + 10)
+    thread.join()
+    log.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
