@@ -19,7 +19,7 @@ from confluent_kafka import (
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from eventstore.errors import LogError
+from eventstore.errors import LogError, TopicMissing
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import MISSING, UNREACHABLE, error_of, general
 from eventstore.log.kafka.settings import Settings
@@ -29,8 +29,11 @@ T = TypeVar("T")
 
 PAUSE = 0.02
 """Seconds between two looks at something that is about to change."""
+LEADERLESS = KafkaError._NOENT
+"""librdkafka found no leader, or no such topic."""
 SETTLING = frozenset(
     {
+        LEADERLESS,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -129,7 +132,8 @@ class Admin:
         with self._mapped("list the groups"):
             found = self._client.list_consumer_groups(request_timeout=self._settings.api_timeout).result()
         for failure in found.errors:
-            raise self._general(error_of(failure), "list the groups") from failure
+            error = failure if isinstance(failure, KafkaError) else error_of(failure)
+            raise self._general(error, "list the groups")
         return sorted(group.group_id for group in found.valid)
 
     def _group_places(
@@ -168,10 +172,12 @@ class Admin:
             for partition, answer in answers.items():
                 if isinstance(answer, int):
                     found[partition] = answer
-                elif answer.code() in SETTLING and not late:
-                    wanted.append(partition)
-                else:
+                    continue
+                if answer.code() == LEADERLESS and not self.describe([partition.topic]):
+                    raise TopicMissing(partition.topic)
+                if late or answer.code() not in SETTLING:
                     raise self._general(answer, f"read the ends of {partition.topic}", partition.topic)
+                wanted.append(partition)
             if wanted:
                 time.sleep(PAUSE)
         return found

@@ -30,6 +30,8 @@ OVERHEAD_BYTES = 16_384
 """Room for what the protocol adds to the largest record."""
 DEFAULT_MESSAGE_MAX_BYTES = 1_000_000
 TRANSACTION_TIMEOUT_MS = 10_000
+HEARTBEAT_MS = 500
+"""A member learns of a rebalance at its next heartbeat, and a cooperative one takes two rounds."""
 OURS = ("partitions", "replication", "message_max_bytes", "api_timeout")
 RESERVED = frozenset(
     {
@@ -102,7 +104,7 @@ class Settings:
         classic: Config = {
             "partition.assignment.strategy": "cooperative-sticky",
             "session.timeout.ms": session_ms,
-            "heartbeat.interval.ms": max(session_ms // 4, 100),
+            "heartbeat.interval.ms": min(session_ms // 4, HEARTBEAT_MS),
         }
         return (
             self._reading()
@@ -162,9 +164,13 @@ def parse(address: str, options: Mapping[str, str]) -> Settings:
     Raises:
         BadLogUrl: no address, or an option that is unknown, ours to set, or of a wrong value.
     """
-    if not address:
-        raise BadLogUrl("kafka://", "it names no broker")
     url = f"kafka://{address}"
+    if not address:
+        raise BadLogUrl(url, "it names no broker")
+    for broker in address.split(","):
+        host, colon, port = broker.rpartition(":")
+        if not (host and port.isdecimal() if colon else port):
+            raise BadLogUrl(url, f"{broker!r} is no host:port")
     passed = {name: value for name, value in options.items() if name not in OURS}
     for name in passed:
         if name in RESERVED:
@@ -203,9 +209,8 @@ def _seconds(url: str, options: Mapping[str, str], name: str, default: float) ->
 
 def _try(settings: Settings) -> None:
     """Let librdkafka judge its options, without a broker."""
-    config: Config = {"bootstrap.servers": settings.address, **settings.passed}
     try:
-        Producer(config, logger=Diagnostics("options")).close()
+        Producer(dict[str, Value](settings.passed), logger=Diagnostics("options"))
     except (KafkaException, ValueError, TypeError) as error:
         raise BadLogUrl(settings.url, _why(error, settings.passed)) from error
 

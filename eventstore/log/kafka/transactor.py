@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping
 from typing import TypeAlias
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
 
@@ -30,6 +31,9 @@ from eventstore.log.port import Headers, Member, Position, TopicPartition
 
 Held: TypeAlias = tuple[str, bytes | None, bytes | None, int, int, Headers]
 
+log = structlog.get_logger("eventstore.log.kafka")
+
+FLUSH_SECONDS = 1.0
 METADATA_LIMIT = 4_096
 """The broker's default `offset.metadata.max.bytes`."""
 
@@ -92,7 +96,7 @@ class KafkaTransactor:
         if not self._is_open:
             raise self._nothing_open()
         self._check(positions, member)
-        if isinstance(member, KafkaMember) and not member.is_current():
+        if positions and isinstance(member, KafkaMember) and not member.may_commit(positions):
             self.abort()
             raise StaleMember("the assignment changed since the batch was polled: nothing happened, poll again")
         for held in self._held.values():
@@ -107,24 +111,30 @@ class KafkaTransactor:
         return dict(self._last)
 
     def abort(self) -> None:
-        """As the port says. Raises like `commit` if the broker cannot be told; the transactor is to be closed then."""
+        """As the port says. Raises like `commit` if the broker cannot be told; the transactor is to be closed then.
+
+        What was handed over is flushed first: librdkafka would ask to end a transaction that the coordinator, still busy
+        with the last one, has not begun, which is fatal.
+        """
         if not self._is_open:
             return
         client, self._is_open = self._usable(), False
         self._held.clear()
         try:
+            client.flush(FLUSH_SECONDS)
             client.abort_transaction(self._settings.api_timeout)
         except KafkaException as raised:
-            error = error_of(raised)
-            fenced = error.code() in FENCED
-            failure = Fenced(self.transactional_id) if fenced else unknown(self.transactional_id, f"abort: {error.str()}")
-            self._spoil(failure)
-            raise failure from raised
+            failure = self._not_aborted(error_of(raised))
+            if failure is not None:
+                self._spoil(failure)
+                raise failure from raised
 
     def close(self) -> None:
         try:
             if self._client is not None and self._spoilt_by is None:
                 self.abort()
+        except (Fenced, OutcomeUnknown) as failure:
+            log.info("unit_left_open", transactional_id=self.transactional_id, why=str(failure))
         finally:
             client, self._client = self._client, None
             if client is not None:
@@ -162,6 +172,19 @@ class KafkaTransactor:
         if error.retriable() or error.code() == KafkaError._TIMED_OUT:
             return BrokerUnreachable(self._settings.address, self._diagnostics.why(error.str()))
         return general(error, what=f"take over {self.transactional_id!r}", address=self._settings.address)
+
+    def _not_aborted(self, error: KafkaError) -> LogError | None:
+        """What to raise; None if the id is still ours, so that a new producer under it ends the unit."""
+        if error.code() in FENCED:
+            return Fenced(self.transactional_id)
+        if error.code() == KafkaError.INVALID_TXN_STATE:
+            self._reconnect()
+            return None
+        return unknown(self.transactional_id, f"it was not aborted: {error.str()}")
+
+    def _reconnect(self) -> None:
+        self._client = None
+        self._client = self._connect()
 
     def _usable(self) -> Client:
         if self._client is None:
@@ -235,8 +258,7 @@ class KafkaTransactor:
         else:
             self.abort()
             if error.code() in OF_RECORDS:
-                self._client = None
-                self._client = self._connect()
+                self._reconnect()
         return failure
 
     def _spoil(self, failure: LogError) -> None:
