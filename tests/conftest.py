@@ -33,6 +33,7 @@ def topic(unique: Callable[[str], str], request: pytest.FixtureRequest) -> str:
     return unique(request.node.name.split("[")[0].removeprefix("test_")[:60])
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest itself selects by marker
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test that uses the fixture `kafka`, by whatever way, has the marker `kafka`."""
     for item in items:

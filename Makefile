@@ -1,0 +1,66 @@
+# Needs Python 3.11 or newer and nothing else: each target makes .venv first, with pinned and hashed packages.
+#
+#   make demo                  the storm of February 2013 on the embedded engine
+#   make demo ENGINE=kafka     the same on a Kafka of this machine, with three processes, one of them killed
+#   make test                  every tier of tests, checks included; prints how long each took
+#   make check                 ruff, mypy, pyright, import-linter
+#   make bench | chaos | simulate
+
+PYTHON ?= python3
+ENGINE ?= embedded
+VENV := .venv
+RUN := $(VENV)/bin
+PIP := $(RUN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: demo test check format bench chaos simulate pins clean
+.DEFAULT_GOAL := test
+
+demo: $(VENV)/ready-to-run
+	$(RUN)/python -m examples.airline --engine $(ENGINE)
+
+test: $(VENV)/ready-to-develop
+	$(RUN)/python -m tests.run_tiers
+
+check: $(VENV)/ready-to-develop
+	$(RUN)/python -m tests.run_tiers check
+
+format: $(VENV)/ready-to-develop
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+bench: $(VENV)/ready-to-develop
+	$(RUN)/python -m benchmarks
+
+chaos: $(VENV)/ready-to-develop
+	$(RUN)/python -m tests.run_tiers chaos
+
+simulate: $(VENV)/ready-to-develop
+	$(RUN)/python -m tests.run_tiers simulation
+
+$(VENV)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/ready-to-run: requirements/run.txt pyproject.toml | $(VENV)/python
+	$(PIP) --require-hashes -r requirements/run.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/ready-to-develop: requirements/dev.txt pyproject.toml | $(VENV)/python
+	$(PIP) --require-hashes -r requirements/dev.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@ $(VENV)/ready-to-run
+
+# The pins, made anew from pyproject.toml. Run with Python 3.11, the oldest supported.
+COMPILE = $(RUN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header \
+	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --build-deps-for editable
+pins: | $(VENV)/python
+	$(PIP) pip-tools
+	$(COMPILE) --extra broker --extra web --extra sql --extra otel --extra asyncio --extra demo --extra dev \
+		--output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) --extra broker --extra web --extra demo --constraint requirements/dev.txt \
+		--output-file requirements/run.txt pyproject.toml
+
+clean:
+	rm -rf $(VENV) build dist .sagalog .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,87 @@
+"""The command line: `sagalog GROUP …`.
+
+One module per group, named after it, imported only when its command runs: `_GROUPS` is the only list. A group is a
+function, or a `cyclopts.App` with commands of its own. Every command
+
+- says what it did in plain text, or with `--json` as JSON on standard output and nothing else there (`output.show`),
+- ends with 0 when it did it, 1 when it could not, 2 when it was asked wrongly, 130 when it was interrupted,
+- tells errors in one line on standard error, with the next action. Those of our packages say it themselves; any other
+  error is a defect and shows its traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cyclopts import App, CycloptsError, Parameter
+
+from sagalog.cli.output import explain
+from sagalog.cli.version import version
+
+_OURS = frozenset({"schemas", "eventstore", "consumers", "sagas", "sagalog"})
+_FAILED, _MISUSED, _INTERRUPTED = 1, 2, 130
+
+
+class _Group(NamedTuple):
+    name: str
+    implementation: str
+    help: str
+    examples: tuple[str, ...] = ()
+
+
+_GROUPS = (
+    _Group(
+        "broker",
+        "sagalog.cli.broker:broker",
+        "Run Apache Kafka on this machine until Ctrl-C.",
+        (
+            "sagalog broker                     a Kafka that is gone with Ctrl-C",
+            "sagalog broker --folder ./kafka    one that keeps its records",
+            "sagalog broker --nodes 3 --json    three nodes, told as JSON",
+        ),
+    ),
+)
+_HELP = """\
+Event sourcing and sagas on Apache Kafka.
+
+`sagalog COMMAND --help` shows what a command takes, with examples.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code."""
+    try:
+        code = application()(arguments, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return explain(f"{error} See `sagalog --help`.", _MISUSED)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _OURS:
+            raise
+        return explain(str(error), _FAILED)
+    return code if isinstance(code, int) else 0
+
+
+def application() -> App:
+    """The application with all groups, none of them imported yet."""
+    app = App(
+        name="sagalog",
+        help=_HELP,
+        default_parameter=Parameter(negative=()),
+        help_format="plaintext",
+        version=version,
+        suppress_keyboard_interrupt=False,
+        result_action="return_value",
+    )
+    for group in _GROUPS:
+        examples = "".join(f"  {line}\n" for line in ("Examples:", *group.examples)) if group.examples else None
+        app.command(group.implementation, name=group.name, help=group.help, help_epilogue=examples)
+    return app

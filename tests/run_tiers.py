@@ -1,0 +1,134 @@
+"""Run the tiers of tests one after the other and say how long each took.
+
+`python -m tests.run_tiers` runs those that every change must pass; `python -m tests.run_tiers TIER …` runs the named
+ones. A tier is a line of `_TIERS`. All of them run even when one fails, so that one run tells everything; the
+exit code is 0 when each passed. The last line sums up the tests of all tiers.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_ROOT = Path(__file__).parent.parent
+_PYTHON = sys.executable
+_BIN = Path(_PYTHON).parent
+_NO_TESTS = 5
+_COUNTS = re.compile(r"(\d+) (passed|failed|error|skipped)")
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """Commands that belong together. Without `always`, the tier runs only when it is named."""
+
+    name: str
+    commands: tuple[tuple[str, ...], ...]
+    always: bool = True
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How a tier went."""
+
+    name: str
+    seconds: float = 0.0
+    failed: list[str] = field(default_factory=list[str])
+    counts: dict[str, int] = field(default_factory=dict[str, int])
+
+
+def _pytest(*arguments: str) -> tuple[str, ...]:
+    return (_PYTHON, "-m", "pytest", "--quiet", "--durations=5", "--durations-min=2", *arguments)
+
+
+def _program(name: str, *arguments: str) -> tuple[str, ...]:
+    return (str(_BIN / name), *arguments)
+
+
+_NOT_UNIT = ("contract", "docs", "repo", "simulation", "chaos")
+
+_TIERS = (
+    Tier(
+        "check",
+        (
+            _program("ruff", "check", "--quiet", "."),
+            _program("ruff", "format", "--check", "--quiet", "."),
+            _program("mypy"),
+            _program("pyright", "--pythonpath", _PYTHON),
+            _program("lint-imports", "--no-logo"),
+        ),
+    ),
+    Tier("unit", (_pytest("tests", "-m", "not kafka", *(f"--ignore=tests/{folder}" for folder in _NOT_UNIT)),)),
+    Tier("contract", (_pytest("tests/contract", "-m", "not kafka"),)),
+    Tier("simulation", (_pytest("tests/simulation"),)),
+    Tier("docs", (_pytest("tests/docs", "tests/repo", "-m", "not kafka"),)),
+    Tier("kafka", (_pytest("tests", "-m", "kafka", "--ignore=tests/chaos"),)),
+    Tier("chaos", (_pytest("tests/chaos"),), always=False),
+)
+
+
+def main(names: list[str]) -> int:
+    """Run the tiers of these names, or all that always run."""
+    unknown = set(names) - {tier.name for tier in _TIERS}
+    if unknown:
+        print(f"no tier {', '.join(sorted(unknown))}: there are {', '.join(tier.name for tier in _TIERS)}")
+        return 2
+    chosen = [tier for tier in _TIERS if (tier.name in names if names else tier.always)]
+    outcomes = [_run(tier) for tier in chosen]
+    _report(outcomes)
+    return 1 if any(outcome.failed for outcome in outcomes) else 0
+
+
+def _run(tier: Tier) -> Outcome:
+    print(f"── {tier.name} " + "─" * (70 - len(tier.name)), flush=True)
+    outcome, began = Outcome(tier.name), time.monotonic()
+    for command in tier.commands:
+        _run_command(_existing(command), outcome)
+    outcome.seconds = time.monotonic() - began
+    return outcome
+
+
+def _existing(command: tuple[str, ...]) -> list[str]:
+    """Leave out folders of tests that are not there: pytest takes a missing path for a mistake."""
+    paths = [part for part in command if part.startswith("tests/")]
+    return [part for part in command if part not in paths or (_ROOT / part).is_dir()]
+
+
+def _run_command(command: list[str], outcome: Outcome) -> None:
+    if "pytest" in command and not any(part.startswith("tests") for part in command):
+        return
+    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        assert process.stdout is not None
+        last = ""
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            last = line if line.strip() else last
+    if "pytest" in command:
+        _count(last, outcome)
+    if process.returncode not in (0, _NO_TESTS if "pytest" in command else 0):
+        outcome.failed.append(Path(command[0]).name if "pytest" not in command else "pytest")
+
+
+def _count(summary: str, outcome: Outcome) -> None:
+    for number, what in _COUNTS.findall(summary):
+        outcome.counts[what] = outcome.counts.get(what, 0) + int(number)
+
+
+def _report(outcomes: list[Outcome]) -> None:
+    print("\n── time per tier " + "─" * 54)
+    for outcome in outcomes:
+        result = f"FAILED: {', '.join(outcome.failed)}" if outcome.failed else "passed"
+        counts = ", ".join(f"{number} {what}" for what, number in outcome.counts.items())
+        print(f"{outcome.name:<12}{outcome.seconds:7.1f} s   {result}" + (f"   ({counts})" if counts else ""))
+    print(f"{'total':<12}{sum(outcome.seconds for outcome in outcomes):7.1f} s")
+    passed = sum(outcome.counts.get("passed", 0) for outcome in outcomes)
+    broken = [outcome for outcome in outcomes if outcome.failed]
+    failed = sum(o.counts.get("failed", 0) + o.counts.get("error", 0) or 1 for o in broken)
+    print(f"\n{passed} passed, {failed} failed")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
