@@ -29,9 +29,7 @@ DETAIL_CHARACTERS = 500
 def turn_back(turn: Turn, step: str, reason: str, refusal: Text = NO_TEXT) -> None:
     """From here on the saga is undone."""
     kind, version, text = refusal
-    turn.context.append(
-        CompensationStarted(step=step, reason=reason, type=kind, version=version, refusal=text)
-    )
+    turn.context.append(CompensationStarted(step=step, reason=reason, type=kind, version=version, refusal=text))
     roll_back(turn)
 
 
@@ -81,9 +79,7 @@ def send_again(turn: Turn, leaf: Leaf, progress: Progress, *, who: str = "", why
         _undo(turn, leaf, progress)
         return
     turn.context.append(
-        UndoResent(
-            step=leaf.name, attempt=progress.attempt + 1, due_ms=turn.attempt_due_ms(leaf), who=who, why=why
-        )
+        UndoResent(step=leaf.name, attempt=progress.attempt + 1, due_ms=turn.attempt_due_ms(leaf), who=who, why=why)
     )
     turn.send_undo(leaf.name, turn.command(progress.undo), progress)
 
@@ -136,13 +132,13 @@ def _undo_command(turn: Turn, leaf: Leaf, progress: Progress) -> Command[Any, An
         mirrored: Any = cast("Any", Undo)[type(did)]
         return cast("Command[Any, Any]", mirrored(did=did))
     if builder.__code__.co_argcount < 3:
-        command: object = builder(turn.view, did)
+        built = builder(turn.view, did)
     else:
         reply = decoded_reply(turn.graph, progress.reply) if progress.reply else None
-        command = builder(turn.view, did, reply)
-    if not isinstance(command, Command):
-        raise BadUndo(turn.graph.saga.__name__, leaf.name, repr(command))
-    return cast("Command[Any, Any]", command)
+        built = builder(turn.view, did, reply)
+    if not isinstance(built, Command):
+        raise BadUndo(turn.graph.saga.__name__, leaf.name, repr(built))
+    return cast("Any", built)  # type: ignore[no-any-return]
 
 
 def _attempt_failed(turn: Turn, leaf: Leaf, progress: Progress, error: str, detail: str, *, is_final: bool) -> None:

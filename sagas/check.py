@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from types import NoneType
-from typing import Any, TypeGuard
+from typing import Any
 
 from pydantic import BaseModel
 
 from sagas.children import Child
-from sagas.definition import Result
 from sagas.flow import Condition, Node, Parallel, When
-from sagas.graph import AnySaga, Leaf, is_pivot, leaves_of, parameters_of
+from sagas.graph import AnySaga, Leaf, is_leaf, is_pivot, leaves_of, parameters_of, results_of
 from sagas.steps import Step, Unset
 from sagas.waits import Wait
-from schemas import Command, DefinitionError, Line, Undo, answers, line_of
+from schemas import Command, DefinitionError, Undo, answers, line_of
 from schemas.definition import Definition, annotations_of, definition_of, members, reads
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
@@ -65,7 +64,9 @@ class Check:
                 raise DefinitionError(line, f"{name}.flow places {attribute} {times} times: once is all it can be done")
         for placed in flow.leaves():
             if self.leaves.get(placed.name) is not placed:
-                raise DefinitionError(line, f"{name}.flow places {placed.name or 'a part'!r}, which is not of this class")
+                raise DefinitionError(
+                    line, f"{name}.flow places {placed.name or 'a part'!r}, which is not of this class"
+                )
         return flow
 
     def walk(self, node: Node, done: set[str], *, branch: bool, beside: bool) -> set[str]:
@@ -77,7 +78,7 @@ class Check:
                 self.condition(node, done)
                 known = done | {node.test.name}
                 return known.union(*(self.walk(part, known, branch=True, beside=beside) for part in node.parts))
-            case _ if _is_leaf(node):
+            case _ if is_leaf(node):
                 self.leaf(node, done, branch=branch, beside=beside)
                 return done | {node.name}
             case _:
@@ -131,7 +132,9 @@ class Check:
         what = "has a pivot of its own" if isinstance(node, Child) else "is the pivot"
         if beside or branch:
             inside = "parallel()" if beside else "when()"
-            raise DefinitionError(node.line, f"{name} {what} and stands inside {inside} on line {flow}: put it before or after")
+            raise DefinitionError(
+                node.line, f"{name} {what} and stands inside {inside} on line {flow}: put it before or after"
+            )
         self.pivot = node.name
 
     def behind(self, node: Leaf, name: str, commands: tuple[type[Command[Any, Any]], ...]) -> None:
@@ -189,13 +192,14 @@ class Check:
     def result(self, done: set[str]) -> None:
         """What the saga answers is what its class says."""
         name, wanted = self.saga.__name__, parameters_of(self.saga)[1]
-        found = [value for value in vars(self.saga).values() if isinstance(value, Result)]
+        found = results_of(self.saga)
         if len(found) > 1:
             raise DefinitionError(found[1].line, f"{name} has two results: {found[0].name} is the first")
         if not found:
             if wanted is not None:
                 raise DefinitionError(
-                    self.definition.class_line, f"{name} answers {wanted.__name__}: add a method with @result that makes it"
+                    self.definition.class_line,
+                    f"{name} answers {wanted.__name__}: add a method with @result that makes it",
                 )
             return
         self.read(found[0].build, done, f"the result of {name}")
@@ -220,12 +224,3 @@ def check(saga: AnySaga) -> None:
     this.header()
     done = this.walk(this.flow(), set(), branch=False, beside=False)
     this.result(done)
-
-
-def class_line(saga: AnySaga) -> Line:
-    """Where the definition begins."""
-    return definition_of(saga).class_line
-
-
-def _is_leaf(node: Node) -> TypeGuard[Leaf]:
-    return isinstance(node, (Step, Wait, Child))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from base64 import b64decode
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Literal, Protocol, TypeAlias, cast
+from weakref import WeakKeyDictionary
 
 from typing_extensions import TypeVar
 
@@ -28,9 +30,10 @@ from sagas.messages import (
     UnknownSaga,
     start_command,
 )
+from sagas.orchestrator import processor_messages
 from sagas.timeline import Happened
 from sagas.waits import M, Wait
-from schemas import Event, Message, Refusal
+from schemas import Event, Message, Refusal, Serde
 
 T_co = TypeVar("T_co", covariant=True, default=None)
 
@@ -125,7 +128,10 @@ class Run(Generic[O]):
             SagaNotFound: no saga was started under this key.
         """
         given = Signal(
-            wait=wait.name, type=message.__type_name__, version=message.__type_version__, message=message.model_dump_json()
+            wait=wait.name,
+            type=message.__type_name__,
+            version=message.__type_version__,
+            message=message.model_dump_json(),
         )
         answer = await self._ask(given)
         if isinstance(answer, Refused):
@@ -168,9 +174,7 @@ class SagaClient:
     def __init__(self, hosted: Hosted, /) -> None:
         self._hosted = hosted
 
-    async def start(
-        self, saga: type[Saga[I, O]], input: I, /, *, timeout: timedelta = timedelta(seconds=5)
-    ) -> Run[O]:
+    async def start(self, saga: type[Saga[I, O]], input: I, /, *, timeout: timedelta = timedelta(seconds=5)) -> Run[O]:
         """Start a saga; returns when the log has it. A repeat with the same input follows the same saga.
 
         Raises:
@@ -213,12 +217,25 @@ async def ask(
         SagaRejected: the orchestrator failed on the message.
         AskTimedOut: no answer came in time.
     """
+    await _make_known(hosted.runtime, saga)
     try:
         return await hosted.runtime.ask(saga.__saga__, key, message, timeout=timeout)
     except InputFailed as failed:
         if SagaVersionUnknown.__name__ in failed.error:
             raise SagaVersionUnknown(saga.__saga__, saga.__saga_version__, []) from failed
         raise SagaRejected(saga.__saga__, key, failed.error) from failed
+
+
+_known = WeakKeyDictionary[Serde, set[type[Saga[Any, Any]]]]()
+
+
+async def _make_known(runtime: Runtime, saga: type[Saga[Any, Any]]) -> None:
+    """Let a process that does not host the saga read its answers."""
+    serde = runtime.host.serde
+    known = _known.setdefault(serde, set())
+    if saga not in known:
+        await asyncio.to_thread(serde.register, processor_messages(saga.__saga__, [saga.__graph__]))
+        known.add(saga)
 
 
 def outcome_of(saga: type[Saga[Any, O]], answer: Message | None) -> Completed[O] | Undone:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from eventstore.errors import MessageTooLarge
+from eventstore.processor.port import Destination
 from sagas import backward
 from sagas.children import Child
 from sagas.flow import Node, Parallel, When
@@ -86,9 +88,7 @@ def due(turn: Turn, leaf: Leaf | None, progress: Progress) -> None:
     elif isinstance(leaf, Wait):
         _unanswered(turn, leaf)
     elif leaf is not None and progress.resting:
-        turn.context.append(
-            StepResent(step=leaf.name, attempt=progress.attempt + 1, due_ms=turn.attempt_due_ms(leaf))
-        )
+        turn.context.append(StepResent(step=leaf.name, attempt=progress.attempt + 1, due_ms=turn.attempt_due_ms(leaf)))
         turn.send_do(leaf.name, turn.command(progress.command), progress)
     elif leaf is not None:
         attempt_failed(turn, leaf, progress, TIMED_OUT, "", is_final=False)
@@ -100,9 +100,7 @@ def attempt_failed(turn: Turn, leaf: Leaf, progress: Progress, error: str, detai
     goes_on = _only_forward(turn, leaf.name) or (retry_of(leaf).is_left(attempt) and not is_final)
     retry_ms = turn.retry_due_ms(leaf, attempt) if goes_on else 0
     turn.context.append(
-        StepFailed(
-            step=leaf.name, attempt=attempt, error=error, detail=detail[:DETAIL_CHARACTERS], retry_ms=retry_ms
-        )
+        StepFailed(step=leaf.name, attempt=attempt, error=error, detail=detail[:DETAIL_CHARACTERS], retry_ms=retry_ms)
     )
     if not goes_on:
         backward.turn_back(turn, leaf.name, TIMED_OUT if error == TIMED_OUT else "failed")
@@ -179,32 +177,39 @@ def _begin(turn: Turn, leaf: Leaf) -> None:
         return
     try:
         command = _command(turn, leaf)
-    except Exception as error:
+        text = text_of(command)
+    except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
         not_built(turn, leaf.name, error)
         return
-    kind, version, text = text_of(command)
     to, id_ = turn.context.destination(command), turn.context.new_id()
-    turn.context.append(
-        StepSent(
-            step=leaf.name,
-            type=kind,
-            version=version,
-            command=text,
-            id=id_,
-            topic=to.topic,
-            partition=to.partition,
-            key=to.key,
-            due_ms=turn.attempt_due_ms(leaf),
-        )
-    )
+    try:
+        turn.context.append(_sent(leaf.name, text, id_, to, turn.attempt_due_ms(leaf)))
+    except MessageTooLarge as error:
+        not_built(turn, leaf.name, error)
+        return
     turn.send_do(leaf.name, command, turn.state.steps[leaf.name])
 
 
+def _sent(step: str, command: Text, id_: str, to: Destination, due_ms: int) -> StepSent:
+    kind, version, text = command
+    return StepSent(
+        step=step,
+        type=kind,
+        version=version,
+        command=text,
+        id=id_,
+        topic=to.topic,
+        partition=to.partition,
+        key=to.key,
+        due_ms=due_ms,
+    )
+
+
 def _command(turn: Turn, leaf: Step[Any, Any] | Child[Any, Any]) -> Command[Any, Any]:
-    built = leaf.build(turn.view)
     if not isinstance(leaf, Child):
-        return built
-    child = leaf.saga
+        command: Command[Any, Any] = leaf.build(turn.view)
+        return command
+    child, built = leaf.saga, leaf.build(turn.view)
     return start_command(
         child.__saga__,
         key=child.key_of(built),

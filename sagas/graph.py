@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from types import NoneType
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeGuard, cast
 
 from pydantic import BaseModel
 
@@ -53,8 +53,7 @@ class Graph:
         flow: Node = vars(saga)["flow"]
         leaves = leaves_of(saga)
         source, output = parameters_of(saga)
-        found = dict[str, frozenset[type[Message]]]()
-        types = set[type[Message]]()
+        found, types = dict[str, frozenset[type[Message]]](), set[type[Message]]()
         for name, leaf in leaves.items():
             found[name], used = _types_of(leaf, definition_of(saga).locals)
             types |= used
@@ -70,7 +69,7 @@ class Graph:
             conditions={name: value for name, value in vars(saga).items() if isinstance(value, Condition)},
             later={name: frozenset(after) for name, after in _later(flow).items()},
             pivot=next((name for name, leaf in leaves.items() if is_pivot(leaf)), ""),
-            result=next((value for value in vars(saga).values() if isinstance(value, Result)), None),
+            result=next(iter(results_of(saga)), None),
             types={each.__type_name__: each for each in types},
             answers=found,
         )
@@ -86,11 +85,21 @@ class Graph:
 
 def leaves_of(saga: AnySaga) -> dict[str, Leaf]:
     """The steps, waits and children of a definition, by name."""
-    return {
-        name: cast("Leaf", value)
-        for name, value in vars(saga).items()
-        if isinstance(value, (Step, Wait, Child)) and name != "flow"
-    }
+    return {name: value for name, value in vars(saga).items() if name != "flow" and is_leaf(value)}
+
+
+def results_of(saga: AnySaga) -> list[Result[Any]]:
+    """The methods of a definition that make a result."""
+    return [value for value in vars(saga).values() if _is_result(value)]
+
+
+def _is_result(value: object) -> TypeGuard[Result[Any]]:
+    return isinstance(value, Result)
+
+
+def is_leaf(value: object) -> TypeGuard[Leaf]:
+    """Whether it is a step, a wait or a child."""
+    return isinstance(value, (Step, Wait, Child))
 
 
 def is_pivot(leaf: Leaf) -> bool:

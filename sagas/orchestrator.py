@@ -51,14 +51,14 @@ _UNDER_WAY = (Stage.SENT, Stage.UNDOING, Stage.NOT_BUILT, Stage.PARKED)
 class SagaProcessor:
     """Runs the sagas of one name, in all versions that are known here."""
 
-    journal: Literal["events"] = "events"
+    journal: Literal["events", "state"] = "events"
 
     def __init__(self, sagas: Iterable[AnySaga], *, partitions: int | None = None) -> None:
         graphs = [saga.__graph__ for saga in sagas]
         self.name = graphs[0].name
         self.partitions = partitions
         self._graphs = {graph.version: graph for graph in graphs}
-        self.messages: Sequence[type[Message]] = self._messages()
+        self.messages: Sequence[type[Message]] = processor_messages(self.name, graphs)
         self._fold = Fold(self._graphs)
         self._takers: dict[type[Message], Callable[[SagaState, Any, DecideContext[SagaState]], None]] = {
             start_type(self.name): self._start,
@@ -86,7 +86,9 @@ class SagaProcessor:
         """
         both = set(self._graphs) & set(other._graphs)
         if other.name != self.name or any(self._graphs[each].saga is not other._graphs[each].saga for each in both):
-            raise ValueError(f"{self.name} {self.versions} and {other.name} {other.versions} are not versions of one saga")
+            raise ValueError(
+                f"{self.name} {self.versions} and {other.name} {other.versions} are not versions of one saga"
+            )
         return SagaProcessor(graph.saga for graph in (self._graphs | other._graphs).values())
 
     def initial(self, key: str) -> SagaState:
@@ -281,9 +283,11 @@ class SagaProcessor:
             raise SagaVersionUnknown(self.name, state.version, list(self.versions))
         return state.graph
 
-    def _messages(self) -> Sequence[type[Message]]:
-        own: set[type[Message]] = {*MESSAGES, *EVENTS, start_type(self.name), undo_type(self.name)}
-        return tuple(sorted(own.union(*(graph.messages() for graph in self._graphs.values())), key=_by_name))
+
+def processor_messages(saga: str, graphs: Iterable[Graph]) -> Sequence[type[Message]]:
+    """All types that the sagas of a name take in, record, answer or send."""
+    own: set[type[Message]] = {*MESSAGES, *EVENTS, start_type(saga), undo_type(saga)}
+    return tuple(sorted(own.union(*(graph.messages() for graph in graphs)), key=_by_name))
 
 
 def status_of(state: SagaState) -> SagaStatus:

@@ -58,7 +58,8 @@ def lines(rows: Sequence[Row]) -> list[str]:
     steps = max((len(row.step) for row in rows), default=0)
     whats = max((len(row.what) for row in rows), default=0)
     return [
-        f"{_offset(row.since_start):>10}  {row.step:<{steps}}  {row.what:<{whats}}  {row.detail}".rstrip() for row in rows
+        f"{_offset(row.since_start):>10}  {row.step:<{steps}}  {row.what:<{whats}}  {row.detail}".rstrip()
+        for row in rows
     ]
 
 
@@ -169,7 +170,12 @@ _DESCRIPTIONS: dict[type[Event], Callable[[Any], _Description]] = {
         _short(e.type, e.refusal) + ("" if e.final else " (an earlier run may have succeeded)"),
         "bad",
     ),
-    history.StepFailed: lambda e: (f"attempt {e.attempt} failed", e.step, _trouble(e.error, e.detail, e.retry_ms), "warning"),
+    history.StepFailed: lambda e: (
+        f"attempt {e.attempt} failed",
+        e.step,
+        _trouble(e.error, e.detail, e.retry_ms),
+        "warning",
+    ),
     history.StepNotBuilt: lambda e: ("not built", e.step, _trouble(e.error, e.detail, e.retry_ms), "bad"),
     history.WaitBegan: lambda e: ("waits", e.wait, f"until {_clock(e.due_ms)}", "plain"),
     history.SignalReceived: lambda e: ("signalled", e.wait, _short(e.type, e.message), "good"),

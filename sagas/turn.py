@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
@@ -47,9 +47,9 @@ class Turn:
 
     def command(self, text: Text) -> Command[Any, Any]:
         """A command of the history."""
-        command = decoded(self.graph, text)
+        command: Any = decoded(self.graph, text)
         assert isinstance(command, Command), f"{text.type} is no command"
-        return command
+        return cast("Any", command)  # type: ignore[no-any-return]
 
     def send_do(self, step: str, command: Command[Any, Any], progress: Progress) -> None:
         """Send a step's command, or send it again under the same id (P4)."""

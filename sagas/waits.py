@@ -46,9 +46,7 @@ def wait_for(
 def wait_for(
     message: type[M], /, *, timeout: timedelta, optional: Literal[False] = ..., unanswered: Literal["undo"] = ...
 ) -> Wait[M]: ...
-def wait_for(
-    message: Any, /, *, timeout: timedelta, optional: bool = False, unanswered: Unanswered = "undo"
-) -> Any:
+def wait_for(message: Any, /, *, timeout: timedelta, optional: bool = False, unanswered: Unanswered = "undo") -> Any:
     """Wait until the message is signalled, at most `timeout`.
 
     A wait that nobody answers undoes the saga; with `unanswered="continue"` it goes on, and the message reads as None.
