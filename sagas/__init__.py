@@ -1,5 +1,9 @@
 """Workflows over several services that undo themselves: definition, orchestrator, participants, client."""
 
+from _sagalog_ours import check_below
+
+check_below(__name__)
+
 from sagas.children import child
 from sagas.client import Completed, Reason, Run, SagaClient, Undone
 from sagas.definition import Saga, result

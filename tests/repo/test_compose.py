@@ -23,7 +23,8 @@ _NODES = ("kafka-1", "kafka-2", "kafka-3")
 @pytest.fixture(scope="module")
 def compose() -> dict[str, Any]:
     """The file with its anchors and merges resolved."""
-    return yaml.safe_load((_ROOT / "docker-compose.yml").read_text())
+    resolved: dict[str, Any] = yaml.safe_load((_ROOT / "docker-compose.yml").read_text())
+    return resolved
 
 
 def test_only_keys_of_the_compose_format_are_used(compose: dict[str, Any]) -> None:
