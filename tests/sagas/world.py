@@ -82,7 +82,7 @@ class FakeContext:
     def past(self, *, after: int, limit: int) -> list[StoredEvent]:
         events = self._entity.events[after + 1 : after + 1 + limit]
         return [
-            StoredEvent(after + 1 + place, self._world.now_ms, -1, b"", event.model_dump_json().encode())
+            StoredEvent(after + 1 + place, self._world.now_ms, -1, b"", self._world.encode(event))
             for place, event in enumerate(events)
         ]
 
@@ -149,6 +149,8 @@ class World:
         self.refold = False
         """Whether each input is decided on a state folded anew from its history."""
         self.failures: list[str] = []
+        self.encode: Callable[[Event], bytes] = lambda event: event.model_dump_json().encode()
+        """How pages of history hold events."""
         self._asked = 0
 
     def partition(self, key: str) -> int:
