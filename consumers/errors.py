@@ -13,6 +13,7 @@
     │   └── BreakerOpen               a circuit breaker lets nothing through for now; burns no attempt
     ├── DeadLetterError
     │   ├── NoDeadLetters             there is no dead-letter topic for this choice
+    │   ├── NothingChosen             it was not said which dead letters are meant
     │   ├── CannotRedrive             nobody reads what would be redriven
     │   ├── OriginGone                the value of a large dead letter is not at its origin any more
     │   └── NotADeadLetter            a record of a dead-letter topic that no worker wrote
@@ -129,6 +130,13 @@ class NoDeadLetters(DeadLetterError):
         offer = f"those that exist: {', '.join(known)}" if known else "none exists so far"
         super().__init__(f"no dead-letter topic for {what}: {offer}")
         self.what, self.known = what, known
+
+
+class NothingChosen(DeadLetterError):
+    """It was not said which dead letters are meant."""
+
+    def __init__(self) -> None:
+        super().__init__("which dead letters? Give ids, or say which (--group, --error, --type, --key), or --everything")
 
 
 class CannotRedrive(DeadLetterError):

@@ -42,6 +42,7 @@ _GROUPS = (
             "sagalog broker --nodes 3 --json    three nodes, told as JSON",
         ),
     ),
+    _Group("dlq", "sagalog.cli.dlq:dlq", "Look into dead letters, send them back, or lay them aside."),
 )
 _HELP = """\
 Event sourcing and sagas on Apache Kafka.
@@ -82,6 +83,9 @@ def application() -> App:
         result_action="return_value",
     )
     for group in _GROUPS:
-        examples = "".join(f"  {line}\n" for line in ("Examples:", *group.examples)) if group.examples else None
-        app.command(group.implementation, name=group.name, help=group.help, help_epilogue=examples)
+        if group.examples:
+            examples = "".join(f"  {line}\n" for line in ("Examples:", *group.examples))
+            app.command(group.implementation, name=group.name, help=group.help, help_epilogue=examples)
+        else:
+            app.command(group.implementation, name=group.name, help=group.help)
     return app

@@ -114,12 +114,13 @@ def test_a_rolling_restart_repeats_nothing(kafka: str, host: TestHost, topic: st
 
 def test_a_thousand_keys_run_at_once_in_order(host: TestHost, topic: str) -> None:
     """W1: 1,000 keys × 10 records × 0–5 ms on one partition, twenty at a time, in at most 2.3 s, each key in order."""
-    feed, worker, seen = Feed(host, topic), Worker("mailer", topics=[topic], concurrency=20), defaultdict[str,
-    list[int]](list) began = list[float]()
+    feed, worker = Feed(host, topic), Worker("mailer", topics=[topic], concurrency=20)
+    seen, began = defaultdict[str, list[int]](list), list[float]()
 
     @worker.on
     async def confirm(event: Placed) -> None:
-        began or began.append(time.monotonic())
+        if not began:
+            began.append(time.monotonic())
         await asyncio.sleep(random.random() * 0.005)
         seen[event.order].append(event.number)
 

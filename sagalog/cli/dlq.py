@@ -1,0 +1,275 @@
+"""`sagalog dlq`: look into dead letters, send them back, or lay them aside."""
+
+from __future__ import annotations
+
+import json as codec
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.table import Table
+
+from consumers import dlq as operations
+from consumers.dead_letters import DeadLetter
+from consumers.dlq import DEFAULT_CAP, Choice, Outcome
+from consumers.errors import NothingChosen
+from consumers.rate import Rate
+from eventstore.log import Log, open_log
+from eventstore.registry import TopicRegistry
+from sagalog.cli.output import show as tell
+from schemas.avro import AvroCodec
+from schemas.json_codec import JsonCodec
+from schemas.wire import schema_id_of
+
+dlq = App(name="dlq", help="Look into dead letters, send them back, or lay them aside.")
+
+LogUrl = Annotated[str, Parameter(name="--log", env_var="SAGALOG_LOG")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Which:
+    """Which dead letters; what is not given does not matter."""
+
+    topic: str | None = None
+    """Of this topic."""
+    group: str | None = None
+    """Of this group, `service.worker`."""
+    error: str | None = None
+    """With this class of error, such as `Permanent`."""
+    type: str | None = None
+    """Of this message type, such as `order.placed`."""
+    key: str | None = None
+    """Of this entity."""
+
+    def choice(self, ids: Iterable[str] = ()) -> Choice:
+        """The choice that this stands for."""
+        return Choice(
+            topic=self.topic, group=self.group, error=self.error, type=self.type, key=self.key, ids=tuple(ids)
+        )
+
+
+EVERYTHING = Which()
+
+
+@dlq.command(
+    name="list",
+    help_epilogue="Examples:\n  sagalog dlq list\n  sagalog dlq list --error Permanent --limit 20 --json\n",
+)
+def list_(*, log: LogUrl, which: Which = EVERYTHING, limit: int = 100, json: bool = False) -> None:
+    """List the dead letters that wait, oldest of each partition first.
+
+    Parameters
+    ----------
+    log
+        The log's URL.
+    which
+        Which of them.
+    limit
+        At most so many; how many there are is said in any case.
+    json
+        Print one JSON object.
+    """
+    with _opened(log) as opened:
+        letters = list(operations.find(opened, which.choice()))
+    facts = {"waiting": len(letters), "dead_letters": [_facts(letter) for letter in letters[:limit]]}
+    more = f"\n{len(letters) - limit} more: raise --limit" if len(letters) > limit else ""
+    tell(facts, _table(letters[:limit]) + more if letters else "no dead letters", json=json)
+
+
+@dlq.command(name="show", help_epilogue="Examples:\n  sagalog dlq show orders.events/3/1041\n")
+def show_(id: str, /, *, log: LogUrl, json: bool = False) -> None:
+    """Show one dead letter with its content.
+
+    Parameters
+    ----------
+    id
+        As `list` names it: topic/partition/offset of its origin.
+    log
+        The log's URL.
+    json
+        Print one JSON object.
+    """
+    with _opened(log) as opened:
+        letter = operations.show(opened, id)
+        value = operations.value_of(opened, letter)
+        facts = {**_facts(letter), "metadata": _metadata(letter), "content": _content(opened, value)}
+    text = "\n".join(f"{name:>9}  {_plain(fact)}" for name, fact in facts.items())
+    tell(facts, text, json=json)
+
+
+@dlq.command(
+    help_epilogue=(
+        "Examples:\n  sagalog dlq redrive orders.events/3/1041\n"
+        "  sagalog dlq redrive --group shop.mailer --error Permanent --dry-run\n"
+        "  sagalog dlq redrive --everything --rate 20\n"
+    )
+)
+def redrive(
+    *ids: str,
+    log: LogUrl,
+    which: Which = EVERYTHING,
+    everything: bool = False,
+    limit: int | None = None,
+    rate: int | None = None,
+    cap: int = DEFAULT_CAP,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """Send dead letters back to the group that failed on them, and to no other.
+
+    Parameters
+    ----------
+    ids
+        As `list` names them.
+    log
+        The log's URL.
+    which
+        Which of them.
+    everything
+        All of them. Without it, name ids or say which.
+    limit
+        At most so many, the oldest first.
+    rate
+        At most so many a second.
+    cap
+        Leave alone what was redriven so often already.
+    dry_run
+        Only say what would be done.
+    json
+        Print one JSON object.
+    """
+    choice = _chosen(which.choice(ids), everything=everything)
+    pace = None if rate is None else Rate(rate, per=timedelta(seconds=1))
+    with _opened(log) as opened:
+        outcome = operations.redrive(opened, choice, limit=limit, rate=pace, cap=cap, dry_run=dry_run)
+    _report("redriven", outcome, dry_run=dry_run, json=json)
+
+
+@dlq.command(
+    help_epilogue="Examples:\n  sagalog dlq discard orders.events/3/1041\n  sagalog dlq discard --error Permanent --dry-run\n"
+)
+def discard(
+    *ids: str,
+    log: LogUrl,
+    which: Which = EVERYTHING,
+    everything: bool = False,
+    limit: int | None = None,
+    dry_run: bool = False,
+    json: bool = False,
+) -> None:
+    """Lay dead letters aside for good. They stay in their topic; no listing or redrive sees them any more.
+
+    Parameters
+    ----------
+    ids
+        As `list` names them.
+    log
+        The log's URL.
+    which
+        Which of them.
+    everything
+        All of them. Without it, name ids or say which.
+    limit
+        At most so many, the oldest first.
+    dry_run
+        Only say what would be done.
+    json
+        Print one JSON object.
+    """
+    choice = _chosen(which.choice(ids), everything=everything)
+    with _opened(log) as opened:
+        outcome = operations.discard(opened, choice, limit=limit, dry_run=dry_run)
+    _report("discarded", outcome, dry_run=dry_run, json=json)
+
+
+@contextmanager
+def _opened(url: str) -> Iterator[Log]:
+    log = open_log(url)
+    try:
+        yield log
+    finally:
+        log.close()
+
+
+def _chosen(choice: Choice, *, everything: bool) -> Choice:
+    if choice == operations.ALL and not everything:
+        raise NothingChosen
+    return choice
+
+
+def _report(what: str, outcome: Outcome, *, dry_run: bool, json: bool) -> None:
+    done, capped = [letter.id for letter in outcome.done], [letter.id for letter in outcome.capped]
+    facts = {what: done, "capped": capped, "dry_run": dry_run}
+    lines = [f"{'would be ' if dry_run else ''}{what}: {len(done)}", *(f"  {id}" for id in done[:20])]
+    if len(done) > 20:
+        lines.append(f"  … and {len(done) - 20} more")
+    if capped:
+        lines.append(f"left alone, redriven too often (raise --cap): {len(capped)}")
+        lines.extend(f"  {id}" for id in capped[:20])
+    tell(facts, "\n".join(lines), json=json)
+
+
+def _facts(letter: DeadLetter) -> dict[str, object]:
+    return {
+        "id": letter.id,
+        "group": letter.group,
+        "type": operations.type_of(letter),
+        "key": operations.entity_of(letter),
+        "error": letter.error,
+        "reason": letter.reason,
+        "attempts": letter.attempts,
+        "redrives": letter.origin.redrives,
+        "at": letter.at.isoformat(timespec="seconds"),
+    }
+
+
+def _table(letters: Iterable[DeadLetter]) -> str:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("id", "group", "type", "key", "error", "reason", "tries", "at"):
+        table.add_column(column, overflow="fold" if column == "id" else "ellipsis", no_wrap=column != "id")
+    for letter in letters:
+        facts = _facts(letter)
+        shown = ("id", "group", "type", "key", "error", "reason", "attempts", "at")
+        table.add_row(*(str(facts[name]) for name in shown))
+    console = Console()
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip("\n")
+
+
+def _metadata(letter: DeadLetter) -> object:
+    for name, value in letter.headers:
+        if name == "meta":
+            return _parsed(value)
+    return None
+
+
+def _parsed(text: bytes) -> object:
+    try:
+        found: object = codec.loads(text)
+    except ValueError:
+        return text.decode(errors="replace")
+    return found
+
+
+def _content(log: Log, value: bytes | None) -> object:
+    """The fields of a message, or its bytes in hexadecimal if they cannot be read: that may be why it is here."""
+    if value is None:
+        return None
+    try:
+        schema = TopicRegistry(log).get(schema_id_of(value))
+        reads = {"avro": AvroCodec, "json": JsonCodec}
+        if schema is not None:
+            return codec.loads(codec.dumps(dict(reads[schema.format]().reader(schema)(value)), default=str))
+    except Exception:  # noqa: BLE001 - whatever is wrong with the bytes, they are shown
+        return value.hex(" ")
+    return value.hex(" ")
+
+
+def _plain(fact: object) -> str:
+    return codec.dumps(fact, ensure_ascii=False) if isinstance(fact, dict | list) else str(fact)
