@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
-from consumers.errors import NotOwnedHere, ViewStopped
+from consumers.errors import NotOwnedHere, ViewError, ViewStopped
 from consumers.rows import Rows
 from eventstore.errors import EventStoreError
 from eventstore.log.port import Record
@@ -170,7 +170,11 @@ class ViewPartition:
         """
         if self.error is not None or not self._is_behind:
             return
-        changes = [row for rows in self._rows.values() for row in rows.changes()]
+        try:
+            changes = [row for rows in self._rows.values() for row in rows.changes()]
+        except ViewError as error:  # a row that has no bytes; which of the records since the last write set it is not known
+            self._stop(error)
+            return
         self._state.write([*changes, *self._position_rows()])
         for rows in self._rows.values():
             rows.written()
@@ -197,7 +201,8 @@ class ViewPartition:
         self.error = ViewStopped(self._definition.full_name, self.number, record=where, error=what)
         self.error.__cause__ = error
         self._positions = dict(self._visible)
-        log.error("view_stopped", view=self._definition.full_name, partition=self.number, record=where, error=what, exc_info=error)
+        log.error("view_stopped", view=self._definition.full_name, partition=self.number, record=where, error=what)
+        log.debug("view_stopped_at", view=self._definition.full_name, partition=self.number, exc_info=error)
         self._wake()
 
     def close(self) -> None:
