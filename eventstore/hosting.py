@@ -86,7 +86,8 @@ class Hosting:
             EventStoreError: what kept the first loop from opening; everything is stopped again.
         """
         self.host.log.create([topic for plan in self.plans for topic in plan.topics])
-        self.host.serde.register([message for plan in self.plans for message in plan.messages])
+        for plan in self.plans:
+            self.host.serde.register([*plan.messages, *(m for one in plan.processors for m in one.messages)])
         for plan in self.plans:
             if plan.bind is not None:
                 plan.bind(self)

@@ -86,27 +86,26 @@ class LocalConsumer:
                 records = self._fetch(max_records)
                 left = deadline - time.monotonic()
                 if records or changed or left <= 0:
-                    return Batch(records, None if self._stay.gone else self._member())
+                    return Batch(records, self._member() if self._stay.owned else None)
                 broker.wait(min(left, _NAP_S))
 
     def assignment(self) -> frozenset[TopicPartition]:
         return self._owned
 
     def start(self, partition: TopicPartition, position: int) -> None:
-        self._check_assigned(partition)
+        self._check_open()
+        if partition not in self._owned:
+            raise LogError(f"{partition.topic}[{partition.partition}] is not assigned to this member of {self.group!r}")
         if position < 0:
             raise ValueError(f"{partition.topic}[{partition.partition}]: {position} is no position")
         self._started[partition] = position
         self._reorder()
 
     def position(self, partition: TopicPartition) -> int:
-        self._check_assigned(partition)
         return self._started[partition]
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        for partition in partitions:
-            self._check_assigned(partition)
-            self._paused.add(partition)
+        self._paused.update(self._owned.intersection(partitions))
         self._reorder()
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
@@ -118,7 +117,8 @@ class LocalConsumer:
 
     def commit(self, positions: Mapping[TopicPartition, Position], member: Member | None = None) -> None:
         self._check_open()
-        self._broker.commit_positions(member or self._member(), positions)
+        if positions:
+            self._broker.commit_positions(member or self._member(), positions)
 
     def close(self) -> None:
         if self._closed:
@@ -234,11 +234,6 @@ class LocalConsumer:
             if topic not in topics:
                 self._broker.check_open()
                 raise TopicMissing(topic)
-
-    def _check_assigned(self, partition: TopicPartition) -> None:
-        self._check_open()
-        if partition not in self._owned:
-            raise ValueError(f"{partition.topic}[{partition.partition}] is not assigned to this member of {self.group!r}")
 
     def _check_open(self) -> None:
         if self._closed or self._broker.closed:

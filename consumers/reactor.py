@@ -1,0 +1,69 @@
+"""React to events with commands, exactly once.
+
+    rebooking = Reactor("rebooking", topics=[flights])
+
+    @rebooking.on
+    def cancelled(event: FlightCancelled) -> Iterator[Command[Any, Any]]:
+        yield from (Rebook.start(party) for party in parties(event))
+
+Promised: what a handler yields for an event is sent exactly once, together with the reactor's position. Handlers are pure and
+synchronous; they may run again when a batch is tried again. An event whose handler raises goes to the dead letters
+(`<topic>.<service>.<reactor>.dlq`), and nothing of it is sent. The group is `<service>.<reactor>`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from inspect import signature
+from typing import Any, Concatenate
+
+from typing_extensions import TypeVar
+
+from consumers.reactor_loop import Reaction, ReactorLoop
+from consumers.source import Source, topics_of
+from eventstore.component import Plan
+from schemas import Command, DefinitionError, Event, Message, line_of
+from schemas.definition import annotations_of, members
+
+B = TypeVar("B", bound=Callable[Concatenate[Any, ...], Iterable[Command[Any, Any]]])
+
+
+class Reactor:
+    """Events in, commands out."""
+
+    def __init__(self, name: str, *, topics: Sequence[Source], commands: Sequence[type[Command[Any, Any]]] = ()) -> None:
+        """`name`: with the service's, the group. `commands`: types to register at once; others are when they are first sent."""
+        self.name = name
+        self._sources = tuple(topics)
+        self._commands = tuple(commands)
+        self._reactions: dict[type[Message], Reaction] = {}
+
+    def on(self, handler: B, /) -> B:
+        """React to the events that the annotation of the first parameter names, with the commands that the handler yields.
+
+        A second parameter, if there is one, gets the event as it was recorded (`Recorded[E]`).
+
+        Raises:
+            DefinitionError: the annotation names no events, or an event that has a handler already.
+        """
+        hints = annotations_of(handler, sys._getframe(1).f_locals)  # pyright: ignore[reportPrivateUsage]
+        parameters = list(signature(handler).parameters)
+        name = getattr(handler, "__name__", repr(handler))
+        if not parameters or len(parameters) > 2 or parameters[0] not in hints:
+            raise DefinitionError(line_of(handler), f"{name} takes an event, annotated with its type, and perhaps its Recorded")
+        for event in members(hints[parameters[0]]):
+            if not (isinstance(event, type) and issubclass(event, Event)):
+                raise DefinitionError(line_of(handler), f"{name}: {event!r} is no event")
+            if event in self._reactions:
+                raise DefinitionError(line_of(handler), f"{self.name} reacts to {event.__name__} twice: put both into one")
+            self._reactions[event] = Reaction(handler, wants_recorded=len(parameters) == 2)
+        return handler
+
+    def __component__(self) -> Plan:
+        reactions = dict(self._reactions)
+        return Plan(
+            name=self.name,
+            messages=(*reactions, *self._commands),
+            loops=(lambda host: ReactorLoop(host, self.name, topics_of(self._sources), reactions),),
+        )

@@ -1,0 +1,54 @@
+"""The write side: logs, processors, streams and aggregates."""
+
+from _sagalog_ours import check_below
+
+check_below(__name__)
+
+from eventstore.aggregate import Aggregate, decide, evolve
+from eventstore.component import Component, Plan, Runtime
+from eventstore.decider import Decider, Decision
+from eventstore.errors import (
+    AskTimedOut,
+    CommitIdReused,
+    EventStoreError,
+    InputFailed,
+    LogError,
+    StateError,
+    WrongExpectedVersion,
+)
+from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
+from eventstore.log import open_log
+from eventstore.processor.port import DecideContext, Processor
+from eventstore.specification import given
+from eventstore.store import EventStore
+from eventstore.streams import Appended, Position, Recorded
+
+__all__ = [
+    "ANY",
+    "NO_STREAM",
+    "STREAM_EXISTS",
+    "Aggregate",
+    "Appended",
+    "AskTimedOut",
+    "CommitIdReused",
+    "Component",
+    "DecideContext",
+    "Decider",
+    "Decision",
+    "EventStore",
+    "EventStoreError",
+    "Expected",
+    "InputFailed",
+    "LogError",
+    "Plan",
+    "Position",
+    "Processor",
+    "Recorded",
+    "Runtime",
+    "StateError",
+    "WrongExpectedVersion",
+    "decide",
+    "evolve",
+    "given",
+    "open_log",
+]
