@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Self
 
+import msgspec
 from typing_extensions import TypeVar
 
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
@@ -26,8 +27,7 @@ E_co = TypeVar("E_co", bound=Event, default=Event, covariant=True)
 STREAM_ID_MAX_BYTES = 500
 
 
-@dataclass(frozen=True, slots=True)
-class Position:
+class Position(msgspec.Struct, frozen=True):
     """How far a store's topic was read: the next offset of each partition. Partitions that are not named were not read.
 
     Positions are a partial order: of two, neither need cover the other. They can be dictionary keys.
@@ -90,8 +90,7 @@ def _pair(text: str) -> tuple[int, int]:
     return int(partition), int(offset)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded(Generic[E_co]):
+class Recorded(msgspec.Struct, Generic[E_co], frozen=True):
     """An event as it stands in the store."""
 
     event: E_co

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import cast
 
@@ -15,6 +17,7 @@ from eventstore.reading import PAGE, Streams
 from eventstore.store import EventStore
 from tests.eventstore.streams.accounts import Account, Deposited, Opened, accounts, collect, deposits
 from tests.eventstore.streams.conftest import Elsewhere
+from tests.waiting import eventually_async
 
 Accounts = EventStore[Opened | Deposited]
 Reads = Streams[Opened | Deposited]
@@ -171,3 +174,13 @@ async def test_streams_outlive_the_process(tmp_path: object) -> None:
     async with accounts(url) as store:
         assert (await store.append("a", deposits(2), expected=0)).version == 1
         assert (await store.load(Account, "a")).cents == 3
+
+
+async def test_a_read_that_is_left_early_leaves_no_thread(filled: Accounts, streams: Reads) -> None:
+    """Closing the iterator is enough, and a cancelled reader closes it."""
+    async with aclosing(streams.read("a")) as read:
+        assert (await anext(read)).version == 0
+    async with aclosing(streams.subscribe()) as everything:
+        assert (await anext(everything)).version == 0
+
+    await eventually_async(lambda: not any("sagalog-read" in thread.name for thread in threading.enumerate()))
