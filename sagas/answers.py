@@ -1,8 +1,8 @@
 """What a participant adds to a worker: answers, the guard, and *unknown* in place of dead letters (P1, P2, P4).
 
-Answers are plain idempotent produces (P9): the one who asked tells repeats apart by the answer's id, which follows from the
-command's id, so that of two answers to one command the first counts. Failures have an id per delivery, because they are not
-final.
+Answers are plain idempotent produces (P9): the one who asked tells repeats apart by the answer's id, which follows
+from the command's id, so that of two answers to one command the first counts. Failures have an id per delivery,
+because they are not final.
 """
 
 from __future__ import annotations

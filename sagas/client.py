@@ -1,4 +1,4 @@
-"""Start sagas and follow them, from any process: a service that hosts them, another one, or a client that hosts nothing."""
+"""Start sagas and follow them, from any process: one that hosts them, another one, or a client that hosts nothing."""
 
 from __future__ import annotations
 
@@ -174,7 +174,7 @@ class SagaClient:
     def __init__(self, hosted: Hosted, /) -> None:
         self._hosted = hosted
 
-    async def start(self, saga: type[Saga[I, O]], input: I, /, *, timeout: timedelta = timedelta(seconds=5)) -> Run[O]:
+    async def start(self, saga: type[Saga[I, O]], input: I, /, *, timeout: timedelta = timedelta(seconds=5)) -> Run[O]:  # noqa: A002
         """Start a saga; returns when the log has it. A repeat with the same input follows the same saga.
 
         Raises:
@@ -188,7 +188,7 @@ class SagaClient:
         return run
 
     async def complete(
-        self, saga: type[Saga[I, O]], input: I, /, *, timeout: timedelta = timedelta(minutes=1)
+        self, saga: type[Saga[I, O]], input: I, /, *, timeout: timedelta = timedelta(minutes=1)  # noqa: A002
     ) -> Completed[O] | Undone:
         """Start a saga and wait for its outcome, in one message instead of two.
 
@@ -260,7 +260,7 @@ _REASONS: dict[str, Literal["timed out", "cancelled", "failed"]] = {
 }
 
 
-def _start(saga: type[Saga[I, Any]], input: I, *, wait: bool) -> Message:
+def _start(saga: type[Saga[I, Any]], input: I, *, wait: bool) -> Message:  # noqa: A002
     return start_command(
         saga.__saga__,
         key=saga.key_of(input),

@@ -14,8 +14,8 @@
 
         flow = hotel >> pay
 
-The class is checked when it is made; what is wrong raises a `DefinitionError` that names the line to change. No instance of it
-is made by users: builders run on instances that the orchestrator fills from a saga's history.
+The class is checked when it is made; what is wrong raises a `DefinitionError` that names the line to change. No
+instance of it is made by users: builders run on instances that the orchestrator fills from a saga's history.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def result(build: Callable[[Any], O], /) -> Result[O]:
 class Saga(Generic[I, O], metaclass=BodyType):
     """A workflow over several services that undoes itself when it cannot be completed.
 
-    Class options: `name` names its topics; `key` is the field of the input that tells its instances apart; `version` counts
-    its definitions, of which old ones stay registered while instances of them run; before `deadline` its pivot is sent, or it
-    is undone.
+    Class options: `name` names its topics; `key` is the field of the input that tells its instances apart; `version`
+    counts its definitions, of which old ones stay registered while instances of them run; before `deadline` its pivot
+    is sent, or it is undone.
     """
 
     input: I
@@ -75,14 +75,14 @@ class Saga(Generic[I, O], metaclass=BodyType):
         cls.__graph__ = Graph.of(cls)
 
     @classmethod
-    def start(cls, input: I, /) -> Command[Any, Any]:
+    def start(cls, input: I, /) -> Command[Any, Any]:  # noqa: A002
         """The command that starts this saga: for reactors and other senders. A repeat changes nothing."""
         return start_command(
             cls.__saga__, key=cls.key_of(input), version=cls.__saga_version__, input=input.model_dump_json()
         )
 
     @classmethod
-    def key_of(cls, input: I, /) -> str:
+    def key_of(cls, input: I, /) -> str:  # noqa: A002
         """The key of the saga that this input starts."""
         return str(getattr(input, cls.__key__))
 

@@ -44,15 +44,15 @@ class SagaNotFound(SagaError):
 
 
 class SagaVersionUnknown(SagaError):
-    """The saga was started by code of a version that this process does not have: deploy it, or keep the old class registered."""
+    """This process does not have the version under which the saga was started: deploy it, or keep the old class."""
 
     is_retryable = True
 
     def __init__(self, saga: str, version: int, known: list[int]) -> None:
-        have = ", ".join(map(str, known))
+        have = ", ".join(map(str, known)) or "others"
         super().__init__(
-            f"{saga} version {version} is not known here (known: {have}): deploy the code that has it, and keep the classes of "
-            "old versions among the service's components until their sagas have ended"
+            f"{saga} version {version} is not known where it runs (known there: {have}): deploy code that has it, and "
+            "keep the classes of old versions among the service's components until their sagas have ended"
         )
         self.saga, self.version, self.known = saga, version, known
 
@@ -74,11 +74,11 @@ class NotWaitedFor(SagaError):
 
 
 class ReplyNotThere(SagaError):
-    """A builder reads a reply that is not there; import saw no such read, because it goes through another function."""
+    """A builder reads a reply that is not there, in a way that import could not see."""
 
     def __init__(self, saga: str, name: str) -> None:
         super().__init__(
-            f"{saga}: the reply of {name!r} is not there yet: read it in the builder itself, so that import can check it"
+            f"{saga}: the reply of {name!r} is not there yet: read it in the builder itself, where import checks it"
         )
         self.saga, self.name = saga, name
 

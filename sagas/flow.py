@@ -1,7 +1,7 @@
 """The flow of a saga: which steps stand after, beside or instead of each other.
 
-`a >> b` does b after a; `parallel(a, b)` does both at once; `when(question, a, otherwise=b)` does one of the two. What is
-built here is a static tree: nothing in it changes while sagas run.
+`a >> b` does b after a; `parallel(a, b)` does both at once; `when(question, a, otherwise=b)` does one of the two. What
+is built here is a static tree: nothing in it changes while sagas run.
 """
 
 from __future__ import annotations

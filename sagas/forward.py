@@ -178,7 +178,7 @@ def _begin(turn: Turn, leaf: Leaf) -> None:
     try:
         command = _command(turn, leaf)
         text = text_of(command)
-    except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
+    except Exception as error:
         not_built(turn, leaf.name, error)
         return
     to, id_ = turn.context.destination(command), turn.context.new_id()

@@ -5,9 +5,9 @@ Facts are kept per inbox partition and restored from the topic `<participant>.gu
     key    saga "/" step, in UTF-8, where saga is name "/" key
     value  version byte 1, stage byte 2 ("its undo has begun")
 
-The topic is compacted. A fact is dropped `KEPT_MS` after it was written, which is longer than the inbox, where a late do would
-wait, keeps anything. The fact of an undo is in the log before the undo's record is acknowledged; if the process ends between
-the two, the undo is handled again after all that stood before it.
+The topic is compacted. A fact is dropped `KEPT_MS` after it was written, which is longer than the inbox, where a late
+do would wait, keeps anything. The fact of an undo is in the log before the undo's record is acknowledged; if the
+process ends between the two, the undo is handled again after all that stood before it.
 
 The guard of processors is in `eventstore.processor.guard`: they know besides whether a do happened.
 """

@@ -1,8 +1,8 @@
 """What is recorded of a saga: one stream of these events per saga, of all definitions.
 
-The types are the same for every definition, so that every reader of the log can follow any saga. Commands, replies and the input
-stand in them as JSON text beside their type name and version, because people read histories. Instants are milliseconds since
-1970-01-01 UTC.
+The types are the same for every definition, so that every reader of the log can follow any saga. Commands, replies and
+the input stand in them as JSON text beside their type name and version, because people read histories. Instants are
+milliseconds since 1970-01-01 UTC.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def start_type(saga: str) -> type[Command[SagaAccepted, KeyTaken]]:
 
 
 def start_command(
-    saga: str, *, key: str, version: int, input: str, wait: bool = False
+    saga: str, *, key: str, version: int, input: str, wait: bool = False  # noqa: A002
 ) -> Command[SagaAccepted, KeyTaken]:
     """A start of the saga."""
     make = cast("Any", start_type(saga))
@@ -126,7 +126,7 @@ class SagaStatus(Reply, name="sagalog.saga.status"):
     phase: str
     """One of forward, compensating, completed, undone."""
     steps: dict[str, str]
-    """Each step that was begun, and how it stands: sent, replied, refused, undoing, undone, parked, skipped, waiting, failing."""
+    """Steps that were begun: sent, replied, refused, undoing, undone, parked, skipped, waiting, unanswered, failing."""
     attempts: dict[str, int]
     """Of the steps under way: the number of the attempt."""
     parked: list[str]

@@ -1,8 +1,9 @@
 """The orchestrator: a processor whose entities are sagas and whose events are their histories.
 
-Its inbox takes start commands, answers of participants, signals, questions and operators' decisions; a saga's key is its
-stream. Each answer to a step costs one decision, and with it a share of one transaction (P9). Answers are told apart by their
-correlation, `step/role/attempt`, and by the id of the command that they answer; what is late or double changes nothing.
+Its inbox takes start commands, answers of participants, signals, questions and operators' decisions; a saga's key is
+its stream. Each answer to a step costs one decision, and with it a share of one transaction (P9). Answers are told
+apart by their correlation, `step/role/attempt`, and by the id of the command that they answer; what is late or double
+changes nothing.
 """
 
 from __future__ import annotations

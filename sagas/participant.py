@@ -8,14 +8,15 @@
     @hotels.on
     async def cancel(command: Undo[BookHotel]) -> None: ...
 
-Its commands come by `hotels.inbox`. Promised: each is answered before it is acknowledged, with what the handler returned; a do
-that comes after its undo is not handled (P2). Not promised: that a handler runs once. It runs again after a crash, and when its
-saga sends the command again, under the same `context.metadata.id`.
+Its commands come by `hotels.inbox`. Promised: each is answered before it is acknowledged, with what the handler
+returned; a do that comes after its undo is not handled (P2). Not promised: that a handler runs once. It runs again
+after a crash, and when its saga sends the command again, under the same `context.metadata.id`.
 
-A saga's command that fails is answered as *unknown* and not dead-lettered: the saga decides what follows (P4), which is why a
-participant by itself tries a command once. `Permanent` says that trying again cannot help. A refused step of a saga is undone
-all the same, because an earlier run of it may have succeeded before a crash (P1), unless its handler is declared
-`@hotels.on(idempotent=True)`: the outside call tells by the command's id that it happened, so that a refusal means it did not.
+A saga's command that fails is answered as *unknown* and not dead-lettered: the saga decides what follows (P4), which
+is why a participant by itself tries a command once. `Permanent` says that trying again cannot help. A refused step of
+a saga is undone all the same, because an earlier run of it may have succeeded before a crash (P1), unless its handler
+is declared `@hotels.on(idempotent=True)`: the outside call tells by the command's id that it happened, so that a
+refusal means it did not.
 """
 
 from __future__ import annotations
@@ -89,7 +90,8 @@ class Participant(Worker):
     def on(self, handler: Any = None, /, **options: Any) -> Any:
         """Handle the commands that the annotation of the first parameter names, and answer what the handler returns.
 
-        `idempotent` says that the outside call knows the command's id, so that what is refused certainly did not happen.
+        `idempotent` says that the outside call knows the command's id, so that what is refused certainly did not
+        happen.
 
         Raises:
             DefinitionError: as for a worker; or it may answer what a command does not declare.

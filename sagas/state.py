@@ -1,6 +1,7 @@
 """Where a saga stands: the fold of its history.
 
-What the fold keeps is exactly what the events say. Decoded input and replies are cached beside it; they follow from the texts.
+What the fold keeps is exactly what the events say. Decoded input and replies are cached beside it; they follow from
+the texts.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Never, Self, overload
 
-from typing_extensions import Never, TypeVar
+from typing_extensions import TypeVar
 
 from consumers.retry import Retry
 from sagas.flow import Node
@@ -99,7 +99,8 @@ def step(build: Any = None, /, **options: Any) -> Any:
     """Make a method that builds a command a step of the saga.
 
     Options: `undo=Undo` undoes by the mirrored command, `undo=None` says that there is nothing to undo, else give
-    `@name.undo`. `pivot=True`: from its reply on the saga is not undone any more. `optional=True`: it stands inside `when`.
-    `timeout` is for one attempt (30 s if not given); `retry` says how often and when the same command is sent again.
+    `@name.undo`. `pivot=True`: from its reply on the saga is not undone any more. `optional=True`: it stands inside
+    `when`. `timeout` is for one attempt (30 s if not given); `retry` says how often and when the same command is sent
+    again.
     """
     return Step(build) if build else partial(Step, **options)

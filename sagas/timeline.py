@@ -159,7 +159,7 @@ def _undo_sent(event: history.UndoSent) -> _Description:
 
 _DESCRIPTIONS: dict[type[Event], Callable[[Any], _Description]] = {
     history.SagaStarted: _started,
-    history.OutcomeAsked: lambda e: ("outcome asked", "", "somebody waits for the end", "plain"),
+    history.OutcomeAsked: lambda _: ("outcome asked", "", "somebody waits for the end", "plain"),
     history.ConditionAnswered: lambda e: ("condition", e.condition, "yes" if e.answer else "no", "plain"),
     history.StepSent: _step_sent,
     history.StepResent: lambda e: ("sent again", e.step, f"attempt {e.attempt}", "warning"),
@@ -199,5 +199,5 @@ _DESCRIPTIONS: dict[type[Event], Callable[[Any], _Description]] = {
     history.UndoSkipped: lambda e: ("undo skipped", e.step, _by(e.who, e.why), "bad"),
     history.StepUndone: lambda e: ("undone", e.step, "", "good"),
     history.SagaCompleted: lambda e: ("completed", "", _short("", e.result).strip(), "good"),
-    history.SagaUndone: lambda e: ("undone", "", "everything that may have happened is undone", "good"),
+    history.SagaUndone: lambda _: ("undone", "", "everything that may have happened is undone", "good"),
 }

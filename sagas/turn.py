@@ -1,6 +1,7 @@
 """One decision about one saga: its state, what was put in, and how it sends.
 
-Modules of the orchestrator share it. Everything they do is in events and sends of the context, so a retried batch decides alike.
+Modules of the orchestrator share it. Everything they do is in events and sends of the context, so a retried batch
+decides alike.
 """
 
 from __future__ import annotations

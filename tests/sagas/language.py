@@ -136,10 +136,12 @@ hotels = Participant("hotels")
 
 @hotels.on
 async def book(command: BookHotel) -> HotelBooked | SoldOut:
+    """Book a room."""
     return HotelBooked(ref=f"H-{command.trip_id}")
 
 
 async def use(service: Hosted) -> None:
+    """Start a trip, approve it, see how it ends."""
     trips = SagaClient(service)
     run = await trips.start(BookTrip, Trip(trip_id="1", city="Rome", vip=True))
     await run.signal(BookTrip.approval, Approved(by="Ann"))

@@ -34,12 +34,14 @@ def scripted(command: type[Message], script: Sequence[Message | None], seen: lis
 
 
 def started(**others: Participant) -> World:
+    """A world in which a trip was asked for."""
     world = World(SagaProcessor([BookTrip]), participants=everybody(**others))
     world.ask("book_trip", "1", BookTrip.start(Trip(trip_id="1")))
     return world
 
 
 def turned(world: World) -> CompensationStarted:
+    """Where and why it turned back, which happened once."""
     found = [event for event in world.events("book_trip", "1") if isinstance(event, CompensationStarted)]
     assert len(found) == 1
     return found[0]
@@ -51,9 +53,11 @@ def test_a_step_that_times_out_is_sent_again_under_the_same_id() -> None:
     world = started(hotels=scripted(BookHotel, [None], seen))
     world.settle()
 
-    assert len(seen) == 2 and seen[0] == seen[1]
+    assert len(seen) == 2
+    assert seen[0] == seen[1]
     names = world.names("book_trip", "1")
-    assert "step_failed hotel" in names and "step_resent hotel" in names
+    assert "step_failed hotel" in names
+    assert "step_resent hotel" in names
     assert names[-1] == "completed"
 
 
@@ -78,7 +82,8 @@ def test_a_step_out_of_attempts_turns_the_saga_back() -> None:
 
     assert (turned(world).step, turned(world).reason) == ("hotel", "timed out")
     names = world.names("book_trip", "1")
-    assert "step_undone hotel" in names and "step_undone seat" in names
+    assert "step_undone hotel" in names
+    assert "step_undone seat" in names
     assert names[-1] == "undone"
 
 
@@ -106,7 +111,8 @@ def test_the_pivot_in_doubt_is_repeated_beyond_its_attempts() -> None:
     world = started(payments=scripted(Charge, [None] * 19, seen))
     world.settle()
 
-    assert len(seen) == 20 and len(set(seen)) == 1
+    assert len(seen) == 20
+    assert len(set(seen)) == 1
     assert world.names("book_trip", "1")[-1] == "completed"
 
 
@@ -159,7 +165,7 @@ def test_a_deadline_that_passes_before_the_pivot_undoes() -> None:
 
 
 def test_an_answer_to_an_earlier_attempt_counts() -> None:
-    """The first attempt's answer comes after the second was sent: the step is done, the second answer changes nothing."""
+    """The first attempt's answer comes after the second was sent: the step is done, the second one is ignored."""
     world = started(hotels=scripted(BookHotel, [None]))
     world.run()
     world.wake()

@@ -43,6 +43,7 @@ def silent(ignored: type[Message]) -> Participant:
 
 
 def started(**others: Participant) -> World:
+    """A world in which a VIP's trip was asked for."""
     world = World(SagaProcessor([BookTrip]), participants=everybody(**others))
     world.ask("book_trip", "1", BookTrip.start(Trip(trip_id="1", vip=True)))
     return world
@@ -54,6 +55,7 @@ def undone(world: World) -> list[str]:
 
 
 def of_type(world: World, kind: type[Event]) -> list[Event]:
+    """The events of this type."""
     return [event for event in world.events("book_trip", "1") if isinstance(event, kind)]
 
 
@@ -192,7 +194,8 @@ def test_a_cancel_before_the_pivot_undoes() -> None:
     assert world.replies[cancelled] == Noted()
     assert world.names("book_trip", "1")[-1] == "undone"
     turned = of_type(world, CompensationStarted)[0]
-    assert isinstance(turned, CompensationStarted) and (turned.step, turned.reason) == ("seat", "cancelled")
+    assert isinstance(turned, CompensationStarted)
+    assert (turned.step, turned.reason) == ("seat", "cancelled")
 
 
 def failing_undo(times: int) -> Callable[[Message, Metadata], Message | None]:

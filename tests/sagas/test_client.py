@@ -77,6 +77,7 @@ class Hosted:
 
 
 def declining(message: Message, metadata: Metadata) -> Message | None:
+    """A bank that declines."""
     return Declined(reason="poor") if isinstance(message, Charge) else answers(message, metadata)
 
 

@@ -1,4 +1,4 @@
-"""What import refuses of a definition: each variant of one definition, the line that the error names, words that it holds."""
+"""What import refuses: variants of one definition, the line that the error names, words that it holds."""
 
 from __future__ import annotations
 
@@ -119,6 +119,46 @@ CASES: dict[str, Case] = {
         "    def hotel(self) -> BookSeat",
         "overwrites",
     ),
+    "pivot inside when": (
+        [
+            ("@step(pivot=True)", "@step(pivot=True, optional=True)"),
+            (FLOW, "flow = parallel(hotel, seat) >> when(vip, approval >> insure >> pay) >> mail"),
+            ("return Ticket(reference=self.pay.receipt)", 'return Ticket(reference="x")'),
+        ],
+        "    @step(pivot=True, optional=True)\n    def pay",
+        "inside when()",
+    ),
+    "two pivots": (
+        [("    @step\n    def mail", "    @step(pivot=True)\n    def mail")],
+        "    @step(pivot=True)\n    def mail",
+        "second pivot",
+    ),
+    "wait after the pivot": (
+        [(FLOW, "flow = parallel(hotel, seat) >> when(vip, insure) >> pay >> when(vip, approval) >> mail")],
+        "    approval = wait_for(",
+        'unanswered="continue"',
+    ),
+    "key that is no field": (
+        [('version=2, key="trip_id"', 'version=2, key="trip"')],
+        "class BookTrip(",
+        "key='trip' is no field of Trip",
+    ),
+    "no flow": ([(FLOW, "")], "class BookTrip(", "has no flow"),
+    "no result": (
+        [("    @result\n    def ticket", "    def ticket")],
+        "class BookTrip(",
+        "answers Ticket",
+    ),
+    "another result": (
+        [("def ticket(self) -> Ticket:", "def ticket(self) -> Trip:")],
+        "    @result\n    def ticket",
+        "its class says Ticket",
+    ),
+    "builds no command": (
+        [("def seat(self) -> BookSeat:", "def seat(self) -> Ticket:")],
+        "    @step(undo=Undo)\n    def seat",
+        "which is no command",
+    ),
     "as it stands": ([], None, ""),
     "future annotations": ([('refuses."""\n', 'refuses."""\n\nfrom __future__ import annotations\n')], None, ""),
     "local classes": ([], None, ""),
@@ -130,7 +170,8 @@ def load(folder: Path, text: str) -> Path:
     path = folder / "variant.py"
     path.write_text(text)
     spec = importlib.util.spec_from_file_location("variant_of_language", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:

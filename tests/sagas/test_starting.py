@@ -14,6 +14,7 @@ from tests.sagas.world import World
 
 
 def world() -> World:
+    """A world in which nothing was asked for."""
     return World(SagaProcessor([BookTrip]), participants=everybody())
 
 
@@ -51,7 +52,9 @@ def test_a_version_that_is_not_known_here_is_a_named_failure() -> None:
     here.run()
 
     answer = here.replies[asked]
-    assert isinstance(answer, Failure) and answer.error == "SagaVersionUnknown" and "version 3" in answer.detail
+    assert isinstance(answer, Failure)
+    assert answer.error == "SagaVersionUnknown"
+    assert "version 3" in answer.detail
     assert here.events("book_trip", "1") == []
 
 

@@ -37,7 +37,8 @@ def test_plain_lines_say_when_what_and_why() -> None:
     """Start, the refusal with its fields, the undo with its command, the end."""
     shown = lines(timeline(undone_trip()))
 
-    assert shown[0].startswith("  +0.000 s") and "book_trip version 2" in shown[0]
+    assert shown[0].startswith("  +0.000 s")
+    assert "book_trip version 2" in shown[0]
     assert any("pay" in line and "refused" in line and "declined reason=poor" in line for line in shown)
     assert any("turns back" in line for line in shown)
     assert any("undo sent" in line and "cancel_hotel booking=H-1" in line for line in shown)

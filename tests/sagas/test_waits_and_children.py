@@ -62,6 +62,7 @@ class Journey(Saga[Order], name="journey", key="id"):
 
 
 def approving() -> World:
+    """A world in which a saga waits for approval."""
     world = World(SagaProcessor([Approval]), participants=everybody())
     world.ask("approval", "1", Approval.start(Order(id="1")))
     world.run()
@@ -69,6 +70,7 @@ def approving() -> World:
 
 
 def signal(world: World, wait: str, by: str, key: str = "1") -> Message:
+    """Signal an approval; returns the answer."""
     message = Approved(by=by)
     asked = world.ask(
         "approval", key, Signal(wait=wait, type="test.approved", version=1, message=message.model_dump_json())

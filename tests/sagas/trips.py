@@ -1,4 +1,4 @@
-"""The definition that most tests run: a hotel and a seat at once, insurance for some, a payment that decides, a mail."""
+"""What most tests run: a hotel and a seat at once, insurance for some, a payment that decides, a mail."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""A world for sagas in memory: a clock that is moved, processors decided on one input at a time, participants that are functions.
+"""A world for sagas in memory: a clock that is moved, processors decided on one input at a time, participants that are
+functions.
 
-Messages for one key of one inbox keep their order, as on a log; everything else happens in the order that `chance` gives. It does
-what the kernel promises (deduplication by input id, timers, the guard of exactly-once participants) and nothing more.
+Messages for one key of one inbox keep their order, as on a log; everything else happens in the order that `chance`
+gives. It does what the kernel promises (deduplication by input id, timers, the guard of exactly-once participants) and
+nothing more.
 """
 
 from __future__ import annotations
@@ -236,7 +238,7 @@ class World:
         context = FakeContext(self, processor, entity, key, metadata)
         try:
             processor.decide(entity.state, message, context)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (what the kernel does with any error of a decision)
             self.failures.append(type(error).__name__)
             failure = Failure(error=type(error).__name__, detail=str(error), final=False)
             self._answer(metadata, failure, True, f"{metadata.id}/failed")
