@@ -1,6 +1,7 @@
 """The group consumer.
 
-A partition that is assigned is given to librdkafka at its end, paused, so that nothing is fetched; `start` seeks and resumes.
+A partition that is assigned is given to librdkafka at offset 0 and paused at once; `start` seeks and resumes. The offset is
+a number although none is meant: the answer to the query that a logical one (the end) causes would override a later seek.
 Assignment changes are counted in the callbacks, because a partition that is lost and regained within one poll leaves equal
 sets (K3). The count moves *after* `revoked` returns, since until then the partitions are still ours, and *before* `lost`.
 """
@@ -11,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
 from eventstore.errors import LogClosed, LogError, PositionMissing, StaleMember
@@ -198,7 +199,7 @@ class KafkaGroupConsumer:
         return self._member
 
     def _on_assign(self, consumer: Consumer, places: list[Place]) -> None:
-        consumer.incremental_assign([Place(place.topic, place.partition, OFFSET_END) for place in places])
+        consumer.incremental_assign([Place(place.topic, place.partition, 0) for place in places])
         if not places:
             return
         consumer.pause(places)
@@ -249,8 +250,18 @@ class KafkaGroupConsumer:
         """Keep the errors among the messages for the next poll: the records beside them are delivered first."""
         for message in messages:
             error = message.error()
-            if error is not None and error.code() not in HARMLESS and not error.retriable():
+            if error is None or error.code() in HARMLESS or error.retriable():
+                continue
+            if error.code() != KafkaError._AUTO_OFFSET_RESET or self._is_meant(message):
                 self._errors.append(self._of_message(error, message))
+
+    def _is_meant(self, message: Message) -> bool:
+        """Whether a position that the log does not have was asked for: not before `start`, nor for offset 0 instead."""
+        partition = TopicPartition(message.topic() or "", message.partition() or 0)
+        position, missing = self._started.get(partition), message.offset() or 0
+        if position is not None and missing < position:
+            self.start(partition, position)
+        return position is not None and missing >= position
 
     def _of_message(self, error: KafkaError, message: Message) -> LogError:
         topic, partition = message.topic() or "", message.partition() or 0

@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 from eventstore.errors import PositionMissing
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.port import Position, Reader, Record, Topic, TopicPartition, Transactor
-from eventstore.testing.proxy import END_TXN, KafkaProxy
+from eventstore.testing.proxy import END_TXN, LIST_OFFSETS, KafkaProxy
 from tests.eventstore.log.kafka.members import Heard, Members, polled, settle
 from tests.waiting import eventually
 
@@ -186,6 +186,37 @@ def test_a_started_partition_delivers_from_the_position_and_no_other(
         consumer.start(made[0], position)
         records, _ = polled(consumer, 400)
         assert [record.offset for record in records] == list(range(position, position + len(records)))
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.3])
+def test_a_start_right_after_the_assignment_holds(
+    log: KafkaLog,
+    admin: AdminClient,
+    proxy: KafkaProxy,
+    proxied: KafkaLog,
+    members: Members,
+    made: Sequence[TopicPartition],
+    wait: float,
+) -> None:
+    """Slow answers about offsets do not override it, nor does a log that begins after offset 0 disturb it."""
+    producer = log.producer()
+    for number in range(200):
+        producer.produce(*made[number % 2], b"key", b"value")
+    producer.close()
+    for future in admin.delete_records([Place(*made[0], 20)]).values():
+        future.result()
+    proxy.delay(LIST_OFFSETS, 0.3)
+    consumer = members.join(proxied, made[0].topic)
+    settle({consumer: 2})
+    consumer.poll(1, wait)
+
+    for at in made:
+        consumer.start(at, 30)
+    records, _ = polled(consumer, 140)
+
+    for at in made:
+        offsets = [record.offset for record in records if record.partition == at.partition]
+        assert offsets == list(range(30, 100))
 
 
 def test_pause_keeps_the_place(log: KafkaLog, members: Members, made: Sequence[TopicPartition]) -> None:
