@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 import structlog
@@ -58,7 +59,7 @@ class KafkaTransactor:
         client = self._usable()
         if self._is_open:
             raise LogError(f"{self.transactional_id!r} has an open unit: commit or abort it first")
-        client.poll(0)
+        _serve(client)
         self._lost_before = self._diagnostics.lost_connections
         try:
             client.begin_transaction()
@@ -152,10 +153,10 @@ class KafkaTransactor:
         while True:
             try:
                 client.init_transactions(max(deadline - time.monotonic(), 0.1))
-                client.poll(0)
+                _serve(client)
                 return
             except KafkaException as raised:
-                client.poll(0)
+                _serve(client)
                 error = error_of(raised)
                 if error.retriable() and not error.fatal() and time.monotonic() < deadline:
                     continue
@@ -219,7 +220,7 @@ class KafkaTransactor:
                 client.produce(topic, value, key, partition, report, None, timestamp_ms, list(headers) or None)
                 return
             except BufferError:
-                client.poll(0.01)
+                _serve(client, 0.01)
             except KafkaException as raised:
                 self._refusal = error_of(raised)
 
@@ -239,9 +240,9 @@ class KafkaTransactor:
         try:
             client.commit_transaction(self._settings.api_timeout)
         except KafkaException as raised:
-            client.poll(0)
+            _serve(client)
             raise self._failed(error_of(raised), ending=True) from raised
-        client.poll(0)
+        _serve(client)
         if self._has_lost():
             failure = unknown(self.transactional_id, "a connection was lost while it was committed")
             self._spoil(failure)
@@ -263,3 +264,9 @@ class KafkaTransactor:
 
     def _spoil(self, failure: LogError) -> None:
         self._is_open, self._spoilt_by = False, failure
+
+
+def _serve(client: Client, timeout: float = 0.0) -> None:
+    """Call the callbacks that are due. A fatal error, which polling raises too, shows at the call that it concerns."""
+    with suppress(KafkaException):
+        client.poll(timeout)
