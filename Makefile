@@ -6,7 +6,8 @@
 #   make check                 ruff, mypy, pyright, import-linter
 #   make bench | chaos | simulate
 
-PYTHON ?= python3
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && echo $$name && break; done)
 ENGINE ?= embedded
 VENV := .venv
 RUN := $(VENV)/bin
@@ -38,7 +39,7 @@ simulate: $(VENV)/ready-to-develop
 	$(RUN)/python -m tests.run_tiers simulation
 
 $(VENV)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found: install one, or say which: make PYTHON=..."; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 

@@ -71,8 +71,11 @@ def test_a_failure_is_one_line_with_the_next_action(
 
 @pytest.mark.kafka
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_the_broker_runs_until_it_is_interrupted(how: signal.Signals, tmp_path: Path) -> None:
+def test_the_broker_runs_until_it_is_interrupted(
+    how: signal.Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """`sagalog broker --json` says where Kafka answers; a signal ends it with 0 and Kafka with it."""
+    monkeypatch.delenv("KAFKA_BOOTSTRAP", raising=False)
     command = [sys.executable, "-m", "sagalog", "broker", "--json", "--folder", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
