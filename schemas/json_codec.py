@@ -8,6 +8,8 @@ Avro.
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterable
 from typing import Any, cast
 
 from pydantic import BaseModel
@@ -42,7 +44,9 @@ class JsonCodec:
         """See `Codec`."""
         complete(message)
         serialize = message.__pydantic_serializer__.to_json
-        return lambda message: header + serialize(message, by_alias=False, exclude_computed_fields=True)
+        if '"$defs"' in self.schema_of(message).text:
+            return lambda message: header + _checked(message, serialize(message, exclude_computed_fields=True))
+        return lambda message: header + serialize(message, exclude_computed_fields=True)
 
     def decoder(self, message: type[Message], writer: Schema) -> Decode:
         """See `Codec`."""
@@ -59,6 +63,34 @@ class JsonCodec:
         """See `Codec`."""
         text = to_json(fields, bytes_mode="base64", inf_nan_mode="strings")
         return model.model_validate_json(text, extra="ignore", by_name=True)
+
+
+def _checked(message: Message, text: bytes) -> bytes:
+    """The text, unless a number that JSON lacks became null in a model that is no message."""
+    if b"null" in text:
+        _refuse_lost_numbers(vars(message).values())
+    return text
+
+
+def _refuse_lost_numbers(values: Iterable[Any]) -> None:
+    for value in values:
+        if isinstance(value, BaseModel):
+            if value.model_config.get("ser_json_inf_nan", "null") == "null":
+                _refuse_infinite(value)
+            _refuse_lost_numbers(vars(value).values())
+        elif isinstance(value, dict):
+            _refuse_lost_numbers(cast("dict[Any, Any]", value).values())
+        elif isinstance(value, list | tuple | set | frozenset):
+            _refuse_lost_numbers(cast("Iterable[Any]", value))
+
+
+def _refuse_infinite(model: BaseModel) -> None:
+    for name, value in vars(model).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError(
+                f"{type(model).__name__}.{name} is {value}, which JSON lacks: give the model "
+                'model_config = ConfigDict(ser_json_inf_nan="strings")'
+            )
 
 
 def _object_of(data: bytes) -> Fields:
