@@ -14,7 +14,10 @@ Source: TypeAlias = str | Component
 
 def topic_of(source: Source) -> str:
     """The topic that a source stands for."""
-    return source if isinstance(source, str) else events_of(source.__component__().name)
+    if isinstance(source, str):
+        return source
+    plan = source.__component__()
+    return events_of(plan.processors[0].name if plan.processors else plan.name)
 
 
 def topics_of(sources: Iterable[Source]) -> list[str]:

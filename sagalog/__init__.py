@@ -60,7 +60,10 @@ from sagas import (
     wait_for,
     when,
 )
+from sagalog.logs import configure_unless_done
 from schemas import Command, DefinitionError, Event, Message, Metadata, Refusal, Reply, Undo
+
+configure_unless_done()
 
 __all__ = [
     "ANY",

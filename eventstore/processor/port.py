@@ -45,6 +45,19 @@ class Processor(Protocol[S]):
 
 
 @runtime_checkable
+class Joinable(Protocol):
+    """Mixed into a processor of which a service may host several under one name, such as the versions of a saga."""
+
+    def joined(self, other: Any) -> Processor[Any]:
+        """One processor that does what both do.
+
+        Raises:
+            ValueError: they are not parts of one processor.
+        """
+        ...
+
+
+@runtime_checkable
 class Stateless(Protocol):
     """Mixed into a processor whose entities have no state, such as an event store.
 
@@ -52,6 +65,19 @@ class Stateless(Protocol):
     """
 
     stateless: Literal[True]
+
+
+@runtime_checkable
+class Joinable(Protocol):
+    """Mixed into a processor that several components of a service share, such as a saga in several versions."""
+
+    def joined(self, other: Any) -> Any:
+        """One processor that does what both do.
+
+        Raises:
+            ValueError: they cannot be one.
+        """
+        ...
 
 
 class Destination(NamedTuple):

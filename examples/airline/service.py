@@ -1,0 +1,14 @@
+"""The airline as one service: `sagalog run examples.airline.service:service --log … --processes 3`."""
+
+from __future__ import annotations
+
+from examples.airline.capacity import Hotels, Seats
+from examples.airline.flights import flights
+from examples.airline.rebooking import Rebook, notices, rebooking, settlement
+from examples.airline.views import Delays, Endings, SeatsLeft
+from sagalog import Service
+
+service = Service(
+    "airline",
+    components=[flights, Seats, Hotels, rebooking, Rebook, settlement, notices, SeatsLeft, Delays, Endings],
+)

@@ -1,0 +1,34 @@
+"""What is logged, and how: one event name with fields per state change, on standard error.
+
+A program that configured structlog itself keeps its configuration. Without one, warnings and errors are shown.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+
+
+def configure(level: int = logging.INFO, *, format: Literal["text", "json"] = "text") -> None:
+    """Log from `level` on, for people or for machines."""
+    renderer = structlog.processors.JSONRenderer() if format == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+
+
+def configure_unless_done() -> None:
+    """Show warnings and errors only, unless the program chose otherwise."""
+    if not structlog.is_configured():
+        configure(logging.WARNING)
