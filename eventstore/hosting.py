@@ -27,7 +27,6 @@ from eventstore.processor.asking import Answer, Asking
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.inputs import Call
 from eventstore.processor.port import Joinable, Processor
-from eventstore.processor.port import Joinable, Processor
 from eventstore.processor.topics import inbox_of
 from eventstore.processor.unit import Unit
 from eventstore.registry import TopicRegistry
@@ -70,7 +69,7 @@ class Hosting:
 
     def __init__(self, host: Host, plans: Sequence[Plan]) -> None:
         self.host, self.plans = host, tuple(plans)
-        processors = _joined(processor for plan in plans for processor in plan.processors)
+        processors = joined(processor for plan in plans for processor in plan.processors)
         self._partitions: dict[str, int] = {}
         self._unit: LoopThread | None = None
         self._asking = Asking(host, self._current_unit)
@@ -240,21 +239,6 @@ async def run_alone(component: Component, log_url: str) -> AsyncIterator[Hosting
     finally:
         await asyncio.to_thread(hosting.stop, timedelta(seconds=10))
         await asyncio.to_thread(opened.close)
-
-
-def _joined(processors: Iterable[Processor[Any]]) -> list[Processor[Any]]:
-    """One processor per name.
-
-    Raises:
-        ValueError: two have one name, and cannot be one.
-    """
-    found: dict[str, Processor[Any]] = {}
-    for processor in processors:
-        other = found.get(processor.name)
-        if other is not None and not isinstance(other, Joinable):
-            raise ValueError(f"two processors are named {processor.name!r}: their topics would be the same, rename one")
-        found[processor.name] = processor if other is None else other.joined(processor)
-    return list(found.values())
 
 
 __all__ = ["Hosting", "ProcessHost", "StartFailed", "make_host", "run_alone", "state_url"]

@@ -67,19 +67,6 @@ class Stateless(Protocol):
     stateless: Literal[True]
 
 
-@runtime_checkable
-class Joinable(Protocol):
-    """Mixed into a processor that several components of a service share, such as a saga in several versions."""
-
-    def joined(self, other: Any) -> Any:
-        """One processor that does what both do.
-
-        Raises:
-            ValueError: they cannot be one.
-        """
-        ...
-
-
 class Destination(NamedTuple):
     """A place in an inbox: the topic, the partition and the record key."""
 
