@@ -103,7 +103,7 @@ def _has_undo(leaf: Leaf) -> bool:
 def _undo(turn: Turn, leaf: Leaf, progress: Progress) -> None:
     try:
         command = _undo_command(turn, leaf, progress)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
         detail = str(error)[:DETAIL_CHARACTERS]
         turn.context.append(UndoFailed(step=leaf.name, attempt=1, error=type(error).__name__, detail=detail))
         turn.context.append(UndoParked(step=leaf.name, error=type(error).__name__))

@@ -16,8 +16,8 @@ from schemas import line_of
 if TYPE_CHECKING:
     from sagas.definition import Saga
 
-I = TypeVar("I", bound=BaseModel)
-O = TypeVar("O", bound=BaseModel | None, default=None)
+I = TypeVar("I", bound=BaseModel)  # noqa: E741
+O = TypeVar("O", bound=BaseModel | None, default=None)  # noqa: E741
 
 
 class Child(Node, Generic[O, N_co]):

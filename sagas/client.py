@@ -188,7 +188,12 @@ class SagaClient:
         return run
 
     async def complete(
-        self, saga: type[Saga[I, O]], input: I, /, *, timeout: timedelta = timedelta(minutes=1)  # noqa: A002
+        self,
+        saga: type[Saga[I, O]],
+        input: I,  # noqa: A002
+        /,
+        *,
+        timeout: timedelta = timedelta(minutes=1),
     ) -> Completed[O] | Undone:
         """Start a saga and wait for its outcome, in one message instead of two.
 

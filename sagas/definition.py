@@ -88,9 +88,10 @@ class Saga(Generic[I, O], metaclass=BodyType):
 
     @classmethod
     def __component__(cls) -> Plan:
-        """What a service needs to host it."""
+        """What a service needs to host it. Versions of one name are components of their own, run by one processor."""
         from eventstore.component import Plan
         from sagas.orchestrator import SagaProcessor
 
         processor = SagaProcessor([cls])
-        return Plan(name=cls.__saga__, messages=processor.messages, processors=(processor,))
+        name = f"{cls.__saga__} version {cls.__saga_version__}"
+        return Plan(name=name, messages=processor.messages, processors=(processor,))

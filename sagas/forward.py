@@ -138,7 +138,8 @@ def _walk(turn: Turn, node: Node, ready: list[Leaf]) -> bool:
     if not node.parts:
         return _leaf(turn, turn.graph.leaves[node.name], ready)
     if isinstance(node, Parallel):
-        return all([_walk(turn, part, ready) for part in node.parts])
+        done = [_walk(turn, part, ready) for part in node.parts]  # all of them begin, so no generator
+        return all(done)
     if isinstance(node, When):
         answer = _answer(turn, node)
         chosen = node.then if answer else node.otherwise
@@ -178,7 +179,7 @@ def _begin(turn: Turn, leaf: Leaf) -> None:
     try:
         command = _command(turn, leaf)
         text = text_of(command)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
         not_built(turn, leaf.name, error)
         return
     to, id_ = turn.context.destination(command), turn.context.new_id()
@@ -258,7 +259,7 @@ def _complete(turn: Turn) -> None:
         build: Callable[[Any], Any] = result.build
         try:
             text = build(turn.view).model_dump_json()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
             not_built(turn, result.name, error)
             return
     waiting = turn.state.waiting

@@ -53,7 +53,12 @@ def start_type(saga: str) -> type[Command[SagaAccepted, KeyTaken]]:
 
 
 def start_command(
-    saga: str, *, key: str, version: int, input: str, wait: bool = False  # noqa: A002
+    saga: str,
+    *,
+    key: str,
+    version: int,
+    input: str,  # noqa: A002
+    wait: bool = False,
 ) -> Command[SagaAccepted, KeyTaken]:
     """A start of the saga."""
     make = cast("Any", start_type(saga))

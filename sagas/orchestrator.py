@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 from typing import Any, Literal
 
 from eventstore.processor.port import DecideContext
@@ -40,12 +41,14 @@ from sagas.messages import (
     undo_type,
 )
 from sagas.state import Fold, Phase, SagaState, Stage
-from sagas.turn import Turn, outcome_of
+from sagas.turn import TIMER, Turn, outcome_of
 from sagas.waits import Wait
 from schemas import Event, Message
 
 PAGE_EVENTS = 200
 """Events in one page of history."""
+UNKNOWN_VERSION_NAP = timedelta(seconds=30)
+"""How long a saga sleeps whose version is not known here. An answer that it misses is asked for again in time."""
 _UNDER_WAY = (Stage.SENT, Stage.UNDOING, Stage.NOT_BUILT, Stage.PARKED)
 
 
@@ -79,18 +82,21 @@ class SagaProcessor:
         """The versions that are known here, sorted."""
         return sorted(self._graphs)
 
-    def joined(self, other: SagaProcessor) -> SagaProcessor:
+    def joined(self, other: Any) -> SagaProcessor:
         """One processor for the versions of both.
 
         Raises:
             ValueError: they are of different names, or both have a version.
         """
-        both = set(self._graphs) & set(other._graphs)
-        if other.name != self.name or any(self._graphs[each].saga is not other._graphs[each].saga for each in both):
+        if not isinstance(other, SagaProcessor) or other.name != self.name or set(self.versions) & set(other.versions):
             raise ValueError(
-                f"{self.name} {self.versions} and {other.name} {other.versions} are not versions of one saga"
+                f"the saga {self.name} of versions {self.versions} cannot share its topics with {other!r}: give one of "
+                "them another name= or version="
             )
         return SagaProcessor(graph.saga for graph in (self._graphs | other._graphs).values())
+
+    def __repr__(self) -> str:
+        return f"<saga {self.name} of versions {self.versions}>"
 
     def initial(self, key: str) -> SagaState:
         return SagaState(key)
@@ -165,7 +171,10 @@ class SagaProcessor:
         """Do what is due: the deadline first, because it settles the rest."""
         if not state.is_running:
             return
-        turn = Turn(state, context, self._turn_graph(state))
+        if state.graph is None:
+            context.schedule(TIMER, context.now + UNKNOWN_VERSION_NAP, Wake())  # until the code is deployed (P8)
+            return
+        turn = Turn(state, context, state.graph)
         if self._deadline_is_due(state, turn.now_ms):
             backward.turn_back(turn, _pending(state), "deadline")
         for name, progress in list(state.steps.items()):

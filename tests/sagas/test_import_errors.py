@@ -32,7 +32,7 @@ CASES: dict[str, Case] = {
         [
             (
                 HOTEL,
-                "return BookHotel(\n            trip_id=self.input.trip_id,\n            city=self.seat.ref,\n        )",
+                "return BookHotel(\n            trip_id=self.input.trip_id,\n            city=self.seat.ref\n        )",
             )
         ],
         "            city=self.seat.ref",

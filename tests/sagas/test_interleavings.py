@@ -15,7 +15,7 @@ from sagas import Saga, SagaProcessor, condition, parallel, step, when
 from sagas.graph import Graph
 from sagas.guard import Guard, Verdict
 from sagas.history import StepRefused, StepUndone, UndoSent
-from sagas.messages import CancelSaga
+from sagas.messages import CancelSaga, RetryUndo
 from sagas.state import Phase, SagaState
 from schemas import Command, Failure, Message, Metadata, Refusal, Reply, Undo
 from tests.sagas.world import Envelope, Unanswered, World
@@ -141,7 +141,7 @@ def play(seed: int) -> tuple[World, Actors]:
     def disturbed(envelope: Envelope) -> None:
         """Deliver now, later, or twice."""
         fate = chance.random()
-        if fate < 0.1 and envelope.topic == "busy.inbox" and not isinstance(envelope.message, Command):
+        if fate < 0.1 and envelope.metadata.correlation:
             held.append(envelope)
             return
         deliver(envelope)
@@ -166,8 +166,6 @@ def play(seed: int) -> tuple[World, Actors]:
 
 def operate(world: World) -> None:
     """An operator retries whatever is parked."""
-    from sagas.messages import RetryUndo
-
     state: SagaState = world.entities["busy", "1"].state if world.entities else SagaState("1")
     for name, progress in state.steps.items():
         if progress.stage.value == "parked":

@@ -106,6 +106,32 @@ def test_versions_are_pinned() -> None:
     assert "step_sent pay" in here.names("book_trip", "2")
 
 
+def test_a_saga_of_a_version_that_is_gone_sleeps_until_its_code_is_back() -> None:
+    """P8: its answers are failures with the version's name, its timer stands, and with the class it goes on."""
+
+    class Old(Saga[Trip], name="book_trip", version=1, key="trip_id"):
+        @step(undo=None)
+        def mail(self) -> SendMail:
+            return SendMail(trip_id=self.input.trip_id, text="old")
+
+        flow = mail
+
+    here = World(SagaProcessor([Old]), participants=everybody())
+    here.refold = True
+    here.ask("book_trip", "1", Old.start(Trip(trip_id="1")))
+    here.step()
+    here.processors["book_trip"] = SagaProcessor([BookTrip])
+    here.run()
+    assert here.failures == ["SagaVersionUnknown"]
+    for _ in range(3):
+        assert here.wake()
+
+    here.processors["book_trip"] = SagaProcessor([Old, BookTrip])
+    here.settle()
+
+    assert here.names("book_trip", "1")[-1] == "completed"
+
+
 def test_two_classes_of_one_version_cannot_be_joined() -> None:
     """The error names both."""
 
