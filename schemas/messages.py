@@ -126,9 +126,10 @@ class Command(Message, Generic[R_co, X_co]):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
+        if Command in cls.__bases__ and cls.__pydantic_generic_metadata__["origin"] is None:
+            raise _no_reply(cls)
         if not is_generic(cls):
             check_command(cls)
-            answers(cls)
             cls.__read_key__ = attrgetter(cls.__key__)
 
 
@@ -188,9 +189,13 @@ def answers(command: type[Command[Any, Any]]) -> tuple[tuple[Any, ...], tuple[An
         if generic.get("origin") is Command:
             reply, refusal = generic["args"]
             return members(reply), () if refusal is Never else members(refusal)
-    line = definition_of(command).class_line
-    raise DefinitionError(
-        line, f"{command.__name__} declares no reply: class {command.__name__}(Command[Reply, Refusal], …)"
+    raise _no_reply(command)
+
+
+def _no_reply(command: type[Command[Any, Any]]) -> DefinitionError:
+    name = command.__name__
+    return DefinitionError(
+        definition_of(command).class_line, f"{name} declares no reply: class {name}(Command[Reply, Refusal], …)"
     )
 
 

@@ -126,6 +126,7 @@ def test_json_refuses_what_a_nested_model_would_lose() -> None:
 
 def test_aliases_do_not_reach_the_wire() -> None:
     """A field with an alias is written by its own name, so that both formats and upcasts see the same."""
+
     class Aliased(Event):
         name_: str = Field(alias="name")
 
@@ -139,6 +140,7 @@ def test_aliases_do_not_reach_the_wire() -> None:
 
 def test_computed_fields_are_not_written() -> None:
     """What a class computes is not data."""
+
     class Sum(Event):
         a: int
 

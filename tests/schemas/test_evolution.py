@@ -1,0 +1,196 @@
+"""Old data becomes new, step by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import pytest
+
+from schemas import Command, Event, MemoryRegistry, Serde, Undecodable, Undo, UnknownType
+
+Format = Literal["avro", "json"]
+formats = pytest.mark.parametrize("format", ["avro", "json"])
+
+
+class PlacedV1(Event, name="order.placed", version=1):
+    order: str
+    total: Decimal
+    raw: bytes = b"\xff\x00"
+    at: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class PlacedV2(Event, name="order.placed", version=2):
+    order_id: str
+    total: Decimal
+    raw: bytes
+    at: datetime
+
+
+class Placed(Event, name="order.placed", version=3):
+    order_id: str
+    total_cents: int
+    currency: str = "EUR"
+    raw: bytes
+    at: datetime
+
+
+@Placed.upcast(from_version=1)
+def _(old: Mapping[str, Any]) -> Mapping[str, object]:
+    return {"order_id": old["order"], **{name: value for name, value in old.items() if name != "order"}}
+
+
+@Placed.upcast(from_version=2)
+def _(old: PlacedV2) -> Mapping[str, object]:
+    return {"order_id": old.order_id, "total_cents": int(old.total * 100), "raw": old.raw, "at": old.at}
+
+
+NEW = Placed(order_id="1", total_cents=1250, raw=b"\xff\x00", at=datetime(2026, 1, 1, tzinfo=UTC))
+
+
+@formats
+def test_version_1_is_read_as_version_3(format: Format) -> None:
+    """Two steps, one from a mapping and one from a model, in both formats; the code needs no class of version 1."""
+    registry = MemoryRegistry()
+    old = Serde(registry, [PlacedV1], format=format).encode(PlacedV1(order="1", total=Decimal("12.50")))
+
+    new = Serde(registry, [Placed], format=format)
+
+    assert new.decode(old) == NEW
+    assert new.type_of(old) == ("order.placed", 1)
+
+
+@formats
+def test_version_2_takes_the_last_step_only(format: Format) -> None:
+    """The path begins at the version that was written."""
+    registry = MemoryRegistry()
+    second = PlacedV2(order_id="1", total=Decimal("12.50"), raw=b"\xff\x00", at=NEW.at)
+    old = Serde(registry, [PlacedV2], format=format).encode(second)
+
+    assert Serde(registry, [Placed]).decode(old) == NEW
+
+
+def test_the_newest_class_wins_over_the_old_one() -> None:
+    """Where both classes are known and there is a path, everything is read as the newest, whatever came first."""
+    serde = Serde(MemoryRegistry(), [PlacedV1])
+    old = serde.encode(PlacedV1(order="1", total=Decimal("12.50")))
+    assert isinstance(serde.decode(old), PlacedV1)
+
+    serde.register([Placed])
+
+    assert serde.decode(old) == NEW
+
+
+def test_without_a_path_the_type_is_unknown() -> None:
+    """A version that no steps lead from is not guessed at: the error names type and version."""
+
+    class Old(Event, name="moved", version=1):
+        x: int
+
+    class New(Event, name="moved", version=3):
+        y: int
+
+    @New.upcast(from_version=2)
+    def _(old: Mapping[str, Any]) -> Mapping[str, object]:  # pyright: ignore[reportUnusedFunction]
+        return old
+
+    registry = MemoryRegistry()
+    old = Serde(registry, [Old]).encode(Old(x=1))
+    new = Serde(registry, [New])
+
+    with pytest.raises(UnknownType, match="'moved' of version 1") as unknown:
+        new.decode(old)
+    assert (unknown.value.name, unknown.value.version) == ("moved", 1)
+    assert not new.knows(old)
+
+
+def test_a_newer_version_than_the_code_has_is_unknown() -> None:
+    """During a deployment, old code meets new data: it says so and loses nothing."""
+    registry = MemoryRegistry()
+    new = Serde(registry, [Placed]).encode(NEW)
+
+    with pytest.raises(UnknownType, match="version 3"):
+        Serde(registry, [PlacedV1]).decode(new)
+
+
+def test_a_step_that_raises_makes_the_data_undecodable() -> None:
+    """The error names the type, and its cause is what the step raised."""
+
+    class Old(Event, name="broken", version=1):
+        x: int
+
+    class New(Event, name="broken", version=2):
+        y: int
+
+    @New.upcast(from_version=1)
+    def _(old: Mapping[str, Any]) -> Mapping[str, object]:  # pyright: ignore[reportUnusedFunction]
+        return {"y": old["z"]}
+
+    registry = MemoryRegistry()
+    old = Serde(registry, [Old]).encode(Old(x=1))
+
+    with pytest.raises(Undecodable, match="broken version 1.*KeyError: 'z'") as failed:
+        Serde(registry, [New]).decode(old)
+    assert isinstance(failed.value.__cause__, KeyError)
+
+
+@formats
+def test_an_undo_is_raised_with_its_command(format: Format) -> None:
+    """The steps of a command apply to what an Undo of it carries."""
+
+    class BookV1(Command[None], name="book", version=1, to="hotels", key="trip"):
+        trip: str
+        stay: int
+
+    class Book(Command[None], name="book", version=2, to="hotels", key="trip"):
+        trip: str
+        nights: int
+
+    @Book.upcast(from_version=1)
+    def _(old: Mapping[str, Any]) -> Mapping[str, object]:  # pyright: ignore[reportUnusedFunction]
+        return {"trip": old["trip"], "nights": old["stay"]}
+
+    registry = MemoryRegistry()
+    old = Serde(registry, format=format).encode(Undo[BookV1](did=BookV1(trip="1", stay=2)))
+
+    assert Serde(registry, [Undo[Book]]).decode(old) == Undo[Book](did=Book(trip="1", nights=2))
+
+
+@formats
+def test_fields_may_come_and_go_within_a_version(format: Format) -> None:
+    """A field with a default may be added and any field dropped: both sides read the other's data, nested models too."""
+    from pydantic import BaseModel
+
+    def before() -> type[Event]:
+        class Inner(BaseModel):
+            a: int
+            gone: int = 1
+
+        class Grown(Event, name="grown"):
+            x: int
+            gone: str = "g"
+            inner: Inner
+
+        return Grown
+
+    def after() -> type[Event]:
+        class Inner(BaseModel, extra="forbid"):
+            a: int
+            fresh: list[str] = ["n"]
+
+        class Grown(Event, name="grown"):
+            inner: Inner
+            x: int
+            added: str | None = "new"
+
+        return Grown
+
+    registry, old, new = MemoryRegistry(), before(), after()
+    written = Serde(registry, [old], format=format).encode(old.model_validate({"x": 1, "inner": {"a": 2}}))
+    serde = Serde(registry, [new], format=format)
+
+    assert serde.decode(written).model_dump() == {"x": 1, "added": "new", "inner": {"a": 2, "fresh": ["n"]}}
+    back = Serde(registry, [old], format=format).decode(serde.encode(serde.decode(written)))
+    assert back.model_dump() == {"x": 1, "gone": "g", "inner": {"a": 2, "gone": 1}}
