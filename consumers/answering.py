@@ -52,7 +52,8 @@ class Answering(Protocol):
     def open(self, host: Host, group: str, producer: Producer) -> None:
         """The worker starts.
 
-        `producer` is idempotent, safe to `send` from any thread, flushed and closed by the worker.
+        `producer` is idempotent, safe to `send` from any thread, flushed and closed by the worker. Its futures are
+        resolved by the worker's loop, once per step.
         """
         ...
 

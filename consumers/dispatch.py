@@ -15,9 +15,12 @@ from collections import deque
 from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from random import Random
 from threading import Event, Thread
+
+import structlog
 
 from consumers.answering import Answering, Waits
 from consumers.breaker import Breaker
@@ -31,6 +34,8 @@ from consumers.rate import Bucket
 from eventstore.clock import Clock
 from schemas import Serde
 from schemas.errors import SchemaError
+
+log = structlog.get_logger(__name__)
 
 TURN = 100
 """After so many deliveries without suspending, a runner lets the event loop turn."""
@@ -294,10 +299,11 @@ class Dispatch:
             self._again(delivery, now + error.delay.total_seconds())
             return
         handler.handler.stats.failed += 1
-        if isinstance(error, Permanent) or not retry.is_left(delivery.attempt):
+        if isinstance(error, (Permanent, SchemaError)) or not retry.is_left(delivery.attempt):
             self._give_up(delivery, error)
             return
         delay = retry.delay(delivery.attempt, self._random)
+        log.debug("attempt_failed", worker=self._work.name, handler=handler.handler.name, exc_info=error)
         delivery.attempt += 1
         self._again(delivery, now + delay.total_seconds())
 
@@ -311,25 +317,45 @@ class Dispatch:
         if waits is None:
             waits = (self._work.dead_letters.write(delivery.record, error, delivery.attempt),)
             self.dead_lettered += 1
+            self._tell(delivery, error)
             if delivery.handler is not None:
                 delivery.handler.handler.stats.dead_lettered += 1
         self._lanes.finish(delivery)
         self._acknowledge(delivery, waits)
 
-    def _acknowledge(self, delivery: Delivery, waits: Waits) -> None:
-        for wait in waits:
-            if not wait.done() or wait.exception() is not None:
-                wait.add_done_callback(lambda done: self._written(delivery, waits, done))
-                return
-        self.finished.append(delivery)
+    def _tell(self, delivery: Delivery, error: Exception) -> None:
+        record = delivery.record
+        log.warning(
+            "record_dead_lettered",
+            worker=self._work.name,
+            topic=record.topic,
+            partition=record.partition,
+            offset=record.offset,
+            attempts=delivery.attempt,
+            error=type(error).__name__,
+            detail=str(error),
+        )
 
-    def _written(self, delivery: Delivery, waits: Waits, done: Future[int]) -> None:
+    def _acknowledge(self, delivery: Delivery, waits: Waits) -> None:
+        if waits:
+            self._await(delivery, list(waits))
+        else:
+            self.finished.append(delivery)
+
+    def _await(self, delivery: Delivery, left: list[Future[int]]) -> None:
+        """Go on when the last of them is done. None is referred to by its own callback: no cycles to collect."""
+        wait = left.pop()
+        wait.add_done_callback(partial(self._written, delivery, left))
+
+    def _written(self, delivery: Delivery, left: list[Future[int]], done: Future[int]) -> None:
         """On whatever thread resolves futures."""
         error = done.exception()
         if error is not None:
             self.failure = self.failure or error
+        elif left:
+            self._await(delivery, left)
         else:
-            self._acknowledge(delivery, waits)
+            self.finished.append(delivery)
 
     def _arm(self, due: float) -> None:
         if due >= self._timer_at:

@@ -19,6 +19,7 @@ from consumers.dispatch import Dispatch, Work
 from consumers.handlers import Bound, bind
 from consumers.intake import Intake
 from consumers.rate import Bucket
+from consumers.sending import Sending
 from consumers.shares import Shares
 from consumers.worker_metrics import worker_metrics
 from eventstore.component import Host
@@ -84,7 +85,7 @@ class WorkerLoop:
         worker, host = self._worker, self._host
         self._handlers = self._bind()
         origins = self._prepare_topics()
-        self._producer = host.log.producer()
+        self._producer = Sending(host.log.producer())
         if self._answering is not None:
             self._answering.open(host, self.group, self._producer)
         for breaker in worker.breakers:
@@ -229,6 +230,8 @@ class WorkerLoop:
 
     def _reap(self) -> bool:
         _, dispatch, _, _ = self._parts()
+        if self._producer is not None:
+            self._producer.poll()
         finished = dispatch.finished
         did = bool(finished)
         while finished:

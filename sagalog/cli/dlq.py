@@ -151,7 +151,9 @@ def redrive(
 
 
 @dlq.command(
-    help_epilogue="Examples:\n  sagalog dlq discard orders.events/3/1041\n  sagalog dlq discard --error Permanent --dry-run\n"
+    help_epilogue=(
+        "Examples:\n  sagalog dlq discard orders.events/3/1041\n  sagalog dlq discard --error Permanent --dry-run\n"
+    )
 )
 def discard(
     *ids: str,
@@ -263,9 +265,10 @@ def _content(log: Log, value: bytes | None) -> object:
         return None
     try:
         schema = TopicRegistry(log).get(schema_id_of(value))
-        reads = {"avro": AvroCodec, "json": JsonCodec}
         if schema is not None:
-            return codec.loads(codec.dumps(dict(reads[schema.format]().reader(schema)(value)), default=str))
+            read = (AvroCodec() if schema.format == "avro" else JsonCodec()).reader(schema)
+            fields: object = codec.loads(codec.dumps(dict(read(value)), default=str))
+            return fields
     except Exception:  # noqa: BLE001 - whatever is wrong with the bytes, they are shown
         return value.hex(" ")
     return value.hex(" ")

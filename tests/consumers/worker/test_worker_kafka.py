@@ -11,6 +11,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -57,12 +58,19 @@ def noted(file: Path) -> list[tuple[str, str, int]]:
     return [(pid, key, int(number)) for pid, key, number in (line.decode().split() for line in lines)]
 
 
+def has_noted(file: Path, count: int) -> bool:
+    """Whether more than `count` were handled."""
+    return len(noted(file)) > count
+
+
 def orders(count: int, keys: int) -> Iterator[tuple[str, Placed]]:
+    """So many orders, numbered through, of so many keys in turn."""
     for number in range(count):
         yield f"o{number % keys}", Placed(order=f"o{number % keys}", number=number)
 
 
 def in_order(numbers: list[int]) -> bool:
+    """Whether they never go back."""
     return numbers == sorted(numbers)
 
 
@@ -90,6 +98,27 @@ def test_a_killed_worker_loses_nothing_and_keeps_order(kafka: str, host: TestHos
     assert len(handled) - total < 5_000
 
 
+def test_a_stopped_worker_that_comes_back_loses_nothing(kafka: str, host: TestHost, topic: str, tmp_path: Path) -> None:
+    """A process is stopped (SIGSTOP) beyond its session and goes on later: the other takes over, then both work on."""
+    feed, file = Feed(host, topic, partitions=4), tmp_path / "notes"
+    with ExitStack() as stack:
+        stopped, other = programs = [Program(kafka, topic, host, file) for _ in range(2)]
+        for program in programs:
+            stack.callback(program.end, signal.SIGKILL)
+        total = feed.send_all(orders(20_000, 400))
+        eventually(lambda: len({pid for pid, _, _ in noted(file)}) == 2, timeout=30)
+        stopped.process.send_signal(signal.SIGSTOP)
+        eventually(lambda: len({number for _, _, number in noted(file)}) == total, timeout=60)
+        stopped.process.send_signal(signal.SIGCONT)
+        before = len(noted(file))
+        eventually(
+            lambda: feed.send_all(orders(100, 100)) and len({pid for pid, _, _ in noted(file)[before:]}) == 2, 60
+        )
+
+        assert stopped.process.poll() is None
+        assert other.process.poll() is None
+
+
 def test_a_rolling_restart_repeats_nothing(kafka: str, host: TestHost, topic: str, tmp_path: Path) -> None:
     """W15: workers are stopped and replaced under load by SIGTERM; every record is handled exactly once, in order."""
     feed, file = Feed(host, topic, partitions=4), tmp_path / "notes"
@@ -99,7 +128,7 @@ def test_a_rolling_restart_repeats_nothing(kafka: str, host: TestHost, topic: st
         for program in old:
             stack.callback(program.end, signal.SIGKILL)
         for count, program in enumerate(old, 1):
-            eventually(lambda count=count: len(noted(file)) > 2_000 * count, timeout=30)
+            eventually(partial(has_noted, file, 2_000 * count), timeout=30)
             new = Program(kafka, topic, host, file)
             stack.callback(new.end, signal.SIGKILL)
             program.end(signal.SIGTERM)
@@ -126,7 +155,7 @@ def test_a_thousand_keys_run_at_once_in_order(host: TestHost, topic: str) -> Non
 
     feed.send_all(orders(10_000, 1_000))
     with running(worker.__component__().loops[0](host), host) as driver:
-        eventually(lambda: driver.loop.is_settled(), timeout=30)
+        eventually(driver.loop.is_settled, timeout=30)
         took = time.monotonic() - began[0]
 
     assert driver.error is None
