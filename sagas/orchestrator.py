@@ -11,8 +11,10 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
+from itertools import accumulate
 from typing import Any, Literal
 
+from eventstore.processor.index import StoredEvent
 from eventstore.processor.port import DecideContext
 from sagas import backward, forward
 from sagas.children import Child
@@ -47,6 +49,7 @@ from schemas import Event, Message
 
 PAGE_EVENTS = 200
 """Events in one page of history."""
+PAGE_BYTES = 256 * 1024
 UNKNOWN_VERSION_NAP = timedelta(seconds=30)
 """How long a saga sleeps whose version is not known here. An answer that it misses is asked for again in time."""
 _UNDER_WAY = (Stage.SENT, Stage.UNDOING, Stage.NOT_BUILT, Stage.PARKED)
@@ -275,11 +278,12 @@ class SagaProcessor:
             context.reply(UnknownSaga(key=state.key), final=False)
             return
         stored = context.past(after=message.after, limit=PAGE_EVENTS)
+        shown = _fitting(stored)
         page = HistoryPage(
             first=message.after + 1,
-            timestamps_ms=[each.timestamp_ms for each in stored],
-            events=[b64encode(each.value).decode() for each in stored],
-            is_last=len(stored) < PAGE_EVENTS,
+            timestamps_ms=[each.timestamp_ms for each in shown],
+            events=[b64encode(each.value).decode() for each in shown],
+            is_last=len(shown) == len(stored) < PAGE_EVENTS,
         )
         context.reply(page, final=False)
 
@@ -313,6 +317,12 @@ def status_of(state: SagaState) -> SagaStatus:
         reason=state.reason,
         pivot_passed=state.pivot_passed,
     )
+
+
+def _fitting(stored: list[StoredEvent]) -> list[StoredEvent]:
+    """As many as a page may hold, one at least."""
+    sizes = accumulate(len(each.value) for each in stored)
+    return stored[: max(1, sum(size <= PAGE_BYTES for size in sizes))]
 
 
 def _pending(state: SagaState) -> str:
