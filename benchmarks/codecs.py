@@ -20,11 +20,15 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas import Event, MemoryRegistry, Metadata, Serde
+from schemas.registry import Format
 
+_FORMATS: tuple[Format, ...] = ("avro", "json")
 _CALLS, _ROUNDS = 5_000, 9
 
 
 class OrderPlaced(Event, name="bench.order_placed"):
+    """An event as most are."""
+
     order_id: str
     customer: str
     quantity: int
@@ -51,7 +55,9 @@ def fastest(call: Callable[[], object]) -> float:
 def measure() -> dict[str, dict[str, float]]:
     """Each codec's size in bytes and microseconds to encode and decode."""
     registry = MemoryRegistry()
-    figures = {format: _serde(Serde(registry, [OrderPlaced], format=format)) for format in ("avro", "json")}
+    figures: dict[str, dict[str, float]] = {
+        each: _serde(Serde(registry, [OrderPlaced], format=each)) for each in _FORMATS
+    }
     figures["fastavro alone"] = _bare_avro(registry)
     meta = Metadata(id="7f3e2a", type="bench.order_placed", correlation="7f3e2a", causation="11", commit="c", index=1)
     header = meta.encode()
@@ -84,6 +90,7 @@ def _row(size: int, encode: Callable[[], object], decode: Callable[[], object]) 
 
 
 def main() -> None:
+    """Print the figures as a table, or as JSON."""
     figures = measure()
     if "--json" in sys.argv[1:]:
         print(json.dumps(figures))

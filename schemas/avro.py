@@ -10,7 +10,7 @@ from typing import Any
 import fastavro
 from pydantic import BaseModel
 
-from schemas.avro_forms import Form
+from schemas.avro_forms import Form, bare
 from schemas.avro_schema import Deriver
 from schemas.codec import Decode, Encode, Read, complete
 from schemas.evolution import Fields
@@ -34,7 +34,7 @@ class Derived:
         content: Any = self.form.schema
         text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
         self.schema = Schema(message.__type_name__, message.__type_version__, "avro", text)
-        self.parsed = fastavro.parse_schema(content)
+        self.parsed: Any = fastavro.parse_schema(bare(content))
 
 
 class AvroCodec:
@@ -74,11 +74,9 @@ class AvroCodec:
         parsed = derived.parsed if writer == derived.schema else _parse(writer.text)
         read, validate = _fields_reader(parsed, derived.is_tagged), message.__pydantic_validator__.validate_python
         extra: Any = None if writer == derived.schema else "ignore"
-        if derived.is_tagged and (back := derived.form.back):
+        if back := derived.form.back:
             return lambda data: validate(back(read(data)), extra=extra, by_name=True)
-        if extra:
-            return lambda data: validate(read(data), extra=extra, by_name=True)
-        return lambda data: validate(read(data), by_name=True)
+        return lambda data: validate(read(data), extra=extra, by_name=True)
 
     def reader(self, writer: Schema) -> Read:
         """See `Codec`."""

@@ -26,7 +26,8 @@ AvroSchema: TypeAlias = Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_CONTAINERS: dict[Any, str] = {list: "array", dict: "map"}
+_NESTED = frozenset({"type", "items", "values", "fields"})
+_READ_AS: dict[str, type] = {"array": list, "map": dict, "long": int}
 _UNNAMED = frozenset({"null", "boolean", "int", "long", "double", "string", "bytes", "array", "map"})
 
 
@@ -63,7 +64,12 @@ def _micros(instant: datetime) -> int:
     return (instant - _EPOCH) // _MICROSECOND
 
 
-_INSTANT = Form({"type": "long", "logicalType": "timestamp-micros"}, (datetime,), _micros)
+def _instant(micros: Any) -> Any:
+    """The instant; a value that fastavro converted already stays."""
+    return _EPOCH + timedelta(0, 0, micros) if type(micros) is int else micros
+
+
+_INSTANT = Form({"type": "long", "logicalType": "timestamp-micros"}, (datetime,), _micros, _instant)
 _DAY = Form({"type": "int", "logicalType": "date"}, (date,))
 LEAVES: dict[Any, Form] = {
     types.NoneType: Form("null", (types.NoneType,)),
@@ -111,6 +117,18 @@ def _add_logical_types() -> None:
 
 
 _add_logical_types()
+
+
+def bare(schema: AvroSchema) -> AvroSchema:
+    """The schema without the logical types that forms convert themselves, which is faster than in fastavro."""
+    if isinstance(schema, list):
+        return [bare(each) for each in cast("Any", schema)]
+    if not isinstance(schema, dict):
+        return schema
+    content: dict[str, Any] = cast("Any", schema)
+    if content.get("logicalType") == "timestamp-micros":
+        return "long"
+    return {name: bare(value) if name in _NESTED else value for name, value in content.items()}
 
 
 def fixed_decimal(metadata: Iterable[Any]) -> Form | None:
@@ -207,16 +225,19 @@ def _plain_union(branches: tuple[Form, ...]) -> Convert | None:
 
 
 def _back_union(branches: tuple[Form, ...]) -> Convert | None:
+    is_alone = sum(form.kind != "null" for form in branches) == 1  # then a record may come without its name
     named = {form.kind: form for form in branches if form.is_named}
-    unnamed = {form.kind: form.back for form in branches if form.kind in ("array", "map")}
-    if not named and not any(unnamed.values()):
+    unnamed = {
+        _READ_AS.get(form.kind, dict): form.back for form in branches if form.back and (is_alone or not form.is_named)
+    }
+    if not named and not unnamed:
         return None
 
     def back(value: Any) -> Any:
         if type(value) is tuple:
             kind, content = cast("tuple[str, Any]", value)
             return _member(named[kind], content)
-        convert = unnamed.get(_CONTAINERS.get(type(value), ""))
+        convert = unnamed.get(value.__class__)
         return value if convert is None else convert(value)
 
     return back

@@ -103,6 +103,8 @@ class Deriver:
             fields.append({"name": name, "type": form.schema, **_default(info, form)})
             plains.extend([(name, form.plain)] if form.plain else [])
             backs.extend([(name, form.back)] if form.back else [])
+        if not backs:
+            self._records[model] = replace(self._records[model], back=None)
         return self._records[model]
 
     def _name(self, named: type) -> str:
@@ -218,7 +220,9 @@ class Deriver:
 def _default(info: FieldInfo, form: Form) -> dict[str, Any]:
     """The member `default` of an Avro field. Only simple values have one; pydantic fills in the others."""
     factory: Any = info.default_factory
-    value = _EMPTY.get(factory, _NO_DEFAULT) if factory else _simple(info.get_default(), form)
+    value = (
+        _EMPTY.get(typing.get_origin(factory) or factory, _NO_DEFAULT) if factory else _simple(info.get_default(), form)
+    )
     return {} if value is _NO_DEFAULT or info.is_required() else {"default": value}
 
 

@@ -44,9 +44,14 @@ class Place(BaseModel):
 
 class Tree(BaseModel):
     label: str
-    children: list[Tree] = []
+    children: list[Tree] = Field(default_factory=list["Tree"])
     parent_at: datetime | None = None
     kind: Color | None = None
+
+
+class Visit(BaseModel):
+    at: datetime
+    before: Visit | None = None
 
 
 class Everything(Event, name="sample.everything", version=3):
@@ -71,15 +76,16 @@ class Everything(Event, name="sample.everything", version=3):
     either: int | str | bool | None = "x"
     shape: Point | Place | None = None
     point: Point | None = None
-    points: list[Point] = []
-    by_name: dict[str, Point] = {}
-    choices: list[int | str] = Field(default_factory=list)
-    tags: set[str] = set()
+    points: list[Point] = Field(default_factory=list[Point])
+    by_name: dict[str, Point] = Field(default_factory=dict)
+    choices: list[int | str] = Field(default_factory=list[int | str])
+    tags: set[str] = Field(default_factory=set)
     pair: tuple[int, int] = (0, 0)
     several: tuple[str, ...] = ()
-    grid: dict[str, list[list[int]]] = {}
+    grid: dict[str, list[list[int]]] = Field(default_factory=dict)
     color_or_text: Color | str = "plain"
     tree: Tree | None = None
+    visit: Visit | dict[str, datetime] | list[datetime] | None = None
 
 
 class Flat(Event, name="sample.flat"):
@@ -114,11 +120,12 @@ class Release(Command[None], to="stock", key="sku"):
     sku: str
 
 
+_COLORS = [color.value for color in Color]
 longs = st.integers(-(2**63), 2**63 - 1)
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 floats = st.floats(allow_nan=False)
 zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-8))])
-instants = st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=zones)
+instants = st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=zones)  # noqa: DTZ001 - zones are apart
 spans = st.timedeltas(timedelta(days=-10_000), timedelta(days=10_000))
 amounts = st.decimals(allow_nan=False, allow_infinity=False)
 prices = st.decimals(Decimal(-(10**9)), Decimal(10**9), places=2, allow_nan=False)
@@ -129,6 +136,7 @@ trees: st.SearchStrategy[Tree] = st.recursive(
     lambda inner: st.builds(Tree, label=texts, children=st.lists(inner, max_size=3)),
     max_leaves=5,
 )
+visits = st.builds(Visit, at=instants, before=st.none() | st.builds(Visit, at=instants))
 flats = st.builds(
     Flat, order_id=texts, customer=texts, quantity=longs, total_cents=longs, discount=floats, express=st.booleans(),
     currency=texts, note=st.none() | texts, weight=longs, placed_at=instants,
@@ -139,16 +147,18 @@ def everythings(*, alike: bool) -> st.SearchStrategy[Everything]:
     """Fill every field. `alike`: also with members of unions that look alike in JSON."""
     shapes: list[Any] = [points, places] if alike else [points]
     return st.builds(
-        Everything, text=texts, number=longs, ratio=floats, flag=st.booleans(), raw=st.binary(max_size=20), amount=amounts,
-        price=prices, id=st.uuids(), at=instants, day=st.dates(), hour=st.times(), span=spans,
+        Everything, text=texts, number=longs, ratio=floats, flag=st.booleans(), raw=st.binary(max_size=20),
+        amount=amounts, price=prices, id=st.uuids(), at=instants, day=st.dates(), hour=st.times(), span=spans,
         color=st.sampled_from(Color), rank=st.sampled_from(Rank), dashed=st.sampled_from(Dashed),
         literal=st.sampled_from(["a", "b c"]), maybe=st.none() | texts, maybe_at=st.none() | instants,
         either=st.none() | st.booleans() | longs | texts, shape=st.none() | st.one_of(shapes), point=st.none() | points,
         points=st.lists(points, max_size=3), by_name=st.dictionaries(texts, points, max_size=3),
         choices=st.lists(longs | texts, max_size=3), tags=st.sets(texts, max_size=3), pair=st.tuples(longs, longs),
-        several=st.lists(texts, max_size=3).map(tuple), grid=st.dictionaries(texts, st.lists(st.lists(longs)), max_size=2),
-        color_or_text=(st.sampled_from(Color) | texts) if alike else texts.filter(lambda text: text not in ("red", "dark_blue")),
+        several=st.lists(texts, max_size=3).map(tuple),
+        grid=st.dictionaries(texts, st.lists(st.lists(longs)), max_size=2),
+        color_or_text=st.sampled_from(Color) | texts if alike else texts.filter(lambda text: text not in _COLORS),
         tree=st.none() | trees,
+        visit=st.none() | (visits | st.dictionaries(texts, instants) if alike else visits) | st.lists(instants),
     )  # fmt: skip
 
 
@@ -162,7 +172,7 @@ def repr_of(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return type(value), {name: repr_of(each) for name, each in vars(value).items()}
     if isinstance(value, list | tuple):
-        return type(value), [repr_of(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+        return [repr_of(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, dict):
         return {name: repr_of(each) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
     if isinstance(value, datetime):

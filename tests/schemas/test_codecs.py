@@ -55,7 +55,7 @@ def test_undo_keeps_its_command_typed(serde: Serde) -> None:
 
 
 def test_writes_the_confluent_wire_format() -> None:
-    """A zero byte, the schema's id in four, then Avro's binary encoding, which any Avro reader reads by the schema's text."""
+    """A zero byte, the schema's id in four, then Avro's encoding, which any reader reads by the schema's text."""
     registry = MemoryRegistry()
     serde = Serde(registry, [Release, Reserve])
 
@@ -131,11 +131,10 @@ def test_aliases_do_not_reach_the_wire() -> None:
         name_: str = Field(alias="name")
 
     registry = MemoryRegistry()
-    for format in ("avro", "json"):  # noqa: A001
-        serde = Serde(registry, [Aliased], format=format)
-        event = Aliased(name="x")  # type: ignore[call-arg]
+    event = Aliased.model_validate({"name": "x"})
+    for serde in (Serde(registry, [Aliased], format="avro"), Serde(registry, [Aliased], format="json")):
         assert serde.decode(serde.encode(event)) == event
-    assert '"name_"' in serde.encode(event).decode("latin-1")
+    assert JSON.encode(event).endswith(b'{"name_":"x"}')
 
 
 def test_computed_fields_are_not_written() -> None:
@@ -184,4 +183,4 @@ def test_literals_of_several_types() -> None:
 
     for serde in (AVRO, JSON):
         for level in (1, "max"):
-            assert serde.decode(serde.encode(Level(level=level))).model_dump() == {"level": level}  # type: ignore[arg-type]
+            assert serde.decode(serde.encode(Level(level=level))).model_dump() == {"level": level}

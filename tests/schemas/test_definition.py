@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,12 +17,11 @@ if TYPE_CHECKING:
 
 def here() -> int:
     """The caller's line."""
-    import sys
-
     return sys._getframe(1).f_lineno
 
 
 def handler(function: Any) -> Any:
+    """Mark a function as a decorator does."""
     function.__handler__ = "it"
     return function
 
@@ -34,8 +34,8 @@ def test_each_name_has_its_line() -> None:
         first = 1
         second: int = 2
 
-        @functools.lru_cache
-        def third(self) -> None: ...
+        @staticmethod
+        def third() -> None: ...
 
     definition = definition_of(Watched)
     assert definition.file == __file__
@@ -48,13 +48,13 @@ def test_an_overwritten_handler_is_refused() -> None:
     """Two handlers of one name: the first would be lost, so the second is refused at its line."""
     with pytest.raises(DefinitionError, match="one overwrites the handler of line") as refused:
 
-        class Twice(metaclass=BodyType):
+        class Twice(metaclass=BodyType):  # pyright: ignore[reportUnusedClass]
             @handler
             def one(self) -> None: ...
 
             line = here() + 2
 
-            one = 3
+            one = 3  # noqa: F811
 
     assert refused.value.line.file == __file__
 
@@ -121,7 +121,7 @@ def test_reads_sees_what_a_function_reads_of_its_first_argument() -> None:
     def build(self: Any, other: Any) -> Any:
         a = self.first
         b = [self.second for _ in range(3)]
-        return a, b, other.third, (lambda: self.fourth)()
+        return a, b, other.third, lambda: self.fourth
 
     found = {name: line.number for name, line in reads(build, ["first", "second", "third", "fourth"])}
 

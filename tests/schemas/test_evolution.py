@@ -8,11 +8,12 @@ from decimal import Decimal
 from typing import Any, Literal
 
 import pytest
+from pydantic import BaseModel
 
 from schemas import Command, Event, MemoryRegistry, Serde, Undecodable, Undo, UnknownType
 
 Format = Literal["avro", "json"]
-formats = pytest.mark.parametrize("format", ["avro", "json"])
+formats = pytest.mark.parametrize("kind", ["avro", "json"])
 
 
 class PlacedV1(Event, name="order.placed", version=1):
@@ -51,23 +52,23 @@ NEW = Placed(order_id="1", total_cents=1250, raw=b"\xff\x00", at=datetime(2026, 
 
 
 @formats
-def test_version_1_is_read_as_version_3(format: Format) -> None:
+def test_version_1_is_read_as_version_3(kind: Format) -> None:
     """Two steps, one from a mapping and one from a model, in both formats; the code needs no class of version 1."""
     registry = MemoryRegistry()
-    old = Serde(registry, [PlacedV1], format=format).encode(PlacedV1(order="1", total=Decimal("12.50")))
+    old = Serde(registry, [PlacedV1], format=kind).encode(PlacedV1(order="1", total=Decimal("12.50")))
 
-    new = Serde(registry, [Placed], format=format)
+    new = Serde(registry, [Placed], format=kind)
 
     assert new.decode(old) == NEW
     assert new.type_of(old) == ("order.placed", 1)
 
 
 @formats
-def test_version_2_takes_the_last_step_only(format: Format) -> None:
+def test_version_2_takes_the_last_step_only(kind: Format) -> None:
     """The path begins at the version that was written."""
     registry = MemoryRegistry()
     second = PlacedV2(order_id="1", total=Decimal("12.50"), raw=b"\xff\x00", at=NEW.at)
-    old = Serde(registry, [PlacedV2], format=format).encode(second)
+    old = Serde(registry, [PlacedV2], format=kind).encode(second)
 
     assert Serde(registry, [Placed]).decode(old) == NEW
 
@@ -131,13 +132,13 @@ def test_a_step_that_raises_makes_the_data_undecodable() -> None:
     registry = MemoryRegistry()
     old = Serde(registry, [Old]).encode(Old(x=1))
 
-    with pytest.raises(Undecodable, match="broken version 1.*KeyError: 'z'") as failed:
+    with pytest.raises(Undecodable, match=r"broken version 1.*KeyError: 'z'") as failed:
         Serde(registry, [New]).decode(old)
     assert isinstance(failed.value.__cause__, KeyError)
 
 
 @formats
-def test_an_undo_is_raised_with_its_command(format: Format) -> None:
+def test_an_undo_is_raised_with_its_command(kind: Format) -> None:
     """The steps of a command apply to what an Undo of it carries."""
 
     class BookV1(Command[None], name="book", version=1, to="hotels", key="trip"):
@@ -153,15 +154,14 @@ def test_an_undo_is_raised_with_its_command(format: Format) -> None:
         return {"trip": old["trip"], "nights": old["stay"]}
 
     registry = MemoryRegistry()
-    old = Serde(registry, format=format).encode(Undo[BookV1](did=BookV1(trip="1", stay=2)))
+    old = Serde(registry, format=kind).encode(Undo[BookV1](did=BookV1(trip="1", stay=2)))
 
     assert Serde(registry, [Undo[Book]]).decode(old) == Undo[Book](did=Book(trip="1", nights=2))
 
 
 @formats
-def test_fields_may_come_and_go_within_a_version(format: Format) -> None:
-    """A field with a default may be added and any field dropped: both sides read the other's data, nested models too."""
-    from pydantic import BaseModel
+def test_fields_may_come_and_go_within_a_version(kind: Format) -> None:
+    """A field with a default may be added, any field dropped: each side reads the other's data, nested models too."""
 
     def before() -> type[Event]:
         class Inner(BaseModel):
@@ -188,9 +188,9 @@ def test_fields_may_come_and_go_within_a_version(format: Format) -> None:
         return Grown
 
     registry, old, new = MemoryRegistry(), before(), after()
-    written = Serde(registry, [old], format=format).encode(old.model_validate({"x": 1, "inner": {"a": 2}}))
-    serde = Serde(registry, [new], format=format)
+    written = Serde(registry, [old], format=kind).encode(old.model_validate({"x": 1, "inner": {"a": 2}}))
+    serde = Serde(registry, [new], format=kind)
 
     assert serde.decode(written).model_dump() == {"x": 1, "added": "new", "inner": {"a": 2, "fresh": ["n"]}}
-    back = Serde(registry, [old], format=format).decode(serde.encode(serde.decode(written)))
+    back = Serde(registry, [old], format=kind).decode(serde.encode(serde.decode(written)))
     assert back.model_dump() == {"x": 1, "gone": "g", "inner": {"a": 2, "gone": 1}}

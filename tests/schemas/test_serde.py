@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator
-from typing import Literal
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import field_validator
 
 from schemas import (
     DecodeError,
     DefinitionError,
     Event,
     MemoryRegistry,
+    Message,
     Schema,
     SchemaConflict,
     Serde,
@@ -130,7 +131,7 @@ def test_an_annotation_that_only_type_checkers_see_is_named() -> None:
 
 def _lost() -> type[Event]:
     class Lost(Event):
-        x: Missing  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore
+        x: Missing  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable]
 
     return Lost
 
@@ -169,7 +170,6 @@ def test_bytes_too_many_are_undecodable() -> None:
 
 def test_data_that_breaks_its_classs_rules_is_undecodable() -> None:
     """A validator that was added later does not let old data pass; the error says what it says."""
-    from pydantic import field_validator
 
     class Loose(Event, name="ruled"):
         x: int
@@ -185,29 +185,26 @@ def test_data_that_breaks_its_classs_rules_is_undecodable() -> None:
     registry = MemoryRegistry()
     data = Serde(registry, [Loose]).encode(Loose(x=0))
 
-    with pytest.raises(Undecodable, match="ruled version 1.*ZeroDivisionError"):
+    with pytest.raises(Undecodable, match=r"ruled version 1.*ZeroDivisionError"):
         Serde(registry, [Strict]).decode(data)
 
 
-def _serdes() -> Iterator[tuple[Literal["avro", "json"], Serde]]:
-    registry = MemoryRegistry()
-    formats: list[Literal["avro", "json"]] = ["avro", "json"]
-    for format in formats:  # noqa: A001
-        yield format, Serde(registry, [Everything, Flat, Reserve], format=format)
-
-
-SERDES = dict(_serdes())
+REGISTRY = MemoryRegistry()
+TYPES: list[type[Message]] = [Everything, Flat, Reserve]
+SERDES = {"avro": Serde(REGISTRY, TYPES, format="avro"), "json": Serde(REGISTRY, TYPES, format="json")}
 ids = st.integers(0, 8) | st.integers(0, 2**32 - 1)
 
 
-@given(st.binary(max_size=200) | st.builds(lambda id, rest: header_of(id) + rest, ids, st.binary(max_size=300)))
+def _with_header(schema_id: int, rest: bytes) -> bytes:
+    return header_of(schema_id) + rest
+
+
+@given(st.binary(max_size=200) | st.builds(_with_header, ids, st.binary(max_size=300)))
 @settings(deadline=None, max_examples=400)
 def test_arbitrary_bytes_raise_named_errors_only(data: bytes) -> None:
     """Whatever arrives is a message or a named error."""
-    try:
-        SERDES["avro"].decode(data)
-    except DecodeError as error:
-        assert str(error)
+    with contextlib.suppress(DecodeError):
+        assert isinstance(SERDES["avro"].decode(data), Message)
 
 
 @given(everythings(alike=False), st.data())
@@ -225,10 +222,8 @@ def test_damaged_messages_raise_named_errors_only(event: Everything, draw: st.Da
         case _:
             del data[place:]
 
-    try:
-        serde.decode(bytes(data))
-    except Undecodable as error:
-        assert "sample.everything version 3" in str(error)
+    with contextlib.suppress(Undecodable):
+        assert isinstance(serde.decode(bytes(data)), Everything)
 
 
 @given(st.integers(0, 2**32 - 1))
