@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from consumers.answering import Waits
@@ -54,7 +54,7 @@ class BenchHost:
     service: str
     slot: str = "0"
     state: Any = None
-    clock: SystemClock = SystemClock()
+    clock: SystemClock = field(default_factory=SystemClock)
     address: str = ""
 
     def resource(self, wanted: type[Any]) -> Any:
@@ -169,7 +169,7 @@ def worker(host: BenchHost, topic: str, count: int, replies: Replies | None = No
     made, seen = Worker(f"w{os.urandom(4).hex()}", topics=[topic], concurrency=20, answering=replies), [0]
 
     @made.on
-    async def no_op(event: Done) -> None:
+    async def no_op(_: Done) -> None:
         seen[0] += 1
 
     with opened(made, host) as loop:
@@ -187,7 +187,7 @@ def latency(host: BenchHost, topic: str) -> tuple[float, float]:
     made, started = Worker(f"l{os.urandom(4).hex()}", topics=[topic], concurrency=20), list[float]()
 
     @made.on
-    async def no_op(event: Done) -> None:
+    async def no_op(_: Done) -> None:
         started.append(time.perf_counter())
 
     host.log.create([Topic(name=topic, partitions=PARTITIONS)])
@@ -250,17 +250,18 @@ def main() -> None:
     if options.json:
         print(json.dumps(figures))
         return
+    for line in _lines(figures):
+        print(line)
+
+
+def _lines(figures: dict[str, float]) -> Iterator[str]:
     ratio = figures["worker_per_second"] / figures["bare_per_second"]
-    print(f"bare consume and commit   {figures['bare_per_second']:>10,.0f} records/s")
-    print(
-        f"worker, durable no-op     {figures['worker_per_second']:>10,.0f} records/s   {figures['worker_cpu_us']:.1f} µs CPU each, "
-        f"{ratio:.2f} of the bare loop"
-    )
-    print(
-        f"worker, a reply each      {figures['answering_per_second']:>10,.0f} records/s   "
-        f"{figures['answering_cpu_us']:.1f} µs CPU each"
-    )
-    print(f"latency, one at a time    p50 {figures['latency_p50_ms']:.1f} ms, p99 {figures['latency_p99_ms']:.1f} ms")
+    yield f"bare consume and commit  {figures['bare_per_second']:>10,.0f} records/s"
+    yield f"worker, durable no-op    {figures['worker_per_second']:>10,.0f} records/s  {ratio:.2f} of the bare loop"
+    yield f"                         {figures['worker_cpu_us']:>10.1f} µs CPU each"
+    yield f"worker, a reply each     {figures['answering_per_second']:>10,.0f} records/s"
+    yield f"                         {figures['answering_cpu_us']:>10.1f} µs CPU each"
+    yield f"latency, one at a time   {figures['latency_p50_ms']:>10.1f} ms p50, {figures['latency_p99_ms']:.1f} ms p99"
 
 
 if __name__ == "__main__":

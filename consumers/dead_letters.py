@@ -3,10 +3,11 @@
 What group `g` could not handle of topic `t` goes to `t.g.dlq`, with partition, key, value and headers unchanged;
 origin, error and attempts travel in more headers (`eventstore.dead_letters`). Beside it stand
 
-- `t.g.redrive`: dead letters that are to be handled again; the worker subscribes it (rule W6). An inbox has none:
-  only one group reads it, so a redriven record enters by the inbox itself, and stays with the partition's owner. A
-  redriven record has one more header, `__dlq.redrive`, with origin and count (below), so that a repeated failure
-  keeps its origin and loops are seen.
+- `t.g.redrive`: dead letters that are to be handled again; the worker subscribes it (rule W6). It has one partition:
+  with as many as the topic, an assignor could give one process all of the topic. An inbox has none: only one group
+  reads it, so a redriven record enters by the inbox itself, and stays with the partition's owner. A redriven record
+  has one more header, `__dlq.redrive`, with origin and count (`consumers.origin`), so that a repeated failure keeps
+  its origin and loops are seen.
 - `t.g.dlq.state`: compacted; key = a dead letter's id, value = JSON
   `{"v":1,"state":"redriven"|"discarded","at_ms":…}`. A dead letter whose id is there is done. The key `started
   <topic>` says that the group has had a position in that partition.
@@ -15,8 +16,6 @@ A dead letter's id is `topic/partition/offset` of its origin, `~n` behind it aft
 the log before the record's position passes; a crash in between writes it once more, and readers take both as one, by
 their id. A record so large that the headers do not fit beside it leaves its value at the origin (header `__dlq.value`
 = `at origin`).
-
-`__dlq.redrive` is text, its version first: `1 <count> <offset> <partition> <topic>`.
 """
 
 from __future__ import annotations
@@ -25,31 +24,17 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from consumers.errors import NotADeadLetter
+from consumers.origin import REDRIVE, Origin, origin_of
 from eventstore.clock import Clock
 from eventstore.dead_letters import PREFIX, dead_letter_headers
 from eventstore.errors import MessageTooLarge
-from eventstore.log.port import Headers, Log, Producer, Record, Topic
+from eventstore.log.port import Headers, Log, Producer, Record, Topic, TopicPartition
 from eventstore.processor.topics import dead_letters_of
 
-REDRIVE = "__dlq.redrive"
 ELIDED = "__dlq.value"
 DAY_MS = 24 * 60 * 60 * 1000
-
-
-class Origin(NamedTuple):
-    """Where a failed record was read first, and how often it was redriven since."""
-
-    topic: str
-    partition: int
-    offset: int
-    redrives: int = 0
-
-    def __str__(self) -> str:
-        place = f"{self.topic}/{self.partition}/{self.offset}"
-        return f"{place}~{self.redrives}" if self.redrives else place
 
 
 def redrive_of(topic: str, group: str) -> str:
@@ -62,6 +47,12 @@ def state_of(topic: str, group: str) -> str:
     return f"{dead_letters_of(topic, group)}.state"
 
 
+def redrive_partition(origin: Origin, group: str) -> TopicPartition:
+    """Where a dead letter enters the group again."""
+    topic = redrive_of(origin.topic, group)
+    return TopicPartition(topic, origin.partition if topic == origin.topic else 0)
+
+
 def companions(topic: str, group: str, partitions: int) -> list[Topic]:
     """The topics beside a worker's topic."""
     topics = [
@@ -70,22 +61,13 @@ def companions(topic: str, group: str, partitions: int) -> list[Topic]:
     ]
     redrive = redrive_of(topic, group)
     if redrive != topic:
-        topics.append(Topic(name=redrive, partitions=partitions, retention_ms=7 * DAY_MS))
+        topics.append(Topic(name=redrive, partitions=1, retention_ms=7 * DAY_MS))
     return topics
 
 
 def started_key(topic: str) -> bytes:
     """The key in a state topic that says that the group has had a position in this partition of `topic`."""
     return f"started {topic}".encode()
-
-
-def origin_of(record: Record) -> Origin:
-    """Where a record was read first: here, unless it was redriven."""
-    for name, value in record.headers:
-        if name == REDRIVE:
-            _, count, offset, partition, topic = value.decode().split(" ", 4)
-            return Origin(topic, int(partition), int(offset), int(count))
-    return Origin(record.topic, record.partition, record.offset)
 
 
 def redriven_headers(headers: Headers, origin: Origin) -> Headers:
@@ -115,10 +97,10 @@ class DeadLetters:
         )
         topic = dead_letters_of(origin.topic, self._group)
         try:
-            return self._producer.send(topic, record.partition, record.key, record.value, headers)
+            return self._producer.send(topic, origin.partition, record.key, record.value, headers)
         except MessageTooLarge:
             elided = (*headers, (ELIDED, b"at origin"))
-            return self._producer.send(topic, record.partition, record.key, None, elided)
+            return self._producer.send(topic, origin.partition, record.key, None, elided)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from consumers.acknowledge import Acknowledgements
+from consumers.origin import origin_of
 from eventstore.log.port import Position, Record, TopicPartition
 from schemas import Message, Metadata
 
@@ -89,6 +90,7 @@ class Context:
     """The entity's key: the stream for events, the record's key otherwise."""
     metadata: Metadata
     topic: str
+    """Where the record was read first, as partition and offset: a redriven one is the same record."""
     partition: int
     offset: int
     timestamp: datetime
@@ -101,15 +103,15 @@ Invocation = Callable[[Delivery], Coroutine[Any, Any, object]]
 
 def context_of(delivery: Delivery) -> Context:
     """The context of a delivery."""
-    record = delivery.record
+    origin = origin_of(delivery.record)
     return Context(
         delivery.attempt,
         delivery.key,
         delivery.metadata,
-        record.topic,
-        record.partition,
-        record.offset,
-        timestamp_of(record),
+        origin.topic,
+        origin.partition,
+        origin.offset,
+        timestamp_of(delivery.record),
     )
 
 

@@ -24,7 +24,7 @@ from consumers.dead_letters import (
     DeadLetter,
     dead_letter_of,
     dead_letter_topics,
-    redrive_of,
+    redrive_partition,
     redriven_headers,
     state_of,
 )
@@ -238,14 +238,14 @@ class _Sending:
         self._producer.close()
 
     def send(self, letter: DeadLetter) -> None:
-        topic = redrive_of(letter.origin.topic, letter.group)
+        topic, partition = redrive_partition(letter.origin, letter.group)
         if topic not in self._ready:
             if topic not in self._log.describe([topic]):
                 raise CannotRedrive(letter.id, letter.group, topic)
             self._ready.add(topic)
         headers = redriven_headers(letter.record.headers, letter.origin)
         value = value_of(self._log, letter)
-        self._write(topic, letter.record.partition, letter.record.key, value, headers)
+        self._write(topic, partition, letter.record.key, value, headers)
         self.sent.append(letter)
 
     def mark(self, state: State) -> None:

@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any
 
 from consumers.delivery import Context, Delivery, Invocation, context_of, timestamp_of
+from consumers.origin import origin_of
 from consumers.retry import Retry
 from eventstore.component import Host
 from eventstore.log.port import Record
@@ -153,7 +154,8 @@ def recorded_of(delivery: Delivery) -> Recorded[Any]:
     record = delivery.record
     stream, _, version = (record.key or b"").decode().rpartition("/")
     event: Any = delivery.message
-    position = Position.at(record.partition, record.offset + 1)
+    origin = origin_of(record)
+    position = Position.at(origin.partition, origin.offset + 1)
     return Recorded(event, int(version), stream, delivery.metadata, timestamp_of(record), position)
 
 

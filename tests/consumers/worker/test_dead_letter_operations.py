@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 
 from consumers import dlq
-from consumers.dead_letters import REDRIVE, DeadLetter, origin_of
+from consumers.dead_letters import DeadLetter
 from consumers.errors import CannotRedrive, NoDeadLetters, NotADeadLetter, Permanent
+from consumers.origin import REDRIVE, origin_of
 from consumers.rate import Rate
 from consumers.retry import Retry
 from consumers.worker import Worker

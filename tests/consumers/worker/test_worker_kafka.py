@@ -99,21 +99,24 @@ def test_a_killed_worker_loses_nothing_and_keeps_order(kafka: str, host: TestHos
 
 
 def test_a_stopped_worker_that_comes_back_loses_nothing(kafka: str, host: TestHost, topic: str, tmp_path: Path) -> None:
-    """A process is stopped (SIGSTOP) beyond its session and goes on later: the other takes over, then both work on."""
+    """A process is stopped (SIGSTOP) beyond its session and goes on later: the other takes over, then both work."""
     feed, file = Feed(host, topic, partitions=4), tmp_path / "notes"
+
+    def both_work(since: int) -> bool:
+        feed.send_all(orders(100, 100))
+        return len({pid for pid, _, _ in noted(file)[since:]}) == 2
+
     with ExitStack() as stack:
-        stopped, other = programs = [Program(kafka, topic, host, file) for _ in range(2)]
-        for program in programs:
+        stopped, other = (Program(kafka, topic, host, file) for _ in range(2))
+        for program in (stopped, other):
             stack.callback(program.end, signal.SIGKILL)
+        eventually(lambda: both_work(0), timeout=30)
         total = feed.send_all(orders(20_000, 400))
-        eventually(lambda: len({pid for pid, _, _ in noted(file)}) == 2, timeout=30)
         stopped.process.send_signal(signal.SIGSTOP)
         eventually(lambda: len({number for _, _, number in noted(file)}) == total, timeout=60)
         stopped.process.send_signal(signal.SIGCONT)
-        before = len(noted(file))
-        eventually(
-            lambda: feed.send_all(orders(100, 100)) and len({pid for pid, _, _ in noted(file)[before:]}) == 2, 60
-        )
+        since = len(noted(file))
+        eventually(lambda: both_work(since), timeout=60)
 
         assert stopped.process.poll() is None
         assert other.process.poll() is None
