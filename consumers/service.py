@@ -20,7 +20,7 @@ from consumers.queries import Queryable, Tables
 from consumers.table import Table
 from eventstore.component import Component, Plan, Runtime
 from eventstore.errors import BadLogUrl, EventStoreError
-from eventstore.hosting import Hosting, make_host
+from eventstore.hosting import Hosting, ProcessHost, make_host
 from eventstore.log import open_log
 from eventstore.log.port import Log
 from schemas import Command, Refusal, Reply, key_of
@@ -55,6 +55,7 @@ class _Asker:
         self._plans: tuple[Plan, ...] = ()
         self._resources: dict[type[Any], Any] = {}
         self._log: Log | None = None
+        self._host: ProcessHost | None = None
         self._hosting: Hosting | None = None
         self._tables: Tables | None = None
         self._endpoint: Endpoint | None = None
@@ -139,7 +140,7 @@ class _Asker:
         self._log = open_log(url)
         try:
             self._endpoint = Endpoint(self._http)
-            host = make_host(
+            host = self._host = make_host(
                 self.name, self._log, slot=slot, state=self._state, address=self._endpoint.address, resources=self._resources
             )
             self._hosting = Hosting(host, self._plans)
@@ -161,6 +162,11 @@ class _Asker:
         endpoint, self._endpoint = self._endpoint, None
         if endpoint is not None:
             endpoint.close()
+        if self._tables is not None:
+            self._tables.close()
+        host, self._host = self._host, None
+        if host is not None:
+            host.close()
         opened, self._log = self._log, None
         if opened is not None:
             opened.close()

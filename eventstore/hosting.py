@@ -13,6 +13,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import structlog
 
@@ -27,7 +28,7 @@ from eventstore.processor.asking import Answer, Asking
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.inputs import Call
 from eventstore.processor.port import Joinable, Processor
-from eventstore.processor.topics import inbox_of
+from eventstore.processor.topics import inbox_of, topics_of
 from eventstore.processor.unit import Unit
 from eventstore.registry import TopicRegistry
 from eventstore.state import open_state
@@ -52,6 +53,13 @@ class ProcessHost:
     clock: Clock
     address: str = ""
     resources: Mapping[type[Any], Any] = field(default_factory=dict[type[Any], Any])
+    registry: TopicRegistry | None = None
+    """Closed with the host, if it is the host's own."""
+
+    def close(self) -> None:
+        """Release what the host opened beside the log."""
+        if self.registry is not None:
+            self.registry.close()
 
     def resource(self, wanted: type[Any]) -> Any:
         found = self.resources.get(wanted)
@@ -69,7 +77,7 @@ class Hosting:
 
     def __init__(self, host: Host, plans: Sequence[Plan]) -> None:
         self.host, self.plans = host, tuple(plans)
-        processors = joined(processor for plan in plans for processor in plan.processors)
+        processors = self._processors = joined(processor for plan in plans for processor in plan.processors)
         self._partitions: dict[str, int] = {}
         self._unit: LoopThread | None = None
         self._asking = Asking(host, self._current_unit)
@@ -86,7 +94,10 @@ class Hosting:
         Raises:
             EventStoreError: what kept the first loop from opening; everything is stopped again.
         """
-        self.host.log.create([topic for plan in self.plans for topic in plan.topics])
+        topics = [topic for processor in self._processors for topic in topics_of(processor, self.host.service)]
+        self.host.log.create([*topics, *(topic for plan in self.plans for topic in plan.topics)])
+        described = self.host.log.describe([inbox_of(processor.name) for processor in self._processors])
+        self._partitions = {name: found.partitions for name, found in described.items()}
         for plan in self.plans:
             self.host.serde.register([*plan.messages, *(m for one in plan.processors for m in one.messages)])
         for plan in self.plans:
@@ -147,14 +158,8 @@ class Hosting:
         unit = self._current_unit()
         if unit is None:
             return None
-        topic = inbox_of(processor)
-        count = self._partitions.get(topic)
-        if count is None:
-            found = self.host.log.describe([topic]).get(topic)
-            if found is None:
-                return None
-            count = self._partitions[topic] = found.partitions
-        return unit.index(processor, partition_of(key, count))
+        count = self._partitions.get(inbox_of(processor))
+        return None if count is None else unit.index(processor, partition_of(key, count))
 
     def _current_unit(self) -> Unit | None:
         if self._unit is None or self._unit.error is not None:
@@ -197,11 +202,13 @@ def make_host(
     `state`: a folder for RocksDB; None: beside the log for `embedded://`, in memory for `memory://`, else
     `.sagalog/state/<service>/<slot>` in the working directory.
     """
+    registry = TopicRegistry(log)
     return ProcessHost(
+        registry=registry,
         service=service,
         slot=slot,
         log=log,
-        serde=Serde(TopicRegistry(log)),
+        serde=Serde(registry),
         state=open_state(state if state is not None else state_url(log.url, service, slot)),
         clock=clock or SystemClock(),
         address=address,
@@ -223,21 +230,23 @@ async def run_alone(component: Component, log_url: str) -> AsyncIterator[Hosting
     """Run one component in this process, on a log of its own."""
     plan = component.__component__()
 
-    def start() -> tuple[Log, Hosting]:
+    def start() -> tuple[Log, ProcessHost, Hosting]:
         opened = open_log(log_url)
         try:
-            hosting = Hosting(make_host(plan.name, opened), [plan])
+            host = make_host(plan.name, opened, slot=uuid4().hex[:8])
+            hosting = Hosting(host, [plan])
             hosting.start()
         except BaseException:
             opened.close()
             raise
-        return opened, hosting
+        return opened, host, hosting
 
-    opened, hosting = await asyncio.to_thread(start)
+    opened, host, hosting = await asyncio.to_thread(start)
     try:
         yield hosting
     finally:
         await asyncio.to_thread(hosting.stop, timedelta(seconds=10))
+        await asyncio.to_thread(host.close)
         await asyncio.to_thread(opened.close)
 
 

@@ -15,6 +15,7 @@ class Calls:
         self._waiting: deque[Call] = deque()
         self._changed = Condition()
         self._closed = False
+        self._wanted = 1
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -25,7 +26,7 @@ class Calls:
             if self._closed:
                 return False
             self._waiting.append(call)
-            if len(self._waiting) == 1:
+            if len(self._waiting) == self._wanted:
                 self._changed.notify()
             return True
 
@@ -42,11 +43,13 @@ class Calls:
         with self._changed:
             self._waiting.extendleft(reversed(calls))
 
-    def wait(self, timeout: float) -> None:
-        """Wait until there is a call, or `timeout` seconds."""
+    def wait(self, timeout: float, *, count: int = 1) -> None:
+        """Wait until there are `count` calls, or `timeout` seconds."""
         with self._changed:
-            if not self._waiting and not self._closed:
+            if len(self._waiting) < count and not self._closed:
+                self._wanted = count
                 self._changed.wait(timeout)
+                self._wanted = 1
 
     def close(self) -> list[Call]:
         """Take no more; returns what waits."""

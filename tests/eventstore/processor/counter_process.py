@@ -11,6 +11,7 @@ from eventstore.hosting import ProcessHost
 from eventstore.log import open_log
 from eventstore.loops import LoopThread
 from eventstore.processor.inputs import Call
+from eventstore.processor.topics import topics_of
 from eventstore.processor.unit import Unit
 from eventstore.registry import TopicRegistry
 from eventstore.state import open_state
@@ -30,6 +31,7 @@ def main(url: str, name: str, slot: str, folder: str) -> None:
     def refuse(call: Call) -> None:
         raise AssertionError(f"nobody calls locally: {call}")
 
+    log.create(topics_of(Counters(name, 4), name))
     thread = LoopThread(lambda: Unit(host, [Counters(name, 4)], moved=refuse), host.clock)
     thread.start()
     print("started", flush=True)

@@ -14,7 +14,7 @@ from eventstore.log.partition import partition_of
 from eventstore.log.port import Log, Record, TopicPartition
 from eventstore.processor.inputs import Answered, Call
 from eventstore.processor.port import DecideContext
-from eventstore.processor.topics import inbox_of
+from eventstore.processor.topics import inbox_of, topics_of
 from eventstore.processor.unit import Unit
 from eventstore.state.memory import MemoryStateEngine
 from eventstore.state.port import StateEngine
@@ -128,6 +128,8 @@ class Bench:
         self.host = ProcessHost(
             service=self.service, slot=self.slot, log=self.log, serde=self.serde, state=self.state, clock=self.clock
         )
+        for processor in self.processors:
+            self.log.create(topics_of(processor, self.service))
         self.unit = Unit(self.host, self.processors, moved=self.moved.append)
         self.unit.open()
 
