@@ -76,7 +76,7 @@ class Endpoint:
             OSError: the address cannot be bound.
         """
         host, _, port = bind.rpartition(":")
-        if not port.isdecimal():
+        if ":" not in bind or not port.isdecimal():
             raise ValueError(f"{bind!r} is no host:port: give for example 127.0.0.1:8080")
         self._health: Health | None = None
         self._rows: Rows | None = None

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import struct
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from consumers.errors import BadRowKey, KeyTypeUnknown
@@ -146,6 +146,8 @@ class KeyCodec(Generic[K]):
         """Raises KeyTypeUnknown: keys of this type have no order-preserving form."""
         self._element = _element_of(annotation)
         self.type_name = self._element.type_name
+        self.encode_known: Callable[[K], bytes] = self._element.alone
+        """`encode` for a key that it took before."""
 
     def encode(self, key: K) -> bytes:
         """The bytes of a key.

@@ -102,7 +102,10 @@ class Rows(Generic[K, V]):
         """
         if type(row) is not self._exact:
             row = self._table.values.checked(row)
-        self._put(key, row)
+        if key in self._dirty:
+            self._young[key] = row
+        else:
+            self._put(key, row)
 
     def __delitem__(self, key: K, /) -> None:
         """Delete the row. Raises KeyError if there is none."""
@@ -188,7 +191,7 @@ class Rows(Generic[K, V]):
 
     def changes(self) -> list[Row]:
         """The rows that changed since the last write."""
-        encode, prefix, values, young = self._table.keys.encode, self._prefix, self._table.values.encode, self._young
+        encode, prefix, values, young = self._table.keys.encode_known, self._prefix, self._table.values.encode, self._young
         return [
             (prefix + encode(key), None if (row := young[key]) is None else values(row)) for key in self._dirty
         ]

@@ -9,6 +9,8 @@ Layouts, by version byte:
 from __future__ import annotations
 
 import typing
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -39,7 +41,9 @@ class ValueCodec(Generic[V]):
         """Instances of exactly this class need no check."""
         self.type_name: str = getattr(annotation, "__qualname__", None) or str(annotation)
         self._adapter = adapter
-        self._to_json = adapter.serializer.to_json
+        is_plain = isinstance(annotation, type) and issubclass(annotation, BaseModel) and not annotation.model_computed_fields
+        write = adapter.serializer.to_json
+        self._to_json: Callable[[Any], bytes] = write if is_plain else partial(write, round_trip=True)
         self._from_json = adapter.validator.validate_json
         self._is_bytes = annotation is bytes
         self._proven = False
@@ -53,7 +57,7 @@ class ValueCodec(Generic[V]):
         if self._is_bytes:
             return _BYTES + cast("bytes", row)
         try:
-            data = self._to_json(row, round_trip=True)
+            data = self._to_json(row)
         except PydanticSerializationError as error:
             raise BadRow(row, self.type_name, str(error)) from error
         if not self._proven or b"null" in data:  # NaN and infinity are written as null

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 POLL_RECORDS: Final = 1_000
 SLICE_SECONDS: Final = 0.05
-FLUSH_SECONDS: Final = 0.02
-"""The oldest change that is not written yet; with nothing left to read it is written at once."""
+FLUSH_SECONDS: Final = 0.05
+"""The oldest change of a served partition that is not written yet; with nothing left to read it is written at once."""
 SHOW_SECONDS: Final = 1.0
 RECOMMIT_SECONDS: Final = 24 * 60 * 60.0
 """Rule K12: positions of a quiet topic live."""
@@ -78,7 +78,7 @@ class ViewLoop:
         assert consumer is not None, "open() comes first"
         self._take_one()
         worked = self._restore(consumer)
-        is_busy = worked or bool(self._taking or self._restoring) or self._has_changes()
+        is_busy = worked or bool(self._taking or self._restoring) or any(one.has_changes for one in self._live().values())
         if self._follower is not None:
             worked |= self._follow(self._follower, 0.0 if is_busy else min(timeout, FOLLOW_SECONDS))
             timeout = min(timeout, FOLLOW_SECONDS)
@@ -207,7 +207,8 @@ class ViewLoop:
         if not self._restoring:
             return False
         restoring = self._restoring.pop(0)
-        for partition in restoring.work(SLICE_SECONDS):
+        done = restoring.work(SLICE_SECONDS)
+        for partition in done:
             if partition.error is None:
                 at = TopicPartition(self._topics[0], partition.number)
                 consumer.start(at, partition.positions[at.topic])
@@ -217,16 +218,13 @@ class ViewLoop:
             self._restoring.append(restoring)
         else:
             self._refollow()
-        self._show(True)
+        self._show(bool(done))
         return True
 
     # Handling
 
     def _live(self) -> dict[int, ViewPartition]:
         return {number: one for number, one in self._owned.items() if one.is_live}
-
-    def _has_changes(self) -> bool:
-        return any(one.has_changes for one in self._owned.values())
 
     def _note_stops(self, consumer: GroupConsumer) -> None:
         stopped = [one for one in self._owned.values() if one.error is not None and one.is_live]
@@ -262,7 +260,7 @@ class ViewLoop:
         if not must and now - self._flushed_at < FLUSH_SECONDS:
             return
         self._flushed_at = now
-        for partition in self._owned.values():
+        for partition in self._live().values():
             partition.flush()
 
     def _lag(self, owned: Sequence[ViewPartition]) -> int:

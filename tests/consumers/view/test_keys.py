@@ -1,0 +1,95 @@
+"""Keys and rows as bytes: they come back, and keys sort as their bytes do."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from consumers.errors import BadRow, BadRowKey
+from consumers.keys import KeyCodec, after_prefix, routing_key
+from consumers.values import ValueCodec
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+INTS = st.integers(-(2**63), 2**63 - 1)
+KEYS: list[tuple[Any, Any]] = [
+    (str, TEXT),
+    (bytes, st.binary()),
+    (int, INTS),
+    (tuple[str, int], st.tuples(TEXT, INTS)),
+    (tuple[bytes, str], st.tuples(st.binary(), TEXT)),
+    (tuple[tuple[str, str], int], st.tuples(st.tuples(TEXT, TEXT), INTS)),
+]
+
+
+@given(st.data(), st.sampled_from(KEYS))
+def test_keys_come_back_and_sort_as_their_bytes(data: st.DataObject, kind: tuple[Any, Any]) -> None:
+    """So ranges and prefixes of bytes are ranges and prefixes of keys."""
+    codec: KeyCodec[Any] = KeyCodec(kind[0])
+    one, two = data.draw(kind[1]), data.draw(kind[1])
+
+    assert codec.decode(codec.encode(one)) == one
+    assert (one < two) == (codec.encode(one) < codec.encode(two))
+
+
+@given(TEXT, TEXT, INTS)
+def test_a_prefix_of_a_tuple_is_a_prefix_of_its_bytes(first: str, other: str, number: int) -> None:
+    """And of no other tuple's."""
+    codec: KeyCodec[tuple[str, int]] = KeyCodec(tuple[str, int])
+    prefix = codec.prefix((first,))
+
+    assert codec.encode((first, number)).startswith(prefix)
+    assert codec.encode((other, number)).startswith(prefix) == (other == first)
+
+
+@given(st.binary())
+def test_what_follows_a_prefix_is_above_all_that_begin_with_it(prefix: bytes) -> None:
+    """None if nothing is."""
+    after = after_prefix(prefix)
+
+    assert after is None or (after > prefix + b"\xff" * 9 and not after.startswith(prefix or b"-"))
+    assert (after is None) == (prefix.strip(b"\xff") == b"")
+
+
+@pytest.mark.parametrize(("kind", "key"), [(str, 3), (int, "x"), (int, 2**63), (bytes, "x"), (tuple[str, int], ("x",)), (str, "\ud800")])
+def test_a_key_of_another_type_is_refused(kind: Any, key: Any) -> None:
+    """With what the table's keys are."""
+    with pytest.raises(BadRowKey):
+        KeyCodec[Any](kind).encode(key)
+
+
+def test_the_first_element_decides_the_partition() -> None:
+    """As a producer writes it into a record's key."""
+    assert routing_key(("a", 3)) == routing_key("a") == b"a"
+    assert routing_key((17, "a")) == b"17"
+
+
+class Row(BaseModel, frozen=True):
+    name: str | None = None
+    when: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    ratio: float = 0.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "row"),
+    [(Row, Row(name="x", ratio=0.1)), (Row, Row()), (int, 2**80), (float, 1e300), (bytes, b"\xff\0"), (tuple[str, int], ("a", 1)), (str, "null")],
+)
+def test_rows_come_back(kind: Any, row: Any) -> None:
+    """Equal, and of the same type."""
+    codec: ValueCodec[Any] = ValueCodec(kind)
+
+    assert codec.decode(codec.encode(codec.checked(row))) == row
+
+
+@pytest.mark.parametrize("row", [float("nan"), float("inf")])
+def test_a_row_that_would_not_come_back_is_refused(row: float) -> None:
+    """JSON has no such numbers: the error says so when it is written."""
+    codec: ValueCodec[Row] = ValueCodec(Row)
+    codec.encode(Row())
+
+    with pytest.raises(BadRow):
+        codec.encode(Row(ratio=row))
