@@ -15,7 +15,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ from consumers.answering import Waits
 from consumers.delivery import Delivery
 from consumers.worker import Worker
 from consumers.worker_loop import WorkerLoop
-from eventstore.clock import SystemClock
+from eventstore.clock import Clock, SystemClock
 from eventstore.component import Host
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
@@ -54,7 +54,7 @@ class BenchHost:
     service: str
     slot: str = "0"
     state: Any = None
-    clock: SystemClock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=SystemClock)
     address: str = ""
 
     def resource(self, wanted: type[Any]) -> Any:
@@ -206,7 +206,7 @@ def latency(host: BenchHost, topic: str) -> tuple[float, float]:
 
 
 @contextmanager
-def opened(made: Worker, host: BenchHost) -> Iterator[WorkerLoop]:
+def opened(made: Worker, host: BenchHost) -> Generator[WorkerLoop]:
     """The worker's loop, open."""
     loop = WorkerLoop(made, host)
     loop.open()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as codec
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -190,7 +190,7 @@ def discard(
 
 
 @contextmanager
-def _opened(url: str) -> Iterator[Log]:
+def _opened(url: str) -> Generator[Log]:
     log = open_log(url)
     try:
         yield log

@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import threading
+from types import FrameType
 
 from consumers.worker import Worker
 from eventstore.clock import SystemClock
@@ -35,7 +36,11 @@ def main(bootstrap: str, topic: str, service: str, file: str) -> None:
         os.write(notes, f"{os.getpid()} {event.order} {event.number}\n".encode())
 
     stopping = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+
+    def stop(_: int, __: FrameType | None) -> None:
+        stopping.set()
+
+    signal.signal(signal.SIGTERM, stop)
     with running(worker.__component__().loops[0](host), host) as driver:
         while not stopping.wait(0.1) and driver.error is None:
             pass
