@@ -51,26 +51,30 @@ def advance(turn: Turn) -> None:
 
 
 def answered(turn: Turn, leaf: Leaf, progress: Progress, message: Message, *, attempt: int) -> None:
-    """Take an answer to a step's command. One that comes too late changes nothing."""
+    """Take an answer to a step's command. One that comes too late changes nothing.
+
+    It is too late when the saga turned back: a step in doubt has nothing after it, so that its undo was sent at once.
+    """
     step = leaf.name
-    if not progress.is_open:
+    if not progress.is_open or turn.state.phase is not Phase.FORWARD:
         return
     if isinstance(message, Failure):
-        if attempt == progress.attempt and not progress.resting and turn.state.phase is Phase.FORWARD:
+        if attempt == progress.attempt and not progress.resting:
             attempt_failed(turn, leaf, progress, message.error, message.detail, is_final=message.final)
     elif type(message) not in turn.graph.answers[step]:
-        if turn.state.phase is Phase.FORWARD and not progress.resting:
+        if not progress.resting:
             undeclared = f"{message.__type_name__} is no declared answer of {progress.command.type}"
             attempt_failed(turn, leaf, progress, "AnswerNotDeclared", undeclared, is_final=False)
     elif isinstance(message, Refusal):
         is_final = turn.context.metadata.attributes.get("refusal") == "final"
         _refused(turn, step, text_of(message), "refused", is_final=is_final)
     elif isinstance(message, SagaOutcome) and not message.completed:
-        _refused(turn, step, Text(message.type, message.version, message.refusal), message.reason, is_final=True)
+        refusal = Text(message.type, message.version, message.refusal)
+        _refused(turn, step, refusal, message.reason, is_final=True)
     else:
         kind, version, text = text_of(message)
         turn.context.append(StepReplied(step=step, type=kind, version=version, reply=text))
-        _go_on(turn)
+        advance(turn)
 
 
 def signalled(turn: Turn, wait: Wait[Any, Any], signal: Signal) -> None:
@@ -223,10 +227,7 @@ def _command(turn: Turn, leaf: Step[Any, Any] | Child[Any, Any]) -> Command[Any,
 def _refused(turn: Turn, step: str, refusal: Text, reason: str, *, is_final: bool) -> None:
     kind, version, text = refusal
     turn.context.append(StepRefused(step=step, type=kind, version=version, refusal=text, final=is_final))
-    if turn.state.phase is Phase.FORWARD:
-        backward.turn_back(turn, step, reason, refusal)
-    else:
-        backward.roll_back(turn)
+    backward.turn_back(turn, step, reason, refusal)
 
 
 def _unanswered(turn: Turn, wait: Wait[Any, Any]) -> None:
@@ -235,14 +236,6 @@ def _unanswered(turn: Turn, wait: Wait[Any, Any]) -> None:
         advance(turn)
     else:
         backward.turn_back(turn, wait.name, TIMED_OUT)
-
-
-def _go_on(turn: Turn) -> None:
-    """After a reply: forward, or, if it came while the saga turns back, on with that."""
-    if turn.state.phase is Phase.FORWARD:
-        advance(turn)
-    else:
-        backward.roll_back(turn)
 
 
 def _only_forward(turn: Turn, step: str) -> bool:

@@ -133,7 +133,7 @@ class SagaProcessor:
         if not message.wait:
             context.reply(SagaAccepted(key=state.key, version=message.version, is_new=True))
         forward.advance(turn)
-        turn.set_timer(0, woke=False)
+        turn.set_timer(0)
 
     def _start_again(self, state: SagaState, message: Start, context: DecideContext[SagaState]) -> None:
         """A start is idempotent by key; other content under the same key is refused."""
@@ -168,7 +168,7 @@ class SagaProcessor:
             backward.answered(turn, leaf, progress, message, attempt=int(number))
         else:
             return
-        turn.set_timer(before_ms, woke=False)
+        turn.set_timer(before_ms)
 
     def _wake(self, state: SagaState, _: Wake, context: DecideContext[SagaState]) -> None:
         """Do what is due: the deadline first, because it settles the rest."""
@@ -188,7 +188,7 @@ class SagaProcessor:
                 forward.due(turn, leaf, progress)
             elif leaf is not None:
                 backward.due(turn, leaf, progress)
-        turn.set_timer(0, woke=True)
+        turn.set_timer(0)
 
     def _deadline_is_due(self, state: SagaState, now_ms: int) -> bool:
         return 0 < state.deadline_ms <= now_ms and state.phase is Phase.FORWARD and not state.pivot_is_sent
@@ -211,7 +211,7 @@ class SagaProcessor:
             turn, before_ms = Turn(state, context, graph), state.next_due_ms()
             forward.signalled(turn, wait, message)
             context.reply(Noted())
-            turn.set_timer(before_ms, woke=False)
+            turn.set_timer(before_ms)
 
     def _cancel(self, state: SagaState, message: CancelSaga, context: DecideContext[SagaState]) -> None:
         """Turn back, unless the pivot was sent (P3)."""
@@ -226,7 +226,7 @@ class SagaProcessor:
             context.append(CancelAsked(who=message.who, why=message.why))
             backward.turn_back(turn, _pending(state), "cancelled")
             context.reply(Noted())
-            turn.set_timer(before_ms, woke=False)
+            turn.set_timer(before_ms)
 
     def _undo(self, state: SagaState, _: Message, context: DecideContext[SagaState]) -> None:
         """A parent undoes its child: answered by the outcome when that is undone."""
@@ -240,7 +240,7 @@ class SagaProcessor:
         if state.phase is not Phase.COMPENSATING:
             context.append(CancelAsked(who="its parent", why="the parent is undone"))
             backward.turn_back(turn, _pending(state), "cancelled")
-        turn.set_timer(before_ms, woke=False)
+        turn.set_timer(before_ms)
 
     def _operate(self, state: SagaState, message: RetryUndo | SkipUndo, context: DecideContext[SagaState]) -> None:
         """An operator decides on a parked undo."""
@@ -257,7 +257,7 @@ class SagaProcessor:
             else:
                 backward.skip(turn, leaf, who=message.who, why=message.why)
             context.reply(Noted())
-            turn.set_timer(before_ms, woke=False)
+            turn.set_timer(before_ms)
 
     def _outcome(self, state: SagaState, _: AskOutcome | Start, context: DecideContext[SagaState]) -> None:
         """How it ended, now or when it does."""

@@ -103,16 +103,17 @@ class Turn:
         self.context.append(SagaUndone())
         self.tell(waiting)
 
-    def set_timer(self, before_ms: int, *, woke: bool) -> None:
+    def set_timer(self, before_ms: int) -> None:
         """Let the saga's one timer stand no later than what is due next.
 
-        An earlier one is left as it is: it costs less to wake for nothing than to move it with each step.
+        `before_ms` is where it stands at the latest; 0: nowhere. An earlier one is left as it is: it costs less to wake
+        for nothing than to move it with each step.
         """
         if not self.state.is_running:
             self.context.cancel(TIMER)
             return
         due_ms = self.state.next_due_ms()
-        if due_ms and (woke or not before_ms or due_ms < before_ms):
+        if due_ms and (not before_ms or due_ms < before_ms):
             self.context.schedule(TIMER, datetime.fromtimestamp(due_ms / 1000, UTC), Wake())
 
     def _attributes(self, step: str, role: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ import pytest
 from sagas import SagaProcessor
 from sagas.history import CompensationStarted, UndoSent
 from sagas.messages import AskOutcome, CancelSaga, Noted, RetryUndo, SagaOutcome, SkipUndo
-from schemas import Event, Failure, Message, Metadata, Undo
+from schemas import Event, Failure, Message, Metadata, Nothing, Undo
 from tests.sagas.trips import (
     BookHotel,
     BookSeat,
@@ -174,13 +174,45 @@ def test_a_late_reply_changes_nothing_after_the_undo_was_sent() -> None:
     assert world.events("book_trip", "1") == before
 
 
-def test_a_reply_that_comes_while_turning_back_is_given_to_the_undo() -> None:
-    """The hotel's reply arrives after the insurance refused nothing yet: its undo is built from command and reply."""
+def test_the_undo_of_a_done_step_gets_its_reply() -> None:
+    """The insurer refuses when the hotel is booked: the hotel's undo is built from command and reply."""
     world = started(insurance=refusing(Insure, Declined(reason="old")))
     world.run()
 
     sent = [event for event in world.events("book_trip", "1") if isinstance(event, UndoSent) and event.step == "hotel"]
     assert sent[0].command == '{"booking":"H-1"}'
+
+
+def test_an_inbox_that_grew_gets_the_undo_where_it_got_the_do() -> None:
+    """P2: partition counts change between do, a repeated do and undo; all three go to the partition of the first."""
+    sent = list[Envelope]()
+    world = started(hotels=silent(BookHotel))
+    deliver = world.deliver
+
+    def noting(envelope: Envelope) -> None:
+        sent.append(envelope)
+        deliver(envelope)
+
+    world.deliver = noting  # type: ignore[method-assign]
+    world.run()
+    world.partitions = 64
+    world.settle()
+
+    hotel = [each for each in sent if each.topic == "hotels.inbox"]
+    assert [type(each.message) for each in hotel] == [BookHotel, BookHotel, BookHotel, CancelHotel]
+    assert len({each.partition for each in hotel}) == 1
+
+
+def test_an_answer_to_no_command_of_this_saga_changes_nothing() -> None:
+    """A stray answer names the right step, but another command."""
+    world = started(hotels=silent(CancelHotel), payments=refusing(Charge, Declined(reason="poor")))
+    world.run()
+    before = list(world.events("book_trip", "1"))
+
+    stray = Metadata(id="stray", correlation="hotel/undo/1", causation="another command")
+    world.decide("book_trip", "1", Nothing(), stray)
+
+    assert world.events("book_trip", "1") == before
 
 
 def test_a_cancel_before_the_pivot_undoes() -> None:

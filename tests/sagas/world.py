@@ -31,6 +31,7 @@ class Envelope:
     key: str
     message: Message
     metadata: Metadata
+    partition: int = 0
 
 
 class Unanswered(Exception):
@@ -111,7 +112,7 @@ class FakeContext:
             reply=back,
             attributes=dict(attributes or {}),
         )
-        self.sent.append(Envelope(place.topic, place.key, command, metadata))
+        self.sent.append(Envelope(place.topic, place.key, command, metadata, place.partition))
         return message_id
 
     def send_to(self, to: ReplyTo, message: Message, *, id: str | None = None) -> None:
@@ -155,8 +156,11 @@ class World:
         """How pages of history hold events."""
         self._asked = 0
 
+    partitions = 4
+    """Of each inbox."""
+
     def partition(self, key: str) -> int:
-        return sum(key.encode()) % 4
+        return sum(key.encode()) % self.partitions
 
     def ask(self, to: str, key: str, message: Message) -> str:
         """Put a message into an inbox; returns the id under which the answer will stand in `replies`."""
