@@ -45,7 +45,7 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
 
 class Position(NamedTuple):
-    """A committed position: the next offset to read, and up to 4,096 ASCII characters that travel with it."""
+    """A committed position: the next offset to read, and up to 4,095 ASCII characters that travel with it."""
 
     offset: int
     metadata: str = ""
@@ -304,6 +304,10 @@ class GroupConsumer(Protocol):
 
     def start(self, partition: TopicPartition, position: int) -> None:
         """Deliver the records of an assigned partition from `position`. Also repositions one that was started."""
+        ...
+
+    def position(self, partition: TopicPartition) -> int:
+        """The next position of a started partition: beyond what `poll` returned, and beyond markers after it."""
         ...
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:

@@ -8,6 +8,7 @@ sets (K3). The count moves *after* `revoked` returns, since until then the parti
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from eventstore.log.kafka.settings import Settings
 from eventstore.log.port import Batch, Listener, Member, Position, Record, TopicPartition
 
 _PREFIX = b"CGMDv2:"
-HARMLESS = UNREACHABLE | {KafkaError._PARTITION_EOF, KafkaError._MAX_POLL_EXCEEDED}
+HARMLESS = UNREACHABLE | {KafkaError._MAX_POLL_EXCEEDED}
 """Mended inside: librdkafka reconnects, or calls `lost` and joins again."""
 
 
@@ -61,8 +62,8 @@ class KafkaGroupConsumer:
         self._settings, self._listener = settings, listener
         self._owned: set[TopicPartition] = set()
         self._started: dict[TopicPartition, int] = {}
-        self._next: dict[TopicPartition, int] = {}
-        self._stale: dict[TopicPartition, int] = {}
+        self._reached: dict[TopicPartition, int] = {}
+        self._fresh: set[TopicPartition] = set()
         self._touched: set[TopicPartition] = set()
         self._errors: deque[LogError] = deque()
         self._member: KafkaMember | None = None
@@ -74,24 +75,21 @@ class KafkaGroupConsumer:
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
         )
 
+    @property
+    def member_id(self) -> str:
+        """The id that the coordinator gave; empty before the first assignment."""
+        return self._open().memberid() or ""
+
     def poll(self, max_records: int, timeout: float) -> Batch:
         consumer = self._open()
-        if self._errors:
-            raise self._errors.popleft()
-        message = self._mapped_poll(consumer, timeout)
-        messages = [] if message is None else [message]
-        if messages and max_records > 1:
-            self._touched.clear()
-            messages += consumer.consume(max_records - 1, 0)
-        records = records_of(messages)
-        if len(records) < len(messages):
-            self._heed(messages)
-        if messages and self._touched:
-            records = self._without_touched(records)
-        if self._errors and not records:
-            raise self._errors.popleft()
-        self._next.update({TopicPartition(one.topic, one.partition): one.offset + 1 for one in records})
-        return Batch(records, self._capture(consumer))
+        deadline = time.monotonic() + timeout
+        while True:
+            if self._errors:
+                raise self._errors.popleft()
+            message = self._mapped_poll(consumer, max(deadline - time.monotonic(), 0.0))
+            records = [] if message is None else self._collect(consumer, message, max_records)
+            if records or message is None:
+                return Batch(records, self._capture(consumer))
 
     def assignment(self) -> frozenset[TopicPartition]:
         return frozenset(self._owned)
@@ -111,19 +109,17 @@ class KafkaGroupConsumer:
             consumer.resume([place])
         except KafkaException as raised:
             raise self._general(error_of(raised), f"start {partition.topic}", partition.topic) from raised
-        self._started[partition] = self._next[partition] = position
-        self._stale[partition] = self._raw_position(partition)
+        self._started[partition] = self._reached[partition] = position
+        self._fresh.add(partition)
 
     def position(self, partition: TopicPartition) -> int:
-        if partition not in self._next:
+        """As the port says. After a seek librdkafka tells the old position until something of the partition came."""
+        if partition not in self._reached:
             raise LogError(f"{partition.topic}[{partition.partition}] was not started by this member of {self.group!r}")
-        raw = self._raw_position(partition)
-        known = self._next[partition]
-        return known if raw == self._stale[partition] else max(raw, known)
-
-    def _raw_position(self, partition: TopicPartition) -> int:
-        """What librdkafka says: beyond markers, but after a seek still what it was before, until something is delivered."""
-        return int(self._open().position([Place(*partition)])[0].offset)
+        reached = self._reached[partition]
+        if partition in self._fresh:
+            return reached
+        return max(reached, int(self._open().position([Place(*partition)])[0].offset))
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         places = [Place(*partition) for partition in partitions if partition in self._owned]
@@ -188,6 +184,19 @@ class KafkaGroupConsumer:
         except KafkaException as raised:
             raise self._general(error_of(raised), f"poll as a member of {self.group!r}") from raised
 
+    def _collect(self, consumer: Consumer, first: Message, max_records: int) -> list[Record]:
+        """The first message's record and those that wait behind it; none of partitions that changed hands meanwhile."""
+        messages = [first]
+        self._touched.clear()
+        if max_records > 1:
+            messages += consumer.consume(max_records - 1, 0)
+        records = records_of(messages)
+        if self._fresh:
+            self._fresh.difference_update({TopicPartition(record.topic, record.partition) for record in records})
+        if len(records) < len(messages):
+            self._heed(messages)
+        return self._without_touched(records) if self._touched else records
+
     def _capture(self, consumer: Consumer) -> KafkaMember | None:
         """The membership of this moment; None without a generation or a member id, which a broker would not fence."""
         metadata: bytes = consumer.consumer_group_metadata()
@@ -231,7 +240,8 @@ class KafkaGroupConsumer:
         self._owned.difference_update(partitions)
         for partition in partitions:
             self._started.pop(partition, None)
-            self._next.pop(partition, None)
+            self._reached.pop(partition, None)
+            self._fresh.discard(partition)
         self._change(partitions)
 
     def _change(self, partitions: Sequence[TopicPartition]) -> None:
@@ -252,8 +262,17 @@ class KafkaGroupConsumer:
             error = message.error()
             if error is None or error.code() in HARMLESS or error.retriable():
                 continue
-            if error.code() != KafkaError._AUTO_OFFSET_RESET or self._is_meant(message):
+            if error.code() == KafkaError._PARTITION_EOF:
+                self._note_end(message)
+            elif error.code() != KafkaError._AUTO_OFFSET_RESET or self._is_meant(message):
                 self._errors.append(self._of_message(error, message))
+
+    def _note_end(self, message: Message) -> None:
+        """The partition was read to its end, past markers and past what compaction took away there."""
+        partition = TopicPartition(message.topic() or "", message.partition() or 0)
+        if partition in self._started:
+            self._reached[partition] = max(self._reached[partition], message.offset() or 0)
+            self._fresh.discard(partition)
 
     def _is_meant(self, message: Message) -> bool:
         """Whether a position that the log does not have was asked for: not before `start`, nor for offset 0 instead."""

@@ -18,7 +18,7 @@ from confluent_kafka import Producer as Client
 
 from eventstore.errors import BrokerUnreachable, LogClosed, LogError, OutcomeUnknown
 from eventstore.log.kafka.diagnostics import Diagnostics
-from eventstore.log.kafka.errors import error_of, of_delivery
+from eventstore.log.kafka.errors import error_of, general, of_delivery
 from eventstore.log.kafka.records import require_size, size_of
 from eventstore.log.kafka.settings import Settings
 from eventstore.log.port import Headers
@@ -41,6 +41,7 @@ class KafkaProducer:
             settings.producer() | {"error_cb": self._diagnostics.error, "on_delivery": self._note_failure},
             logger=self._diagnostics,
         )
+        self._connect(self._client)
         self._due: deque[tuple[OnDelivery, LogError | None, int]] = deque()
         self._reported = threading.Condition()
         self._failure: LogError | None = None
@@ -108,6 +109,14 @@ class KafkaProducer:
             client.purge()
             client.flush(1.0)
             self._call_due()
+
+    def _connect(self, client: Client) -> None:
+        """Without a connection librdkafka asks for a producer id only every 500 ms, so one is made first."""
+        try:
+            client.list_topics(timeout=self._settings.api_timeout)
+        except KafkaException as raised:
+            error = self._diagnostics.last_error or error_of(raised)
+            raise general(error, what="connect a producer", address=self._settings.address) from raised
 
     def _open(self) -> Client:
         if self._client is None:

@@ -108,7 +108,12 @@ class Settings:
         }
         return (
             self._reading()
-            | {"group.id": group, "max.poll.interval.ms": max(60_000, session_ms), "isolation.level": "read_committed"}
+            | {
+                "group.id": group,
+                "max.poll.interval.ms": max(60_000, session_ms),
+                "isolation.level": "read_committed",
+                "enable.partition.eof": True,
+            }
             | ({} if self.passed.get("group.protocol", "classic").lower() == "consumer" else classic)
             | self.passed
         )

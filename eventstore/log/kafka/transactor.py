@@ -24,7 +24,7 @@ from confluent_kafka import Producer as Client
 from eventstore.errors import BrokerUnreachable, Fenced, LogClosed, LogError, NotAuthorized, OutcomeUnknown, StaleMember
 from eventstore.log.kafka.admin import places_of
 from eventstore.log.kafka.diagnostics import Diagnostics
-from eventstore.log.kafka.errors import FENCED, OF_RECORDS, UNAUTHORIZED, error_of, general, of_unit, unknown
+from eventstore.log.kafka.errors import FENCED, OF_RECORDS, UNAUTHORIZED, UNREACHABLE, error_of, general, of_unit, unknown
 from eventstore.log.kafka.group import KafkaMember
 from eventstore.log.kafka.records import require_size, size_of
 from eventstore.log.kafka.settings import Settings
@@ -35,8 +35,8 @@ Held: TypeAlias = tuple[str, bytes | None, bytes | None, int, int, Headers]
 log = structlog.get_logger("eventstore.log.kafka")
 
 FLUSH_SECONDS = 1.0
-METADATA_LIMIT = 4_096
-"""The broker's default `offset.metadata.max.bytes`."""
+METADATA_LIMIT = 4_095
+"""The broker's default `offset.metadata.max.bytes`, less the NUL that the Python binding appends."""
 
 
 class KafkaTransactor:
@@ -148,10 +148,14 @@ class KafkaTransactor:
         return client
 
     def _take_over(self, client: Client) -> None:
-        """Fence earlier producers of the id; ends when their open unit is aborted."""
+        """Fence earlier producers of the id; ends when their open unit is aborted.
+
+        The broker is asked for something else first: without a connection librdkafka looks again only after 500 ms.
+        """
         deadline = time.monotonic() + self._settings.api_timeout
         while True:
             try:
+                client.list_topics(timeout=max(deadline - time.monotonic(), 0.1))
                 client.init_transactions(max(deadline - time.monotonic(), 0.1))
                 _serve(client)
                 return
@@ -170,7 +174,7 @@ class KafkaTransactor:
             error = cause
         if error.code() in UNAUTHORIZED:
             return NotAuthorized(f"use the transactional id {self.transactional_id!r}", error.str())
-        if error.retriable() or error.code() == KafkaError._TIMED_OUT:
+        if error.retriable() or error.code() in UNREACHABLE:
             return BrokerUnreachable(self._settings.address, self._diagnostics.why(error.str()))
         return general(error, what=f"take over {self.transactional_id!r}", address=self._settings.address)
 
