@@ -8,17 +8,15 @@ changes nothing.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from itertools import accumulate
 from typing import Any, Literal
 
-from eventstore.processor.index import StoredEvent
 from eventstore.processor.port import DecideContext
 from sagas import backward, forward
 from sagas.children import Child
 from sagas.errors import SagaVersionUnknown
+from sagas.fold import Fold
 from sagas.graph import AnySaga, Graph
 from sagas.history import EVENTS, CancelAsked, OutcomeAsked, SagaStarted
 from sagas.messages import (
@@ -27,13 +25,11 @@ from sagas.messages import (
     AskOutcome,
     AskStatus,
     CancelSaga,
-    HistoryPage,
     KeyTaken,
     Noted,
     Refused,
     RetryUndo,
     SagaAccepted,
-    SagaStatus,
     Signal,
     SkipUndo,
     Start,
@@ -42,17 +38,14 @@ from sagas.messages import (
     start_type,
     undo_type,
 )
-from sagas.state import Fold, Phase, SagaState, Stage
+from sagas.questions import page_of, status_of
+from sagas.state import Phase, SagaState, Stage
 from sagas.turn import TIMER, Turn, outcome_of
 from sagas.waits import Wait
 from schemas import Event, Message
 
-PAGE_EVENTS = 200
-"""Events in one page of history."""
-PAGE_BYTES = 256 * 1024
 UNKNOWN_VERSION_NAP = timedelta(seconds=30)
 """How long a saga sleeps whose version is not known here. An answer that it misses is asked for again in time."""
-_UNDER_WAY = (Stage.SENT, Stage.UNDOING, Stage.NOT_BUILT, Stage.PARKED)
 
 
 class SagaProcessor:
@@ -277,15 +270,7 @@ class SagaProcessor:
         if state.phase is Phase.NEW:
             context.reply(UnknownSaga(key=state.key), final=False)
             return
-        stored = context.past(after=message.after, limit=PAGE_EVENTS)
-        shown = _fitting(stored)
-        page = HistoryPage(
-            first=message.after + 1,
-            timestamps_ms=[each.timestamp_ms for each in shown],
-            events=[b64encode(each.value).decode() for each in shown],
-            is_last=len(shown) == len(stored) < PAGE_EVENTS,
-        )
-        context.reply(page, final=False)
+        context.reply(page_of(context, message.after), final=False)
 
     def _turn_graph(self, state: SagaState) -> Graph:
         """The definition that the saga keeps to.
@@ -302,27 +287,6 @@ def processor_messages(saga: str, graphs: Iterable[Graph]) -> Sequence[type[Mess
     """All types that the sagas of a name take in, record, answer or send."""
     own: set[type[Message]] = {*MESSAGES, *EVENTS, start_type(saga), undo_type(saga)}
     return tuple(sorted(own.union(*(graph.messages() for graph in graphs)), key=_by_name))
-
-
-def status_of(state: SagaState) -> SagaStatus:
-    """How a saga stands, for people."""
-    return SagaStatus(
-        key=state.key,
-        version=state.version,
-        phase=state.phase.value,
-        steps={name: progress.stage.value for name, progress in state.steps.items()},
-        attempts={name: each.attempt for name, each in state.steps.items() if each.stage in _UNDER_WAY},
-        parked=[name for name, progress in state.steps.items() if progress.stage is Stage.PARKED],
-        step=state.turned_at,
-        reason=state.reason,
-        pivot_passed=state.pivot_passed,
-    )
-
-
-def _fitting(stored: list[StoredEvent]) -> list[StoredEvent]:
-    """As many as a page may hold, one at least."""
-    sizes = accumulate(len(each.value) for each in stored)
-    return stored[: max(1, sum(size <= PAGE_BYTES for size in sizes))]
 
 
 def _pending(state: SagaState) -> str:
