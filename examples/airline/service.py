@@ -6,9 +6,12 @@ from examples.airline.capacity import Hotels, Seats
 from examples.airline.flights import flights
 from examples.airline.rebooking import Rebook, notices, rebooking, settlement
 from examples.airline.views import Delays, Endings, SeatsLeft
-from sagalog import Service
+from sagalog import Component, Service
 
-service = Service(
-    "airline",
-    components=[flights, Seats, Hotels, rebooking, Rebook, settlement, notices, SeatsLeft, Delays, Endings],
-)
+
+def components() -> list[Component]:
+    """What it hosts."""
+    return [flights, Seats, Hotels, rebooking, Rebook, settlement, notices, SeatsLeft, Delays, Endings]
+
+
+service = Service("airline", components=components())

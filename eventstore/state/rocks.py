@@ -1,0 +1,264 @@
+"""State in RocksDB: one folder per name, below a root (rule K13).
+
+Writes go through RocksDB's write-ahead log without fsync: they survive kill −9 of the process, and what a power failure takes is
+replayed from the log.
+
+Layout of `<root>/<name>/`, version 1:
+
+=============  ========================================================================================================
+`lock`         held (flock) by the owner
+`identity`     JSON `{"v": 1, "identity": "…"}`, what the rows were derived from; another version or identity, or none:
+               the rows are discarded
+`rows/`        RocksDB, keys and values as given
+=============  ========================================================================================================
+
+While `<name>` is locked by another process (a stopped neighbour), `<name>~1`, `<name>~2`, … serve, each emptied when it is opened.
+They are removed by the next one who opens `<name>` itself.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+from weakref import WeakSet
+
+import structlog
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    Options,
+    Rdict,
+    ReadOptions,
+    WriteBatch,
+    WriteBufferManager,
+)
+
+from eventstore.errors import StateCorrupt, StateDiskFull, StateError
+from eventstore.folder_lock import FolderLock
+from eventstore.state.port import Row
+
+log = structlog.get_logger(__name__)
+
+FORMAT = 1
+LOCKED_S = 1.0
+"""How long to wait for a lock before a fresh folder is used."""
+
+_MIB = 1 << 20
+
+
+class RocksState:
+    """Rows of one partition in RocksDB."""
+
+    def __init__(self, folder: Path, lock: FolderLock, database: Rdict) -> None:
+        self.folder = folder
+        self._lock, self._database = lock, database
+        self._scans: WeakSet[_Scan] = WeakSet()
+        self._closed = False
+
+    def get(self, key: bytes) -> bytes | None:
+        try:
+            return cast("bytes | None", self._database.get(key))
+        except Exception as error:
+            raise self._named(error) from error
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        if not keys:
+            return []
+        try:
+            return cast("list[bytes | None]", self._database.get(list(keys)))
+        except Exception as error:
+            raise self._named(error) from error
+
+    def write(self, rows: Sequence[Row]) -> None:
+        batch = WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        for key, value in rows:
+            if value is None:
+                delete(key)
+            else:
+                put(key, value)
+        try:
+            self._database.write(batch)
+        except Exception as error:
+            raise self._named(error) from error
+
+    def scan(self, start: bytes, end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
+        options = ReadOptions()
+        options.set_iterate_lower_bound(start)
+        if end is not None:
+            options.set_iterate_upper_bound(end)
+        from_key = None if reverse else start
+        try:
+            items = self._database.items(backwards=reverse, from_key=from_key, read_opt=options)
+        except Exception as error:
+            raise self._named(error) from error
+        scan = _Scan(cast("Iterator[tuple[bytes, bytes]]", items), self._named)
+        self._scans.add(scan)
+        return scan
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        for scan in list(self._scans):
+            scan.end()
+        try:
+            self._database.close()
+        finally:
+            self._lock.release()
+
+    def _named(self, error: Exception) -> StateError:
+        if self._closed:
+            return StateError(f"the state in {self.folder} was closed")
+        return _named(self.folder, error)
+
+
+class _Scan(Iterator[tuple[bytes, bytes]]):
+    """An iterator of RocksDB, which sees the rows as they were when it was made; ended when the state is closed."""
+
+    def __init__(self, items: Iterator[tuple[bytes, bytes]], named: Callable[[Exception], StateError]) -> None:
+        self._items: Iterator[tuple[bytes, bytes]] | None = items
+        self._named = named
+
+    def __next__(self) -> tuple[bytes, bytes]:
+        items = self._items
+        if items is None:
+            raise self._named(RuntimeError("closed"))
+        try:
+            return next(items)
+        except StopIteration:
+            raise
+        except Exception as error:
+            raise self._named(error) from error
+
+    def end(self) -> None:
+        """Let go of RocksDB."""
+        self._items = None
+
+
+class RocksStateEngine:
+    """Opens RocksDB folders below a root. They share one block cache and one budget for write buffers."""
+
+    def __init__(self, root: str | Path, *, cache_bytes: int = 64 * _MIB, write_buffers_bytes: int = 64 * _MIB) -> None:
+        self.root = Path(root)
+        self._cache = Cache(cache_bytes)
+        self._buffers = WriteBufferManager(write_buffers_bytes, False)
+
+    def open(self, name: str, identity: str) -> RocksState:
+        folder = self._folder(name)
+        try:
+            return self._open_first_free(folder, identity)
+        except OSError as error:
+            raise _named(folder, error) from error
+
+    def discard(self, name: str) -> None:
+        folder = self._folder(name)
+        for each in (folder, *_spares(folder)):
+            _remove_unless_locked(each)
+
+    def _folder(self, name: str) -> Path:
+        parts = name.split("/")
+        if any(part in ("", ".", "..") or "~" in part for part in parts):
+            raise ValueError(f"{name!r} is no name of a state: use names separated by single slashes, without ~")
+        return self.root.joinpath(*parts)
+
+    def _open_first_free(self, folder: Path, identity: str) -> RocksState:
+        lock = FolderLock.acquire(folder / "lock", LOCKED_S)
+        if lock is not None:
+            for spare in _spares(folder):
+                _remove_unless_locked(spare)
+            return self._open_locked(folder, lock, identity)
+        for number in count(1):
+            spare = folder.with_name(f"{folder.name}~{number}")
+            lock = FolderLock.acquire(spare / "lock", 0)
+            if lock is not None:
+                log.warning("state_folder_locked", folder=str(folder), used_instead=str(spare))
+                shutil.rmtree(spare / "rows", ignore_errors=True)
+                return self._open_locked(spare, lock, identity)
+        raise AssertionError("numbers do not end")
+
+    def _open_locked(self, folder: Path, lock: FolderLock, identity: str) -> RocksState:
+        try:
+            if _identity(folder) != identity:
+                _start_over(folder, identity)
+            return RocksState(folder, lock, self._open_or_start_over(folder, identity))
+        except BaseException:
+            lock.release()
+            raise
+
+    def _open_or_start_over(self, folder: Path, identity: str) -> Rdict:
+        try:
+            return self._open_rows(folder)
+        except Exception as error:
+            named = _named(folder, error)
+            if isinstance(named, StateDiskFull):
+                raise named from error
+            log.warning("state_discarded", folder=str(folder), why=str(error))
+        _start_over(folder, identity)
+        try:
+            return self._open_rows(folder)
+        except Exception as error:
+            raise _named(folder, error) from error
+
+    def _open_rows(self, folder: Path) -> Rdict:
+        tables = BlockBasedOptions()
+        tables.set_block_cache(self._cache)
+        tables.set_bloom_filter(10, False)
+        tables.set_cache_index_and_filter_blocks(True)
+        tables.set_pin_l0_filter_and_index_blocks_in_cache(True)
+        options = Options(raw_mode=True)
+        options.create_if_missing(True)
+        options.set_block_based_table_factory(tables)
+        options.set_write_buffer_manager(self._buffers)
+        options.set_write_buffer_size(16 * _MIB)
+        options.set_compression_type(DBCompressionType.lz4())
+        options.set_max_background_jobs(2)
+        options.set_keep_log_file_num(1)
+        options.set_stats_dump_period_sec(0)
+        return Rdict(str(folder / "rows"), options)
+
+
+def _identity(folder: Path) -> str | None:
+    try:
+        stored: Any = json.loads((folder / "identity").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    if not isinstance(stored, dict):
+        return None
+    fields = cast("dict[str, Any]", stored)
+    return str(fields.get("identity")) if fields.get("v") == FORMAT else None
+
+
+def _start_over(folder: Path, identity: str) -> None:
+    """Remove the rows, then say what the next ones are derived from: in this order a crash leaves nothing wrong."""
+    shutil.rmtree(folder / "rows", ignore_errors=True)
+    new = folder / "identity.new"
+    new.write_text(json.dumps({"v": FORMAT, "identity": identity}))
+    new.replace(folder / "identity")
+
+
+def _spares(folder: Path) -> Iterable[Path]:
+    return sorted(folder.parent.glob(f"{folder.name}~*")) if folder.parent.is_dir() else ()
+
+
+def _remove_unless_locked(folder: Path) -> None:
+    if not folder.is_dir():
+        return
+    lock = FolderLock.acquire(folder / "lock", 0)
+    if lock is not None:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+def _named(folder: Path, error: Exception) -> StateError:
+    """The error of ours for one of RocksDB or the file system."""
+    if isinstance(error, StateError):
+        return error
+    if "No space left on device" in str(error) or "Disk quota exceeded" in str(error):
+        return StateDiskFull(str(folder))
+    return StateCorrupt(str(folder), str(error))

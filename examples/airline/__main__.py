@@ -1,0 +1,111 @@
+"""`python -m examples.airline [--engine embedded|kafka] [--folder DIR] [--json]`: the storm, with a kill −9 in the middle."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from examples.airline.books import Books
+from examples.airline.demo import DemoFailed, Figures, clear, place, run
+from examples.airline.rebooking import Rebook
+from sagas.reading import saga_history
+from sagas.timeline import lines, timeline
+
+PROCESSES = {"embedded": 1, "kafka": 3}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the demo; returns the exit code: 0 if the books are right."""
+    parser = argparse.ArgumentParser(prog="python -m examples.airline", description=__doc__)
+    parser.add_argument("--engine", choices=sorted(PROCESSES), default="embedded")
+    parser.add_argument("--folder", type=Path, default=Path(".sagalog/airline"), help="where the embedded log is kept")
+    parser.add_argument("--json", action="store_true", help="the figures as JSON on standard output")
+    chosen = parser.parse_args(arguments)
+    console = Console(stderr=chosen.json)
+    clear(chosen.folder)
+    figures = Figures(chosen.engine, PROCESSES[chosen.engine])
+    console.print("The storm of 8 to 10 February 2013 over New York: 2,443 flights, their travellers, one kill -9.")
+    with place(chosen.engine, chosen.folder) as (url, folder):
+        try:
+            books = run(url, folder, figures, console)
+        except DemoFailed as failed:
+            console.print(f"[red]{failed}[/red]", highlight=False)
+            return 1
+        example = next(iter(sorted(books.undone)), "")
+        history = asyncio.run(saga_history(url, Rebook.__saga__, example)) if example else []
+    violations = books.violations()
+    if chosen.json:
+        json.dump(as_json(figures, books), sys.stdout, indent=2)
+        print()
+    else:
+        _show(console, figures, books, example)
+        for line in lines(timeline(history)):
+            console.print(f"  {line}", highlight=False)
+        _next(console, chosen.engine, chosen.folder, example)
+    for violation in violations[:20]:
+        console.print(f"[red]violation: {violation}[/red]", highlight=False)
+    return 1 if violations else 0
+
+
+def as_json(figures: Figures, books: Books) -> dict[str, object]:
+    """The figures for machines."""
+    return {
+        **asdict(figures),
+        "flights": books.flights,
+        "cancelled": books.cancelled,
+        "parties": len(books.expected),
+        "rebooked": len(books.completed),
+        "undone": len(books.undone),
+        "reasons": dict(books.reasons().most_common()),
+        "violations": books.violations(),
+    }
+
+
+def _show(console: Console, figures: Figures, books: Books, example: str) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2))
+    rows = [
+        ("flights", f"{books.flights:,}, of which {books.cancelled:,} were cancelled"),
+        ("parties of travellers", f"{len(books.expected):,}"),
+        ("rebooked", f"{len(books.completed):,}"),
+        ("undone", f"{len(books.undone):,}"),
+        *((f"    {reason}", f"{count:,}") for reason, count in books.reasons().most_common()),
+        ("seats oversold", str(sum("rooms" not in one for one in books.oversold))),
+        ("orphan bookings", str(sum(one.startswith(("seats of", "rooms of")) for one in books.violations()))),
+        ("forked or lost versions", str(len(books.forks))),
+        ("killed", f"process {figures.processes - 1}; rebookings went on after {figures.down_seconds:.1f} s"),
+        ("time", f"{figures.seconds:.1f} s on {figures.engine}, {figures.processes} process(es)"),
+    ]
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    if not books.violations():
+        console.print("The books are right: every party is rebooked or left no trace (read from the log alone).")
+    if example:
+        console.print(f"\nOne that was undone, {example}:")
+
+
+def _next(console: Console, engine: str, folder: Path, example: str) -> None:
+    if engine != "embedded":
+        console.print("\nNext: `sagalog broker --folder kafka` keeps a Kafka; docs/tutorial.md writes a saga of your own.")
+        return
+    url = f"embedded://{folder / 'log'}"
+    console.print("\nNext:")
+    for command in (
+        f"sagalog saga list rebook --log {url}",
+        f"sagalog saga show rebook '{example}' --log {url}",
+        f"sagalog topics --log {url}",
+        "make demo ENGINE=kafka",
+    ):
+        console.print(f"  {command}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
