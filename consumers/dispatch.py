@@ -11,49 +11,22 @@ An attempt ends in one of four ways: done (acknowledged when the log has what th
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Collection, Sequence
-from concurrent.futures import Future
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Collection
 from math import inf
-from random import Random
 from threading import Event, Thread
 
-import structlog
-
-from consumers.answering import Answering, Waits
-from consumers.breaker import Breaker
-from consumers.dead_letters import DeadLetters
+from consumers.answering import Waits
 from consumers.delivery import Delivery, Share
-from consumers.durations import Durations
-from consumers.errors import AttemptCancelled, AttemptTimedOut, BreakerOpen, Permanent, RetryAfter
+from consumers.errors import AttemptCancelled, AttemptTimedOut, Permanent
 from consumers.handlers import Bound
 from consumers.lanes import Lanes
-from consumers.rate import Bucket
-from eventstore.clock import Clock
-from schemas import Serde
+from consumers.outcomes import Outcomes
+from consumers.work import Work
 from schemas.errors import SchemaError
-
-log = structlog.get_logger(__name__)
 
 TURN = 100
 """After so many deliveries without suspending, a runner lets the event loop turn."""
 NO_WAITS: Waits = ()
-
-
-@dataclass(slots=True, kw_only=True)
-class Work:
-    """What runners need to know."""
-
-    name: str
-    concurrency: int
-    serde: Serde
-    clock: Clock
-    dead_letters: DeadLetters
-    answering: Answering | None
-    bucket: Bucket | None
-    breakers: Sequence[Breaker]
 
 
 class Runner:
@@ -89,13 +62,7 @@ class Dispatch:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = inf
         self._drains: list[tuple[Collection[Share], Event]] = []
-        self._random = Random()
-        self.finished: deque[Delivery] = deque()
-        """Deliveries that are done and in the log, in the order in which they were. Taken by the worker's loop."""
-        self.failure: BaseException | None = None
-        """Why this cannot go on."""
-        self.durations = Durations()
-        self.dead_lettered = 0
+        self.outcomes = Outcomes(work, self._lanes, self._arm)
 
     # For the worker's loop.
 
@@ -148,7 +115,7 @@ class Dispatch:
             self._loop.run_until_complete(self._cancel_all())
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         except BaseException as error:  # noqa: BLE001 - raised again by the worker's loop
-            self.failure = self.failure or error
+            self.outcomes.failure = self.outcomes.failure or error
         finally:
             self._loop.close()
 
@@ -189,7 +156,7 @@ class Dispatch:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self.failure = self.failure or error
+            self.outcomes.failure = self.outcomes.failure or error
 
     async def _run(self, runner: Runner) -> None:
         while True:
@@ -236,7 +203,7 @@ class Dispatch:
     async def _attempt(self, runner: Runner, delivery: Delivery) -> None:
         handler = delivery.handler
         if handler is None or not self._decode(delivery):
-            self._give_up(delivery, delivery.error or Permanent("no handler"))
+            self.outcomes.give_up(delivery, delivery.error or Permanent("no handler"))
             return
         began = self._work.clock.monotonic()
         try:
@@ -244,12 +211,9 @@ class Dispatch:
         except asyncio.CancelledError:
             self._cancelled(runner, delivery, handler)
         except Exception as error:  # noqa: BLE001 - handlers may raise anything
-            self._failed(delivery, handler, error)
+            self.outcomes.failed(delivery, handler, error)
         else:
-            handler.handler.stats.completed += 1
-            self.durations.add(self._work.clock.monotonic() - began)
-            self._lanes.finish(delivery)
-            self._acknowledge(delivery, waits)
+            self.outcomes.done(delivery, handler, waits, self._work.clock.monotonic() - began)
 
     def _decode(self, delivery: Delivery) -> bool:
         if delivery.message is None:
@@ -286,76 +250,11 @@ class Dispatch:
         if runner.is_dropped:
             return
         if runner.is_late:
-            self._failed(delivery, handler, AttemptTimedOut(handler.handler.name, handler.timeout_seconds or 0.0))
+            self.outcomes.failed(
+                delivery, handler, AttemptTimedOut(handler.handler.name, handler.timeout_seconds or 0.0)
+            )
         else:
-            self._failed(delivery, handler, AttemptCancelled(handler.handler.name))
-
-    def _failed(self, delivery: Delivery, handler: Bound, error: Exception) -> None:
-        if delivery.share.is_closed:
-            return
-        now = self._work.clock.monotonic()
-        retry = handler.handler.retry
-        if isinstance(error, (RetryAfter, BreakerOpen)):
-            self._again(delivery, now + error.delay.total_seconds())
-            return
-        handler.handler.stats.failed += 1
-        if isinstance(error, (Permanent, SchemaError)) or not retry.is_left(delivery.attempt):
-            self._give_up(delivery, error)
-            return
-        delay = retry.delay(delivery.attempt, self._random)
-        log.debug("attempt_failed", worker=self._work.name, handler=handler.handler.name, exc_info=error)
-        delivery.attempt += 1
-        self._again(delivery, now + delay.total_seconds())
-
-    def _again(self, delivery: Delivery, due: float) -> None:
-        self._lanes.wait(delivery, due)
-        self._arm(due)
-
-    def _give_up(self, delivery: Delivery, error: Exception) -> None:
-        answering = self._work.answering
-        waits = None if answering is None else answering.failed(delivery, error)
-        if waits is None:
-            waits = (self._work.dead_letters.write(delivery.record, error, delivery.attempt),)
-            self.dead_lettered += 1
-            self._tell(delivery, error)
-            if delivery.handler is not None:
-                delivery.handler.handler.stats.dead_lettered += 1
-        self._lanes.finish(delivery)
-        self._acknowledge(delivery, waits)
-
-    def _tell(self, delivery: Delivery, error: Exception) -> None:
-        record = delivery.record
-        log.warning(
-            "record_dead_lettered",
-            worker=self._work.name,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            attempts=delivery.attempt,
-            error=type(error).__name__,
-            detail=str(error),
-        )
-
-    def _acknowledge(self, delivery: Delivery, waits: Waits) -> None:
-        if waits:
-            self._await(delivery, list(waits))
-        else:
-            self.finished.append(delivery)
-
-    def _await(self, delivery: Delivery, left: list[Future[int]]) -> None:
-        """Go on when the last of them is done. None is referred to by its own callback: no cycles to collect."""
-        wait = left.pop()
-        wait.add_done_callback(partial(self._written, delivery, left))
-
-    def _written(self, delivery: Delivery, left: list[Future[int]], done: Future[int]) -> None:
-        """On whatever thread resolves futures."""
-        error = done.exception()
-        if error is not None:
-            self.failure = self.failure or error
-        elif left:
-            self._await(delivery, left)
-        else:
-            self.finished.append(delivery)
+            self.outcomes.failed(delivery, handler, AttemptCancelled(handler.handler.name))
 
     def _arm(self, due: float) -> None:
         if due >= self._timer_at:

@@ -15,12 +15,13 @@ import structlog
 
 from consumers.dead_letters import DeadLetters, companions, redrive_of
 from consumers.delivery import Delivery, Share
-from consumers.dispatch import Dispatch, Work
+from consumers.dispatch import Dispatch
 from consumers.handlers import Bound, bind
 from consumers.intake import Intake
 from consumers.rate import Bucket
 from consumers.sending import Sending
 from consumers.shares import Shares
+from consumers.work import Work
 from consumers.worker_metrics import worker_metrics
 from eventstore.component import Host
 from eventstore.errors import LogError, StaleMember, TopicMissing
@@ -224,7 +225,7 @@ class WorkerLoop:
         return min(timeout, COMMIT_SECONDS) if shares.is_any_changed else timeout
 
     def _raise_failure(self) -> None:
-        failure = self._failure or (self._dispatch.failure if self._dispatch is not None else None)
+        failure = self._failure or (self._dispatch.outcomes.failure if self._dispatch is not None else None)
         if failure is not None:
             raise failure
 
@@ -232,7 +233,7 @@ class WorkerLoop:
         _, dispatch, _, _ = self._parts()
         if self._producer is not None:
             self._producer.poll()
-        finished = dispatch.finished
+        finished = dispatch.outcomes.finished
         did = bool(finished)
         while finished:
             _acknowledge(finished.popleft())
@@ -305,7 +306,7 @@ class WorkerLoop:
         going = list(shares.owned.values())
         consumer.pause(share.tp for share in going)
         ended = dispatch.close(going)
-        while not ended.is_set() and self._clock.monotonic() < deadline and dispatch.failure is None:
+        while not ended.is_set() and self._clock.monotonic() < deadline and dispatch.outcomes.failure is None:
             consumer.poll(1, 0.0)
             ended.wait(0.02)
         if not ended.is_set():

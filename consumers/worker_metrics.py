@@ -25,11 +25,11 @@ def worker_metrics(shares: Shares, dispatch: Dispatch, intake: Intake, worker: W
         "jobs_in_flight": shares.in_flight(),
         "jobs_completed_total": sum(handler.stats.completed for handler in handlers),
         "jobs_failed_total": sum(handler.stats.failed for handler in handlers),
-        "jobs_dead_lettered_total": dispatch.dead_lettered,
+        "jobs_dead_lettered_total": dispatch.outcomes.dead_lettered,
         "records_skipped_total": intake.skipped,
         "partitions_assigned": len(shares.owned),
         "partitions_paused": sum(share.is_paused for share in list(shares.owned.values())),
-        **dispatch.durations.metrics("job_duration_seconds"),
+        **dispatch.outcomes.durations.metrics("job_duration_seconds"),
     }
     try:
         samples["queue_length"] = shares.lag(shares.ends())
