@@ -23,7 +23,7 @@ flights = EventStore[FlightScheduled | FlightDeparted | FlightArrived | FlightCa
 )
 
 AT_ONCE = 200
-ALTERNATIVES = 8
+ALTERNATIVES = 20
 KNOWN_BEFORE = timedelta(hours=12)
 """How long before it leaves a flight is in the plan."""
 
