@@ -118,7 +118,8 @@ class Answers:
         )
         record = delivery.record
         waits = self._send(metadata, failure, derived_id(metadata.id, f"failed {record.partition}/{record.offset}"))
-        return (*waits, *self._noted(delivery)) if "saga" in metadata.attributes else None
+        is_sagas_command = "saga" in metadata.attributes and record.topic == self._inbox  # its events carry them too
+        return (*waits, *self._noted(delivery)) if is_sagas_command else None
 
     def close(self) -> None:
         for reader in self._readers.values():

@@ -86,7 +86,7 @@ class GuardReader:
     def __init__(self, log: Log, partition: TopicPartition, guard: Guard) -> None:
         self._tp, self._guard = partition, guard
         self._end = log.end_positions([partition], isolation="uncommitted")[partition]
-        self._reader: Reader = log.reader({partition: 0})
+        self._reader: Reader = log.reader(log.start_positions([partition]))
 
     def read(self, now_ms: int) -> bool:
         """Read a slice; returns whether everything that was there at the start is read."""

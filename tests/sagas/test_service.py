@@ -255,6 +255,23 @@ async def test_a_caller_gets_the_failure_of_a_participant(log: str, name: str) -
         await eventually_async(lambda: dead_letters(service) == before + 1)
 
 
+async def test_an_event_that_fails_is_dead_lettered_although_a_saga_caused_it(log: str, name: str) -> None:
+    """P4 speaks of commands: the shelf's event carries the saga's attributes and has only the dead letters to go to."""
+    watcher = Participant("watcher", topics=[Shelf])
+
+    @watcher.on
+    async def watch(event: Taken) -> None:
+        raise Permanent("cannot look")
+
+    shop = Shop(log, watcher)
+    async with shop.service as service:
+        before = dead_letters(service, "shelf.events.shop.watcher.dlq")
+
+        await SagaClient(service).complete(PlaceOrder, Order(id=name, sku=name))
+
+        await eventually_async(lambda: dead_letters(service, "shelf.events.shop.watcher.dlq") > before)
+
+
 async def test_versions_of_a_saga_run_side_by_side(log: str, name: str) -> None:
     """P8: both classes are components of the service; each instance keeps to its own."""
 
@@ -275,12 +292,11 @@ async def test_versions_of_a_saga_run_side_by_side(log: str, name: str) -> None:
         )
 
 
-def dead_letters(service: Service) -> int:
-    """How many records the packers' dead-letter topic got."""
+def dead_letters(service: Service, topic: str = "packers.inbox.shop.packers.dlq") -> int:
+    """How many records a dead-letter topic got."""
     log = service.runtime.host.log
-    topics = log.describe(["packers.inbox.shop.packers.dlq"])
-    places = [TopicPartition(name, number) for name, topic in topics.items() for number in range(topic.partitions)]
-    return sum(log.end_positions(places).values())
+    partitions = log.describe([topic])[topic].partitions
+    return sum(log.end_positions([TopicPartition(topic, number) for number in range(partitions)]).values())
 
 
 def send(service: Service, command: Command[Any, Any], attributes: dict[str, str], id_: str) -> None:
