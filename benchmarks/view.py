@@ -1,7 +1,8 @@
 """The stateful workload by a view, beside a bare confluent-kafka + rocksdict loop, in one run.
 
-Count and sum per key: JSON events of about 140 bytes, 10,000 keys, 4 partitions. Both read the same topic from its start, write rows and
-positions to RocksDB in batches, and end when they have seen all events. Run it: `python -m benchmarks.view [--events N] [--json]`.
+Count and sum per key: JSON events of about 140 bytes, 10,000 keys, 4 partitions. Both read the same topic from its
+start, write rows and positions to RocksDB in batches, and end when they have seen all events. Run it: `python -m
+benchmarks.view [--events N] [--json]`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from random import Random
@@ -27,7 +29,7 @@ from eventstore.log import open_log
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log, Topic
 from sagalog.broker import broker
-from schemas import Event, Metadata, MemoryRegistry, Serde
+from schemas import Event, MemoryRegistry, Metadata, Serde
 
 TOPIC, PARTITIONS, KEYS = "measured.events", 4, 10_000
 BATCH_ROWS = 1_000
@@ -86,7 +88,9 @@ def produce(log: Log, serde: Serde, events: int) -> None:
     producer = log.producer()
     for number in range(events):
         sensor = sensors[random.randrange(KEYS)]
-        event = Measured(sensor=sensor, amount=number % 1_000, site="north-07", unit="kWh", quality="good", note="automatic reading")
+        event = Measured(
+            sensor=sensor, amount=number % 1_000, site="north-07", unit="kWh", quality="good", note="automatic reading"
+        )
         meta = Metadata(id=f"{number:08}").encode()
         producer.produce(TOPIC, places[sensor], f"{sensor}/{number}".encode(), serde.encode(event), [("meta", meta)])
         if number % 1_000 == 0:
@@ -180,8 +184,7 @@ def measure(events: int) -> Figures:
     )
 
 
-def _timed(call: object) -> tuple[dict[str, tuple[int, int]], float, float]:
-    assert callable(call)
+def _timed(call: Callable[[], dict[str, tuple[int, int]]]) -> tuple[dict[str, tuple[int, int]], float, float]:
     began, cpu = time.perf_counter(), time.process_time()
     found = call()
     return found, time.perf_counter() - began, time.process_time() - cpu

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import structlog
 
@@ -26,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES: Final = 16 * 1024 * 1024
 IDLE_SECONDS: Final = 60.0
-_ANY: Final = ("", "0.0.0.0", "::")
+_ANY: Final = ("", "0.0.0.0", "::")  # noqa: S104 - what a user may bind; recognized, not bound
 
 
 class Health(Protocol):
@@ -152,7 +153,7 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that went away is no error of ours."""
-        log.debug("http_connection_failed", client=str(client_address), exc_info=True)
+        log.debug("http_connection_failed", client=str(client_address), error=repr(sys.exception()))
 
 
 def _hang_up(connection: socket.socket) -> None:
@@ -163,7 +164,6 @@ def _hang_up(connection: socket.socket) -> None:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
     protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
     disable_nagle_algorithm = True
@@ -181,7 +181,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _reply(self, body: bytes) -> None:
         try:
-            reply = self.server.answer(self.command, self.path.partition("?")[0], body)
+            reply = cast("_Server", self.server).answer(self.command, self.path.partition("?")[0], body)
         except ValueError as error:
             reply = Reply(HTTPStatus.BAD_REQUEST, f"{error}\n".encode())
         except Exception as error:  # the request fails, the process does not
@@ -190,11 +190,12 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(reply)
 
     def _send(self, reply: Reply) -> None:
+        connection = "close" if self.close_connection else "keep-alive"
         head = (
             f"HTTP/1.1 {reply.status.value} {reply.status.phrase}\r\nContent-Type: {reply.kind}\r\n"
-            f"Content-Length: {len(reply.body)}\r\nConnection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n"
+            f"Content-Length: {len(reply.body)}\r\nConnection: {connection}\r\n\r\n"
         )
         self.wfile.write(head.encode() + reply.body)  # in one segment: two would wait for an acknowledgement
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
         """Requests are not logged."""

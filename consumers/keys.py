@@ -1,7 +1,7 @@
 """Keys of rows as bytes that sort like the keys.
 
-A table's key is `str`, `bytes`, `int` (64 bits, signed) or a tuple of these, nested as you like. The bytes of a key, after the
-version byte that begins every row of the state (see `consumers.view_partition`):
+A table's key is `str`, `bytes`, `int` (64 bits, signed) or a tuple of these, nested as you like. The bytes of a key,
+after the version byte that begins every row of the state (see `consumers.view_partition`):
 
     str      UTF-8
     bytes    as they are
@@ -104,7 +104,7 @@ class _Tuple:
     inside = alone
 
     def beginning(self, value: tuple[Any, ...]) -> bytes:
-        if not isinstance(value, tuple) or len(value) > len(self._elements):
+        if type(value) is not tuple or len(value) > len(self._elements):
             raise TypeError("no tuple that fits")
         return b"".join([element.inside(part) for element, part in zip(self._elements, value, strict=False)])
 
@@ -166,7 +166,7 @@ class KeyCodec(Generic[K]):
         return key
 
     def prefix(self, prefix: K | tuple[Any, ...]) -> bytes:
-        """What the bytes of all keys begin with that begin with `prefix`: a shorter string, or the first elements of a tuple.
+        """What the bytes begin with of all keys that begin with `prefix`: a shorter string, or a tuple's first ones.
 
         Raises:
             BadRowKey: no key begins like that.
@@ -184,11 +184,11 @@ class KeyCodec(Generic[K]):
 
     def routes_by(self, prefix: K | tuple[Any, ...]) -> bool:
         """Whether all keys that begin with `prefix` lie in one partition: a tuple whose first element is given."""
-        return isinstance(self._element, _Tuple) and isinstance(prefix, tuple) and len(prefix) > 0
+        return isinstance(self._element, _Tuple) and prefix != ()
 
 
 def routing_key(key: object) -> bytes:
-    """What of a row's key decides the partition: its first element, as a producer writes it into a record's key (V1)."""
+    """What of a row's key decides the partition: its first element, as producers write it into a record's key."""
     while isinstance(key, tuple):
         key = typing.cast("tuple[object, ...]", key)[0]
     return key if isinstance(key, bytes) else str(key).encode()

@@ -81,10 +81,10 @@ def owners_of(log: Log, view: str, topic: str, partitions: int, *, service: str 
         ViewAmbiguous: several other services run it.
     """
     found = [match for match in (re.fullmatch(rf"(.+)\.{view}\.v(\d+)", group) for group in log.groups()) if match]
-    services = sorted({match[1] for match in found})
+    services = sorted({str(match[1]) for match in found})
     if service not in services and len(services) > 1:
         raise ViewAmbiguous(view, services)
-    chosen = service if service in services else services[0] if services else ""
+    chosen = service if service is not None and service in services else next(iter(services), "")
     versions = sorted((int(match[2]) for match in found if match[1] == chosen), reverse=True)
     return [_owners(log, view, topic, partitions, chosen, version) for version in versions]
 
@@ -92,5 +92,7 @@ def owners_of(log: Log, view: str, topic: str, partitions: int, *, service: str 
 def _owners(log: Log, view: str, topic: str, partitions: int, service: str, version: int) -> Owners:
     places = [TopicPartition(topic, number) for number in range(partitions)]
     positions = log.group_positions(f"{service}.{view}.v{version}", places, stable=False)
-    notes = {at.partition: OwnerNote.decode(position.metadata) for at, position in positions.items() if position is not None}
+    notes = {
+        at.partition: OwnerNote.decode(position.metadata) for at, position in positions.items() if position is not None
+    }
     return Owners(service, version, {number: note for number, note in notes.items() if note is not None})

@@ -1,11 +1,12 @@
 """Read the tables of views, wherever their partitions are.
 
-A read goes to the owner of the key's partition: in this process, else over HTTP to the address in the note of the group's position. A
-table with `merge=` is read in all partitions. Of several versions of a view the newest that has caught up everywhere is read (V3), and
-until the first one has, the one that was asked for. While nobody serves a partition a read waits, for a bounded time.
+A read goes to the owner of the key's partition: in this process, else over HTTP to the address in the note of the
+group's position. A table with `merge=` is read in all partitions. Of several versions of a view the newest that has
+caught up everywhere is read (V3), and until the first one has, the one that was asked for. While nobody serves a
+partition a read waits, for a bounded time.
 
-Promised: a read sees whole writes of a partition, and with `at_least` everything up to that position. Not promised: that partitions
-are seen at one moment, or that rows of one scan are of one moment.
+Promised: a read sees whole writes of a partition, and with `at_least` everything up to that position. Not promised:
+that partitions are seen at one moment, or that rows of one scan are of one moment.
 """
 
 from __future__ import annotations
@@ -149,12 +150,14 @@ class Tables:
         timeout = question.wait_seconds + 1.0
         try:
             path = f"/tables/{view}/{table}"
-            return await asyncio.to_thread(self._connections.ask, address, path, question, timeout), f"{address} does not serve it"
+            return await asyncio.to_thread(
+                self._connections.ask, address, path, question, timeout
+            ), f"{address} does not serve it"
         except OSError as error:
             return NOT_OWNED, f"{address}: {error}"
 
     async def _candidates(self, table: Table[Any, Any], partition: int) -> list[tuple[Owners, str]]:
-        """Who may serve a partition, the best first: versions that have caught up, the newest first; then the one asked for."""
+        """Who may serve a partition: versions that have caught up, the newest first; then the one asked for."""
         definition, count = table.view.__view__, await self.partitions(table)
         known = await self._known(table)
         chosen = [owners for owners in known if owners.has_caught_up(count, definition.layout)]
@@ -190,8 +193,9 @@ class Tables:
 class Queryable(Generic[K, V]):
     """A table as everyone but its view sees it: asynchronous, read-only.
 
-    Reads raise `PartitionUnserved` when nobody serves the partition in time, `PositionNotReached` when `at_least` is not reached in
-    time, `ViewStopped` when a handler failed there, `ViewUnknown` when no service ever ran the view, `BadRowKey` for another type of key.
+    Reads raise `PartitionUnserved` when nobody serves the partition in time, `PositionNotReached` when `at_least` is
+    not reached in time, `ViewStopped` when a handler failed there, `ViewUnknown` when no service ever ran the view,
+    `BadRowKey` for another type of key.
     """
 
     def __init__(self, tables: Tables, table: Table[K, V]) -> None:
@@ -200,8 +204,8 @@ class Queryable(Generic[K, V]):
     async def get(self, key: K, /, *, at_least: Position | None = None, of: Source | None = None) -> V | None:
         """The row of a key, None if there is none.
 
-        `at_least`: wait until the view has handled its topic so far, such as the position of an append. `of`: which topic it is a
-        position of, for a view of several.
+        `at_least`: wait until the view has handled its topic so far, such as the position of an append. `of`: which topic it is
+        a position of, for a view of several.
         """
         table = self._table
         data = table_prefix(table.name) + table.keys.encode(key)
@@ -225,7 +229,7 @@ class Queryable(Generic[K, V]):
         at_least: Position | None = None,
         of: Source | None = None,
     ) -> AsyncIterator[tuple[K, V]]:
-        """Rows in key order, or against it: those whose keys begin with `prefix`, with start ≤ key < end, at most `limit`.
+        """Rows in key order, or against it: keys that begin with `prefix`, start ≤ key < end, at most `limit`.
 
         A prefix of a tuple is a tuple of its first elements.
         """
@@ -274,7 +278,9 @@ class Queryable(Generic[K, V]):
             raise ValueError(f"the view reads {', '.join(topics)}: say with of= which topic at_least is a position of")
         topic = topics[0] if of is None else topic_of(of)
         if topic not in topics:
-            raise ValueError(f"the view does not read {topic}, but {', '.join(topics)}: at_least has to be a position of these")
+            raise ValueError(
+                f"the view does not read {topic}, but {', '.join(topics)}: at_least has to be a position of these"
+            )
         return topic
 
 
@@ -310,7 +316,11 @@ async def _in_order(pages: Sequence[_Pages], *, reverse: bool) -> AsyncIterator[
     """Each key once, in order, with its values of all partitions."""
     choose: Callable[[Iterable[bytes]], bytes] = max if reverse else min
     while True:
-        heads = [(one, head[0]) for one, head in zip(pages, await asyncio.gather(*(p.first() for p in pages)), strict=True) if head]
+        heads = [
+            (one, head[0])
+            for one, head in zip(pages, await asyncio.gather(*(p.first() for p in pages)), strict=True)
+            if head
+        ]
         if not heads:
             return
         key = choose(head for _, head in heads)

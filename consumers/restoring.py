@@ -1,7 +1,9 @@
 """Bring partitions of a view up to where the log was when they were taken.
 
-A reader of its own fetches them in large batches, so the group's consumer keeps polling and serving the other partitions meanwhile
-(rule K4). A partition is done when the reader's position has reached the end that was seen, markers after the last record included.
+A reader of its own fetches them in large batches, so the group's consumer keeps polling and serving the other
+partitions meanwhile
+(rule K4). A partition is done when the reader's position has reached the end that was seen, markers after
+the last record included.
 """
 
 from __future__ import annotations
@@ -20,7 +22,9 @@ BATCH_RECORDS: Final = 2_000
 class Restoring:
     """Some partitions that were taken together."""
 
-    def __init__(self, log: Log, clock: Clock, partitions: Mapping[int, ViewPartition], ends: Mapping[TopicPartition, int]) -> None:
+    def __init__(
+        self, log: Log, clock: Clock, partitions: Mapping[int, ViewPartition], ends: Mapping[TopicPartition, int]
+    ) -> None:
         self._clock, self._partitions, self._ends = clock, dict(partitions), dict(ends)
         positions = {at: self._partitions[at.partition].positions[at.topic] for at in ends}
         self._reader: Reader | None = log.reader(positions) if self._left() else None

@@ -1,10 +1,10 @@
 """Rows of one table in one partition, as the view's handlers see them.
 
-Reads see the handlers' own writes. Nothing reaches the state before the partition's next write, which holds all rows that changed
-and the position they belong to (V2, V4); what is dropped before it never happened.
+Reads see the handlers' own writes. Nothing reaches the state before the partition's next write, which holds all rows
+that changed and the position they belong to (V2, V4); what is dropped before it never happened.
 
-Decoded rows are kept in two generations of bounded size: a row that is used moves to the young one, and the old one is forgotten when
-the young one is full.
+Decoded rows are kept in two generations of bounded size: a row that is used moves to the young one, and the old one is
+forgotten when the young one is full.
 """
 
 from __future__ import annotations
@@ -171,10 +171,8 @@ class Rows(Generic[K, V]):
         changed = ((prefix + encode(key), key) for key in self._dirty)
         return sorted((data, key) for data, key in changed if data >= low and (high is None or data < high))
 
-    def _overlaid(
-        self, stored: Iterator[tuple[bytes, bytes]], changed: list[tuple[bytes, K]]
-    ) -> Iterator[tuple[K, V]]:
-        merged = {data: None for data, _ in changed} | {data: value for data, value in stored}
+    def _overlaid(self, stored: Iterator[tuple[bytes, bytes]], changed: list[tuple[bytes, K]]) -> Iterator[tuple[K, V]]:
+        merged = {data: None for data, _ in changed} | dict(stored)
         overlay = dict(changed)
         for data in sorted(merged):
             if data in overlay:
@@ -191,10 +189,13 @@ class Rows(Generic[K, V]):
 
     def changes(self) -> list[Row]:
         """The rows that changed since the last write."""
-        encode, prefix, values, young = self._table.keys.encode_known, self._prefix, self._table.values.encode, self._young
-        return [
-            (prefix + encode(key), None if (row := young[key]) is None else values(row)) for key in self._dirty
-        ]
+        encode, prefix, values, young = (
+            self._table.keys.encode_known,
+            self._prefix,
+            self._table.values.encode,
+            self._young,
+        )
+        return [(prefix + encode(key), None if (row := young[key]) is None else values(row)) for key in self._dirty]
 
     def written(self) -> None:
         """The changes are in the state now."""

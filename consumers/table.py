@@ -47,7 +47,9 @@ class Table(Generic[K, V]):
     def __get__(self, view: View | None, owner: type, /) -> Self | Rows[K, V]:
         if view is None:
             return self
-        raise AttributeError(f"{owner.__name__} is run by a service, which gives it its tables: do not make one yourself")
+        raise AttributeError(
+            f"{owner.__name__} is run by a service, which gives it its tables: do not make one yourself"
+        )
 
     def bound(self, view: type[View], name: str, arguments: tuple[Any, ...], line: Line) -> Table[K, V]:
         """This declaration as the table `name` of `view`, with the types of its annotation.
@@ -69,9 +71,7 @@ class Table(Generic[K, V]):
         return f"{self.name}:{self.keys.type_name}->{self.values.type_name}{'' if self.merge is None else ' merged'}"
 
 
-def table(  # pyright: ignore[reportInvalidTypeVarUse]
-    *, merge: Callable[[V, V], V] | None = None, by: Callable[[Any], str] | None = None
-) -> Table[K, V]:
+def table(*, merge: Callable[[V, V], V] | None = None, by: Callable[[Any], str] | None = None) -> Table[K, V]:  # pyright: ignore[reportInvalidTypeVarUse]
     """A table with options: `merge` combines the rows that partitions hold for one key.
 
     Raises:
@@ -81,7 +81,7 @@ def table(  # pyright: ignore[reportInvalidTypeVarUse]
         caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
         raise DefinitionError(
             Line(caller.f_code.co_filename, caller.f_lineno),
-            "by= is not available in this version: declare the table with merge=, or let a Reactor send commands keyed by it "
-            "to an aggregate and view that aggregate's events",
+            "by= is not available in this version: declare the table with merge=, or let a Reactor send commands keyed "
+            "by it to an aggregate and view that aggregate's events",
         )
     return Table(merge)

@@ -41,7 +41,9 @@ class ValueCodec(Generic[V]):
         """Instances of exactly this class need no check."""
         self.type_name: str = getattr(annotation, "__qualname__", None) or str(annotation)
         self._adapter = adapter
-        is_plain = isinstance(annotation, type) and issubclass(annotation, BaseModel) and not annotation.model_computed_fields
+        is_plain = (
+            isinstance(annotation, type) and issubclass(annotation, BaseModel) and not annotation.model_computed_fields
+        )
         write = adapter.serializer.to_json
         self._to_json: Callable[[Any], bytes] = write if is_plain else partial(write, round_trip=True)
         self._from_json = adapter.validator.validate_json

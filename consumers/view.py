@@ -10,12 +10,13 @@
         def placed(self, event: OrderPlaced, recorded: Recorded[OrderPlaced]) -> None:
             self.by_order[event.order_id] = Total(cents=event.total_cents)
 
-Handlers are pure: they see the event and the tables, nothing else, and what they raise stops the partition. A handler that computes
-something else than before needs a new `version=`, which is built beside the old one. What is declared wrongly is a
+Handlers are pure: they see the event and the tables, nothing else, and what they raise stops the partition. A handler
+that computes something else than before needs a new `version=`, which is built beside the old one. What is declared
+wrongly is a
 `DefinitionError` when the module is imported, and names the line to change.
 
-Promised: every event once, in order per key; rows and position in one write. Not promised: that two topics of one view are seen in
-the order in which they were written.
+Promised: every event once, in order per key; rows and position in one write. Not promised: that two topics of one view
+are seen in the order in which they were written.
 """
 
 from __future__ import annotations
@@ -34,7 +35,16 @@ from consumers.view_loop import ViewLoop
 from eventstore.component import Plan
 from eventstore.streams import Recorded
 from schemas import Event
-from schemas.definition import BodyType, Definition, DefinitionError, Line, annotations_of, definition_of, line_of, members
+from schemas.definition import (
+    BodyType,
+    Definition,
+    DefinitionError,
+    Line,
+    annotations_of,
+    definition_of,
+    line_of,
+    members,
+)
 
 P = TypeVar("P", bound=Callable[Concatenate[Any, Any, ...], None])
 
@@ -95,8 +105,8 @@ class View(metaclass=BodyType):
         if not _NAME.fullmatch(name) or version < 1 or not topics:
             raise DefinitionError(
                 body.class_line,
-                f"{cls.__name__} needs a name of a-z, 0-9 and _, a version from 1 and at least one topic; it has name={name!r}, "
-                f"version={version}, {len(topics)} topics",
+                f"{cls.__name__} needs a name of a-z, 0-9 and _, a version from 1 and at least one topic; it has "
+                f"name={name!r}, version={version}, {len(topics)} topics",
             )
         cls.__view__ = ViewDefinition(
             view=cls,
@@ -111,8 +121,8 @@ class View(metaclass=BodyType):
 
         def __setattr__(self, name, value):
             raise AttributeError(
-                f"{type(self).__name__}.{name} cannot be set: a view keeps nothing but the rows of its tables, because only they "
-                f"come back after a restart; write self.{name}[key] = row, or declare a Table"
+                f"{type(self).__name__}.{name} cannot be set: a view keeps nothing but the rows of its tables, because "
+                f"only they come back after a restart; write self.{name}[key] = row, or declare a Table"
             )
 
     @classmethod
@@ -139,7 +149,7 @@ def _tables(cls: type[View], body: Definition) -> dict[str, Table[Any, Any]]:
     for attribute, annotation in annotations_of(cls, body.locals).items():
         if typing.get_origin(annotation) is not Table:
             continue
-        declared: Any = getattr(cls, attribute, None) or Table()
+        declared: Table[Any, Any] = getattr(cls, attribute, None) or Table[Any, Any]()
         line = body.lines.get(attribute, body.class_line)
         tables[attribute] = declared.bound(cls, attribute, typing.get_args(annotation), line)
         setattr(cls, attribute, tables[attribute])
@@ -161,7 +171,8 @@ def _handlers(cls: type[View], body: Definition) -> dict[type[Event], Handling]:
         for event in _events(cls, function, hints):
             if event in handlers:
                 raise DefinitionError(
-                    line_of(function), f"{event.__name__} has an @on in {cls.__name__} already, on line {lines[event].number}"
+                    line_of(function),
+                    f"{event.__name__} has an @on in {cls.__name__} already, on line {lines[event].number}",
                 )
             handlers[event], lines[event] = handling, line_of(function)
     if not handlers:
@@ -185,17 +196,21 @@ def _functions(cls: type[View]) -> list[tuple[Callable[..., None], Mapping[str, 
 def _handling(cls: type[View], function: Callable[..., None], hints: Mapping[str, Any]) -> Handling:
     called, parameters = f"{cls.__name__}.{function.__name__}", list(inspect.signature(function).parameters.values())
     if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
-        raise DefinitionError(line_of(function), f"{called} is async or a generator: a view's handlers are plain functions")
+        raise DefinitionError(
+            line_of(function), f"{called} is async or a generator: a view's handlers are plain functions"
+        )
     if len(parameters) not in (2, 3) or any(each.kind is not each.POSITIONAL_OR_KEYWORD for each in parameters):
         raise DefinitionError(
-            line_of(function), f"{called} takes other parameters than self, the event and, if it wants it, a Recorded of it"
+            line_of(function),
+            f"{called} takes other parameters than self, the event and, if it wants it, a Recorded of it",
         )
     if len(parameters) == 3:
         annotation = hints.get(parameters[2].name)
         if annotation is not Recorded and typing.get_origin(annotation) is not Recorded:
             raise DefinitionError(
                 line_of(function),
-                f"{called}: {parameters[2].name!r} is no Recorded of the event; a view's handler is pure, resources are for workers",
+                f"{called}: {parameters[2].name!r} is no Recorded of the event; a view's handler is pure, "
+                "resources are for workers",
             )
     return Handling(function, len(parameters) == 3)
 
@@ -203,9 +218,13 @@ def _handling(cls: type[View], function: Callable[..., None], hints: Mapping[str
 def _events(cls: type[View], function: Callable[..., None], hints: Mapping[str, Any]) -> tuple[type[Event], ...]:
     name = list(inspect.signature(function).parameters)[1]
     if name not in hints:
-        raise DefinitionError(line_of(function), f"{cls.__name__}.{function.__name__}: annotate {name!r} with the event it handles")
+        raise DefinitionError(
+            line_of(function), f"{cls.__name__}.{function.__name__}: annotate {name!r} with the event it handles"
+        )
     events = members(hints[name])
     for event in events:
         if not (isinstance(event, type) and issubclass(event, Event)):
-            raise DefinitionError(line_of(function), f"{cls.__name__}.{function.__name__} handles {event!r}, which is no Event")
+            raise DefinitionError(
+                line_of(function), f"{cls.__name__}.{function.__name__} handles {event!r}, which is no Event"
+            )
     return events

@@ -1,12 +1,13 @@
 """The loop of a view: one member of the group `<service>.<view>.v<version>`, which only says who owns which partitions.
 
-The view's first topic is subscribed. Its other topics are *followed*: the owner of partition p reads partition p of each with a
-reader of its own, so no assignor has to keep them together. The position in the state rules; the group's position is shown to people,
-and its metadata says where the partition can be read (V2):
+The view's first topic is subscribed. Its other topics are *followed*: the owner of partition p reads partition p of
+each with a reader of its own, so no assignor has to keep them together. The position in the state rules; the group's
+position is shown to people, and its metadata says where the partition can be read (V2):
 
     {"v": 1, "address": "10.0.0.7:8080", "live": true, "layout": "…", "at": {"topic": 17}}
 
-Taking a partition: open the state, read what is missing with another reader in slices while polling goes on, then deliver from there.
+Taking a partition: open the state, read what is missing with another reader in slices while polling goes on, then
+deliver from there.
 """
 
 from __future__ import annotations
@@ -78,7 +79,9 @@ class ViewLoop:
         assert consumer is not None, "open() comes first"
         self._take_one()
         worked = self._restore(consumer)
-        is_busy = worked or bool(self._taking or self._restoring) or any(one.has_changes for one in self._live().values())
+        is_busy = (
+            worked or bool(self._taking or self._restoring) or any(one.has_changes for one in self._live().values())
+        )
         if self._follower is not None:
             worked |= self._follow(self._follower, 0.0 if is_busy else min(timeout, FOLLOW_SECONDS))
             timeout = min(timeout, FOLLOW_SECONDS)
@@ -167,7 +170,7 @@ class ViewLoop:
     # Taking partitions
 
     def _take_one(self) -> None:
-        """Open the state of the next taken partition; after the last one, see how far the log is and begin to restore."""
+        """Open the state of the next taken partition; after the last one, look where the log ends, and restore."""
         if not self._taking:
             return
         number = self._taking[0]
@@ -195,7 +198,9 @@ class ViewLoop:
         )
 
     def _opened_anew(self, partition: ViewPartition) -> ViewPartition:
-        log.warning("view_state_discarded", view=self.name, partition=partition.number, positions=dict(partition.positions))
+        log.warning(
+            "view_state_discarded", view=self.name, partition=partition.number, positions=dict(partition.positions)
+        )
         partition.close()
         self._host.state.discard(self._state_name(partition.number))
         return self._opened(partition.number)
@@ -251,7 +256,9 @@ class ViewLoop:
         if self._follower is not None:
             self._follower.close()
             self._follower = None
-        places = [(one, TopicPartition(topic, one.number)) for one in self._live().values() for topic in self._topics[1:]]
+        places = [
+            (one, TopicPartition(topic, one.number)) for one in self._live().values() for topic in self._topics[1:]
+        ]
         if places and self._consumer is not None:
             self._follower = self._host.log.reader({at: one.positions[at.topic] for one, at in places})
 

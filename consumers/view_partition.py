@@ -5,8 +5,8 @@ Rows of the state (rule K13: it holds nothing that the log does not); integers a
     01 "r" table 00 key       ->  a row (see `consumers.keys` and `consumers.values`)
     01 "p" topic              ->  01 position:u64, the next offset to handle
 
-A write holds all rows that a run of records changed and the position after it, so a row is never ahead of the position or behind
-it (V2, V4). The loop's thread computes; any thread may read.
+A write holds all rows that a run of records changed and the position after it, so a row is never ahead of the position
+or behind it (V2, V4). The loop's thread computes; any thread may read.
 """
 
 from __future__ import annotations
@@ -66,7 +66,14 @@ class ViewPartition:
     """Computes and serves one partition of a view."""
 
     def __init__(
-        self, definition: ViewDefinition, dispatch: Dispatch, serde: Serde, *, number: int, partitions: int, state: State
+        self,
+        definition: ViewDefinition,
+        dispatch: Dispatch,
+        serde: Serde,
+        *,
+        number: int,
+        partitions: int,
+        state: State,
     ) -> None:
         self.number, self.partitions = number, partitions
         self.pending = 0
@@ -126,7 +133,7 @@ class ViewPartition:
             self._handle(topic, records)
         except EventStoreError:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises stops the partition, named
             self._stop(error)
 
     def _handle(self, topic: str, records: Sequence[Record]) -> None:
@@ -172,7 +179,9 @@ class ViewPartition:
             return
         try:
             changes = [row for rows in self._rows.values() for row in rows.changes()]
-        except ViewError as error:  # a row that has no bytes; which of the records since the last write set it is not known
+        except (
+            ViewError
+        ) as error:  # a row that has no bytes; which of the records since the last write set it is not known
             self._stop(error)
             return
         self._state.write([*changes, *self._position_rows()])

@@ -24,6 +24,7 @@ def log() -> Iterator[Log]:
 
 @pytest.fixture
 def serde() -> Serde:
+    """JSON, with ids of this test's own."""
     return Serde(MemoryRegistry(), format="json")
 
 

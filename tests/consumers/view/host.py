@@ -89,7 +89,7 @@ class Running:
             self.loop.open()
             while not self._stopping.is_set():
                 self.loop.step(0.02)
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - the test looks at it
             self.error = error
         finally:
             self.loop.stop(self.clock.monotonic() + 5)

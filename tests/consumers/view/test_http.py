@@ -46,6 +46,7 @@ class Fake:
 
 @pytest.fixture
 def endpoint() -> Iterator[Endpoint]:
+    """Listens on any free port."""
     made = Endpoint()
     yield made
     made.close()
@@ -53,6 +54,8 @@ def endpoint() -> Iterator[Endpoint]:
 
 @pytest.fixture
 def get(endpoint: Endpoint) -> Callable[..., tuple[int, bytes]]:
+    """Requests a path; with a body, by POST."""
+
     def request(path: str, body: bytes | None = None) -> tuple[int, bytes]:
         try:
             with urllib.request.urlopen(f"http://{endpoint.address}{path}", body, timeout=5) as response:

@@ -55,7 +55,9 @@ def test_what_follows_a_prefix_is_above_all_that_begin_with_it(prefix: bytes) ->
     assert (after is None) == (prefix.strip(b"\xff") == b"")
 
 
-@pytest.mark.parametrize(("kind", "key"), [(str, 3), (int, "x"), (int, 2**63), (bytes, "x"), (tuple[str, int], ("x",)), (str, "\ud800")])
+@pytest.mark.parametrize(
+    ("kind", "key"), [(str, 3), (int, "x"), (int, 2**63), (bytes, "x"), (tuple[str, int], ("x",)), (str, "\ud800")]
+)
 def test_a_key_of_another_type_is_refused(kind: Any, key: Any) -> None:
     """With what the table's keys are."""
     with pytest.raises(BadRowKey):
@@ -76,7 +78,15 @@ class Row(BaseModel, frozen=True):
 
 @pytest.mark.parametrize(
     ("kind", "row"),
-    [(Row, Row(name="x", ratio=0.1)), (Row, Row()), (int, 2**80), (float, 1e300), (bytes, b"\xff\0"), (tuple[str, int], ("a", 1)), (str, "null")],
+    [
+        (Row, Row(name="x", ratio=0.1)),
+        (Row, Row()),
+        (int, 2**80),
+        (float, 1e300),
+        (bytes, b"\xff\0"),
+        (tuple[str, int], ("a", 1)),
+        (str, "null"),
+    ],
 )
 def test_rows_come_back(kind: Any, row: Any) -> None:
     """Equal, and of the same type."""

@@ -56,6 +56,7 @@ class Mended(View, topics=["orders.events"], name="fussy"):
 
 
 def problem(process: Process) -> Any:
+    """Why the view stands still."""
     return eventually(process.loops[0].problem)
 
 
@@ -102,7 +103,10 @@ async def test_a_failing_handler_stops_its_partition_only(process: Start, orders
         await count.get(bad)
     assert "Correct the handler" in str(stopped.value)
     assert await count.get(good, at_least=position) == 1
-    with pytest.raises(urllib.error.HTTPError) as response, urllib.request.urlopen(f"http://{here.endpoint.address}/ready"):
+    with (
+        pytest.raises(urllib.error.HTTPError) as response,
+        urllib.request.urlopen(f"http://{here.endpoint.address}/ready"),
+    ):
         raise AssertionError("it is ready")
     with response.value as error:
         assert "negative" in json.load(error)["reasons"]["fussy.v1"]

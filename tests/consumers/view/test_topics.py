@@ -47,7 +47,9 @@ async def test_two_topics_meet_by_key(process: Start, orders: Streams, payments:
     assert await rows.get("a", at_least=position, of="payments.events") == "placed paid "
 
 
-async def test_a_position_of_several_topics_has_to_say_which(process: Start, orders: Streams, payments: Streams) -> None:
+async def test_a_position_of_several_topics_has_to_say_which(
+    process: Start, orders: Streams, payments: Streams
+) -> None:
     """Without of= it could be the other one's."""
     here = process(Joined).ready()
     position = payments.append("a", Paid(order="a"))

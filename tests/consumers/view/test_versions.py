@@ -46,7 +46,7 @@ async def test_the_old_version_serves_until_the_new_one_has_caught_up(process: S
     reader = process()
     rows = reader.tables.queryable(Counts2.rows)
 
-    seen = [await rows.get("o1") for _ in range(20)]
+    seen: list[int | None] = [await rows.get("o1") for _ in range(20)]
     assert set(seen) == {1}
 
     GATE.set()
@@ -57,7 +57,7 @@ async def test_the_old_version_serves_until_the_new_one_has_caught_up(process: S
         await asyncio.sleep(0.01)
         if seen[-1] == 2:
             break
-    assert seen == sorted(seen, key=lambda row: row or 0)
+    assert sorted(row or 0 for row in seen) == seen
     assert seen[-1] == 2
     assert await old.tables.queryable(Counts.rows).get("o1") in (1, 2)
 
