@@ -1,7 +1,7 @@
 """Metrics of loops in Prometheus text form.
 
-A loop's metrics are samples by name; a name may carry labels in braces, `jobs_failed_by_type_total{type="order.placed"}`. Names
-that end in `_total` are counters; `x_bucket{le=…}`, `x_sum` and `x_count` make a histogram; all others are gauges.
+A loop's metrics are samples by name; a name may carry labels in braces, `failed_total{type="order.placed"}`. Names that
+end in `_total` are counters; `x_bucket{le=…}`, `x_sum` and `x_count` make a histogram; all others are gauges.
 """
 
 from __future__ import annotations

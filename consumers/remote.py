@@ -1,8 +1,8 @@
 """Read rows of a partition: the question, the answer, and how they travel between processes.
 
 `POST /tables/<view>/<table>`; body and answer are a version byte, 01, and a msgpack array with the fields of
-`Question` and `Answer` in their order. Keys and rows are the bytes of the state (`consumers.view_partition`), so only code of an equal layout
-reads them.
+`Question` and `Answer` in their order. Keys and rows are the bytes of the state (`consumers.view_partition`), so only
+code of an equal layout reads them.
 """
 
 from __future__ import annotations

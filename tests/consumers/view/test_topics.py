@@ -32,6 +32,7 @@ class Joined(View, topics=["orders.events", "payments.events"], name="joined"):
 
 @pytest.fixture
 def payments(log: Log, serde: Serde) -> Streams:
+    """Streams of payments, in as many partitions as orders."""
     return Streams(log, serde, "payments")
 
 

@@ -13,6 +13,7 @@ Start = Callable[..., Process]
 
 
 async def rows(process: Process, table: Any) -> dict[Any, Any]:
+    """All rows of a table."""
     return {key: row async for key, row in process.tables.queryable(table).scan()}
 
 
