@@ -270,7 +270,10 @@ class Listener(Protocol):
 class Member(Protocol):
     """Who a group member was at a poll; opaque, given back to `commit` (K3)."""
 
-    group: str
+    @property
+    def group(self) -> str:
+        """The group's name."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

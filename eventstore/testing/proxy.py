@@ -8,9 +8,9 @@
         ...
         assert cut.happened.wait(5)
 
-Clients follow the addresses that brokers advertise, so the proxy puts its own into the answers that hold addresses (Metadata,
-FindCoordinator, DescribeCluster). It replaces equal bytes by equally many, whatever the version of the answer: so brokers
-must advertise themselves as `127.0.0.1`, as those of `sagalog broker` do. TLS cannot be looked into.
+Clients follow the addresses that brokers advertise, so the proxy puts its own into the answers that hold addresses
+(Metadata, FindCoordinator, DescribeCluster). It replaces equal bytes by equally many, whatever the version of the
+answer: so brokers must advertise themselves as `127.0.0.1`, as those of `sagalog broker` do. TLS cannot be looked into.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, TypeAlias
+from typing import Literal, Self, TypeAlias
 
-PRODUCE, FETCH, LIST_OFFSETS, METADATA, OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, HEARTBEAT = 0, 1, 2, 3, 8, 9, 10, 12
+PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
+OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, HEARTBEAT = 8, 9, 10, 12
 INIT_PRODUCER_ID, ADD_PARTITIONS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT, DESCRIBE_CLUSTER = 22, 24, 26, 28, 60
 """Some of the protocol's request kinds (API keys)."""
 
@@ -65,7 +66,7 @@ class KafkaProxy:
         """The proxy's address instead of each broker's, as they stand in answers."""
         self.bootstrap = ",".join(self._listen(address) for address in bootstrap.split(","))
 
-    def __enter__(self) -> KafkaProxy:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -200,7 +201,7 @@ class _Link:
         self._broker.close()
 
     def _run(self) -> None:
-        answers = threading.Thread(target=self._guarded, args=(self._pass_answers,), name="kafka-proxy-link", daemon=True)
+        answers = threading.Thread(target=self._guarded, args=(self._pass_answers,), name="kafka-proxy", daemon=True)
         answers.start()
         self._guarded(self._pass_requests)
         answers.join()

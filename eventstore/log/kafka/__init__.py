@@ -10,8 +10,9 @@ from eventstore.log.kafka.settings import parse
 __all__ = ["KafkaLog", "open"]
 
 
-def open(address: str, options: Mapping[str, str]) -> KafkaLog:
-    """Open the log of a Kafka cluster: `host:port`, or several with commas. Options: see `eventstore.log.kafka.settings`.
+def open(address: str, options: Mapping[str, str]) -> KafkaLog:  # noqa: A001 (called as `kafka.open`)
+    """Open the log of a Kafka cluster: `host:port`, or several with commas. Options: see
+    `eventstore.log.kafka.settings`.
 
     No connection is made yet; the first call that needs one raises BrokerUnreachable if nobody answers.
 

@@ -1,9 +1,9 @@
-"""Ask the cluster: topics, positions, groups. Every call is bounded by `api_timeout` and safe to make from any thread."""
+"""Ask the cluster: topics, positions, groups. Every call is bounded by `api_timeout`, and may come from any thread."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -17,7 +17,8 @@ from confluent_kafka import (
     TopicCollection,
 )
 from confluent_kafka import TopicPartition as Place
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.cimpl import NewTopic
 
 from eventstore.errors import LogError, TopicMissing
 from eventstore.log.kafka.diagnostics import Diagnostics
@@ -46,6 +47,8 @@ SETTLING = frozenset(
 )
 """The cluster is rearranging itself: ask again."""
 PENDING = KafkaError.UNSTABLE_OFFSET_COMMIT
+EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
 
 class Admin:
@@ -54,7 +57,8 @@ class Admin:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._diagnostics = Diagnostics("admin")
-        self._client = AdminClient(settings.admin() | {"error_cb": self._diagnostics.error}, logger=self._diagnostics)
+        config: dict[str, Any] = settings.admin() | {"error_cb": self._diagnostics.error}
+        self._client: Any = AdminClient(config, logger=self._diagnostics)
 
     def brokers(self) -> int:
         """How many brokers the cluster has."""
@@ -101,11 +105,11 @@ class Admin:
 
     def starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """First positions."""
-        return self._offsets(partitions, OffsetSpec.earliest(), "uncommitted")
+        return self._offsets(partitions, EARLIEST, "uncommitted")
 
     def ends(self, partitions: Iterable[TopicPartition], isolation: Isolation) -> dict[TopicPartition, int]:
         """Last stable offsets, or ends of all that was written."""
-        return self._offsets(partitions, OffsetSpec.latest(), isolation)
+        return self._offsets(partitions, LATEST, isolation)
 
     def positions(
         self, group: str, partitions: Sequence[TopicPartition], *, stable: bool, timeout: float
@@ -124,7 +128,7 @@ class Admin:
             if places is not None:
                 return {TopicPartition(place.topic, place.partition): position_of(place) for place in places}
             if time.monotonic() >= deadline:
-                raise TimeoutError(f"positions of group {group!r} are still pending after {timeout:g} s: a unit is open")
+                raise TimeoutError(f"positions of {group!r} are still pending after {timeout:g} s: a unit is open")
             time.sleep(PAUSE)
 
     def groups(self) -> list[str]:
@@ -160,9 +164,9 @@ class Admin:
         return places
 
     def _offsets(
-        self, partitions: Iterable[TopicPartition], spec: OffsetSpec, isolation: Isolation
+        self, partitions: Iterable[TopicPartition], spec: Any, isolation: Isolation
     ) -> dict[TopicPartition, int]:
-        wanted = list(partitions)
+        wanted: list[TopicPartition] = list(partitions)
         found: dict[TopicPartition, int] = {}
         deadline = time.monotonic() + self._settings.api_timeout
         while wanted:
@@ -183,7 +187,7 @@ class Admin:
         return found
 
     def _ask_offsets(
-        self, partitions: Sequence[TopicPartition], spec: OffsetSpec, isolation: Isolation
+        self, partitions: Sequence[TopicPartition], spec: Any, isolation: Isolation
     ) -> dict[TopicPartition, int | KafkaError]:
         level = IsolationLevel.READ_COMMITTED if isolation == "committed" else IsolationLevel.READ_UNCOMMITTED
         futures = self._client.list_offsets(
@@ -226,7 +230,7 @@ class Admin:
             raise
 
     @contextmanager
-    def _mapped(self, what: str) -> Iterator[None]:
+    def _mapped(self, what: str) -> Generator[None]:
         try:
             yield
         except KafkaException as raised:

@@ -54,11 +54,16 @@ STALE = frozenset(
 )
 OVERSIZE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 UNFIT = frozenset({KafkaError.INVALID_RECORD, KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_MSG})
-OF_RECORDS = OVERSIZE | UNFIT | MISSING | {
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-    KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
-    KafkaError._MSG_TIMED_OUT,
-}
+OF_RECORDS = (
+    OVERSIZE
+    | UNFIT
+    | MISSING
+    | {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER,
+        KafkaError._MSG_TIMED_OUT,
+    }
+)
 """A record was not taken."""
 BEFORE_THE_END = OF_RECORDS | UNAUTHORIZED | STALE
 """Codes of an abortable failure that come from the unit's records or positions, so before its end was asked for."""
@@ -93,7 +98,9 @@ def of_delivery(error: KafkaError, *, topic: str, partition: int, size_bytes: in
         return NotAuthorized(f"write to {topic}", error.str())
     if code in MISSING:
         return TopicMissing(topic)
-    return OutcomeUnknown(f"a record for {topic}[{partition}] was not acknowledged ({error.str()}): read the log, or send again")
+    return OutcomeUnknown(
+        f"a record for {topic}[{partition}] was not acknowledged ({error.str()}): read the log, or send again"
+    )
 
 
 def of_unit(error: KafkaError, transactional_id: str, *, ending: bool, lost: bool) -> LogError:
@@ -118,12 +125,12 @@ def of_unit(error: KafkaError, transactional_id: str, *, ending: bool, lost: boo
 def unknown(transactional_id: str, why: str) -> OutcomeUnknown:
     """A unit that may or may not have happened."""
     return OutcomeUnknown(
-        f"whether the unit of {transactional_id!r} happened is not known ({why}): open a new transactor under the same id, "
-        "and ask the log"
+        f"whether the unit of {transactional_id!r} happened is not known ({why}): "
+        "open a new transactor under the same id, and ask the log"
     )
 
 
 def _aborted(error: KafkaError) -> LogError:
     if error.code() in STALE:
-        return StaleMember(f"the group moved on since the batch was polled ({error.str()}): nothing happened, poll again")
+        return StaleMember(f"the group moved on since the poll ({error.str()}): nothing happened, poll again")
     return TransactionAborted(f"nothing of the unit happened ({error.name()}, {error.str()}): decide again")

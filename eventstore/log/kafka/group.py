@@ -1,9 +1,10 @@
 """The group consumer.
 
-A partition that is assigned is given to librdkafka at offset 0 and paused at once; `start` seeks and resumes. The offset is
-a number although none is meant: the answer to the query that a logical one (the end) causes would override a later seek.
-Assignment changes are counted in the callbacks, because a partition that is lost and regained within one poll leaves equal
-sets (K3). The count moves *after* `revoked` returns, since until then the partitions are still ours, and *before* `lost`.
+A partition that is assigned is given to librdkafka at offset 0 and paused at once; `start` seeks and resumes. The
+offset is a number although none is meant: the answer to the query that a logical one (the end) causes would override a
+later seek. Assignment changes are counted in the callbacks, because a partition that is lost and regained within one
+poll leaves equal sets (K3). The count moves *after* `revoked` returns, since until then the partitions are still ours,
+and *before* `lost`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -25,6 +27,7 @@ from eventstore.log.kafka.settings import Settings
 from eventstore.log.port import Batch, Listener, Member, Position, Record, TopicPartition
 
 _PREFIX = b"CGMDv2:"
+WAKING_SECONDS = 0.05
 HARMLESS = UNREACHABLE | {KafkaError._MAX_POLL_EXCEEDED}
 """Mended inside: librdkafka reconnects, or calls `lost` and joins again."""
 
@@ -64,6 +67,7 @@ class KafkaGroupConsumer:
         self._started: dict[TopicPartition, int] = {}
         self._reached: dict[TopicPartition, int] = {}
         self._fresh: set[TopicPartition] = set()
+        self._asleep: set[TopicPartition] = set()
         self._touched: set[TopicPartition] = set()
         self._errors: deque[LogError] = deque()
         self._member: KafkaMember | None = None
@@ -83,6 +87,8 @@ class KafkaGroupConsumer:
     def poll(self, max_records: int, timeout: float) -> Batch:
         consumer = self._open()
         deadline = time.monotonic() + timeout
+        if self._asleep:
+            self._wake(consumer)
         while True:
             if self._errors:
                 raise self._errors.popleft()
@@ -109,6 +115,7 @@ class KafkaGroupConsumer:
             consumer.resume([place])
         except KafkaException as raised:
             raise self._general(error_of(raised), f"start {partition.topic}", partition.topic) from raised
+        self._asleep.add(partition)
         self._started[partition] = self._reached[partition] = position
         self._fresh.add(partition)
 
@@ -127,13 +134,12 @@ class KafkaGroupConsumer:
             self._open().pause(places)
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
-        places = [Place(*partition) for partition in partitions if partition in self._started]
-        if places:
-            self._open().resume(places)
+        resumed = [partition for partition in partitions if partition in self._started]
+        if resumed:
+            self._open().resume([Place(*partition) for partition in resumed])
+            self._asleep.update(resumed)
 
-    def committed(
-        self, partitions: Iterable[TopicPartition], timeout: float
-    ) -> dict[TopicPartition, Position | None]:
+    def committed(self, partitions: Iterable[TopicPartition], timeout: float) -> dict[TopicPartition, Position | None]:
         wanted = [Place(*partition) for partition in partitions]
         if not wanted:
             return {}
@@ -183,6 +189,16 @@ class KafkaGroupConsumer:
             return consumer.poll(timeout)
         except KafkaException as raised:
             raise self._general(error_of(raised), f"poll as a member of {self.group!r}") from raised
+
+    def _wake(self, consumer: Consumer) -> None:
+        """Have the threads that fetch look again: with nothing to fetch they sleep for a second, whatever is resumed.
+
+        Any request to the partition's leader wakes them; its answer, which comes after the resumption, does so again.
+        """
+        asleep, self._asleep = self._asleep & self._started.keys(), set()
+        for partition in asleep:
+            with suppress(KafkaException):
+                consumer.get_watermark_offsets(Place(*partition), timeout=WAKING_SECONDS, cached=False)
 
     def _collect(self, consumer: Consumer, first: Message, max_records: int) -> list[Record]:
         """The first message's record and those that wait behind it; none of partitions that changed hands meanwhile."""
@@ -249,7 +265,7 @@ class KafkaGroupConsumer:
         self._touched.update(partitions)
 
     def _without_touched(self, records: Sequence[Record]) -> list[Record]:
-        """Drop what was collected of partitions that changed hands in the midst of one poll; begin them anew if started."""
+        """Drop what was collected of partitions that changed hands within one poll; begin them anew if started."""
         touched = frozenset(self._touched)
         self._touched.clear()
         for partition in touched & self._started.keys():
@@ -285,7 +301,7 @@ class KafkaGroupConsumer:
     def _of_message(self, error: KafkaError, message: Message) -> LogError:
         topic, partition = message.topic() or "", message.partition() or 0
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            why = f"position {message.offset()} is not in the log any more, or not yet ({error.str()}): say where to start"
+            why = f"position {message.offset()} is not in the log ({error.str()}): say where to start"
             return PositionMissing(self.group, topic, partition, why)
         return self._general(error, f"read {topic or self.group}", topic)
 
@@ -309,7 +325,7 @@ def _partitions(places: Iterable[Place]) -> list[TopicPartition]:
 
 
 def _is_member(metadata: bytes) -> bool:
-    """Whether the metadata (`CGMDv2:`, generation i32 big-endian, group and member id, each ended by NUL) names a member."""
+    """Whether the metadata (`CGMDv2:`, generation i32 big-endian, group, member id, ended by NUL) names a member."""
     if not metadata.startswith(_PREFIX):
         return False
     body = metadata[len(_PREFIX) :]

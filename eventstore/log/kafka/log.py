@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.cimpl import NewTopic
 
 from eventstore.errors import LogClosed, PartitionCountChanged
 from eventstore.log.kafka import manifest
@@ -47,9 +47,7 @@ class KafkaLog:
             for name, topic in wanted.items():
                 frozen = None if name in created else counts.get(name)
                 _check(topic, frozen=frozen, actual=found[name][1])
-            self._manifest.write(
-                {name: found[name][1] for name in wanted if name in created or name not in counts}
-            )
+            self._manifest.write({name: found[name][1] for name in wanted if name in created or name not in counts})
 
     def describe(self, names: Iterable[str] | None = None) -> dict[str, TopicDescription]:
         admin = self._open()
@@ -81,9 +79,7 @@ class KafkaLog:
         self._open()
         return KafkaGroupConsumer(self._settings, group, topics, listener, session_ms)
 
-    def reader(
-        self, positions: Mapping[TopicPartition, int], *, isolation: Isolation = "committed"
-    ) -> KafkaReader:
+    def reader(self, positions: Mapping[TopicPartition, int], *, isolation: Isolation = "committed") -> KafkaReader:
         return KafkaReader(self._settings, self._open(), positions, isolation)
 
     def start_positions(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:

@@ -1,7 +1,7 @@
 """The manifest: the partition count that each topic was created with, in the compacted topic `sagalog.topics`.
 
-One partition, key = topic name (UTF-8), value = JSON `{"v": 1, "partitions": n}`; a tombstone once the topic was deleted.
-Read to its end at every use.
+One partition, key = topic name (UTF-8), value = JSON `{"v": 1, "partitions": n}`; a tombstone once the topic was
+deleted. Read to its end at every use.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 import msgspec
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.cimpl import NewTopic
 
 from eventstore.errors import BrokerUnreachable, LogError
 from eventstore.log.kafka.admin import Admin
@@ -97,7 +97,11 @@ class Manifest:
         try:
             for name, value in values.items():
                 producer.produce(
-                    NAME, 0, name.encode(), value, on_delivery=lambda error, _: failures.append(error) if error else None
+                    NAME,
+                    0,
+                    name.encode(),
+                    value,
+                    on_delivery=lambda error, _: failures.append(error) if error else None,
                 )
             producer.flush(self._settings.api_timeout)
         finally:

@@ -1,7 +1,7 @@
 """The idempotent producer.
 
-Delivery reports are served by whoever polls; from the first `send` on a thread does, so that futures resolve by themselves.
-`on_delivery` callbacks stay on the thread that calls `poll` or `flush`.
+Delivery reports are served by whoever polls; from the first `send` on a thread does, so that futures resolve by
+themselves. `on_delivery` callbacks stay on the thread that calls `poll` or `flush`.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class KafkaProducer:
         left = self._open().flush(timeout)
         self._call_due()
         if left:
-            raise OutcomeUnknown(f"{left} records were not acknowledged within {timeout:g} s: read the log, or flush again")
+            raise OutcomeUnknown(f"{left} records not acknowledged within {timeout:g} s: read the log, or flush again")
         failure, self._failure = self._failure, None
         if failure is not None:
             raise failure

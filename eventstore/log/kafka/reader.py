@@ -1,7 +1,7 @@
 """Read explicit partitions.
 
-The position comes from two sources, and the greater one holds: what was consumed (markers and aborted records among it are
-passed over by librdkafka), and the end-of-partition events, which also pass what compaction took away at the tail.
+The position comes from two sources, and the greater one holds: what was consumed (markers and aborted records among it
+are passed over by librdkafka), and the end-of-partition events, which also pass what compaction took away at the tail.
 """
 
 from __future__ import annotations

@@ -3,12 +3,13 @@
 Ours:
 
 - `partitions`: count of a topic that is created without one; default 4.
-- `replication`: copies of each partition of topics that are created; default 3, or the number of brokers if that is less.
+- `replication`: copies of each partition of topics that are created; default 3, or the number of brokers if that is
+less.
 - `message_max_bytes`: largest record (key, value and headers); default 1,000,000.
 - `api_timeout`: seconds after which a broker that does not answer is an error; default 10.
 
-Any other option is librdkafka's, such as `security.protocol` or `sasl.username`. Those on which guarantees rest are ours to
-set, and refused.
+Any other option is librdkafka's, such as `security.protocol` or `sasl.username`. Those on which guarantees rest are
+ours to set, and refused.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Settings:
     replication: int | None = None
     message_max_bytes: int = DEFAULT_MESSAGE_MAX_BYTES
     api_timeout: float = 10.0
-    passed: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    passed: Config = field(default_factory=dict[str, Value], repr=False)
     """Options for librdkafka; may hold secrets."""
 
     @property
@@ -114,7 +115,7 @@ class Settings:
                 "isolation.level": "read_committed",
                 "enable.partition.eof": True,
             }
-            | ({} if self.passed.get("group.protocol", "classic").lower() == "consumer" else classic)
+            | ({} if str(self.passed.get("group.protocol", "classic")).lower() == "consumer" else classic)
             | self.passed
         )
 
@@ -186,7 +187,7 @@ def parse(address: str, options: Mapping[str, str]) -> Settings:
         replication=_whole(url, options, "replication", 0) or None,
         message_max_bytes=_whole(url, options, "message_max_bytes", DEFAULT_MESSAGE_MAX_BYTES),
         api_timeout=_seconds(url, options, "api_timeout", 10.0),
-        passed=passed,
+        passed={**passed},
     )
     _try(settings)
     return settings
@@ -215,12 +216,12 @@ def _seconds(url: str, options: Mapping[str, str], name: str, default: float) ->
 def _try(settings: Settings) -> None:
     """Let librdkafka judge its options, without a broker."""
     try:
-        Producer(dict[str, Value](settings.passed), logger=Diagnostics("options"))
+        Producer(settings.passed, logger=Diagnostics("options"))
     except (KafkaException, ValueError, TypeError) as error:
         raise BadLogUrl(settings.url, _why(error, settings.passed)) from error
 
 
-def _why(error: Exception, passed: Mapping[str, str]) -> str:
+def _why(error: Exception, passed: Config) -> str:
     reason = error.args[0].str() if isinstance(error, KafkaException) else str(error)
     if "No such configuration property" not in reason:
         return reason

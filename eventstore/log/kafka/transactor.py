@@ -1,13 +1,15 @@
 """The transactional producer: units of work with the endings of rule K6.
 
-One record per partition is held back, so that only the last of each partition carries a delivery callback: its offset is
-what `commit` returns, and callbacks cost.
+One record per partition is held back, so that only the last of each partition carries a delivery callback: its offset
+is what `commit` returns, and callbacks cost.
 
 A unit's end is certain only while no connection was lost since its beginning. librdkafka repeats the request to end a
-transaction inside, and a late copy of it would end the next one; so a success with a lost connection is `OutcomeUnknown`.
+transaction inside, and a late copy of it would end the next one; so a success with a lost connection is
+`OutcomeUnknown`.
 
-A record that the broker refused leaves a gap in librdkafka's sequence numbers, on which the next unit fails too, whatever it
-holds. So the producer is replaced after such a unit was aborted; the abort has just shown that the id is still ours.
+A record that the broker refused leaves a gap in librdkafka's sequence numbers, on which the next unit fails too,
+whatever it holds. So the producer is replaced after such a unit was aborted; the abort has just shown that the id is
+still ours.
 """
 
 from __future__ import annotations
@@ -24,7 +26,16 @@ from confluent_kafka import Producer as Client
 from eventstore.errors import BrokerUnreachable, Fenced, LogClosed, LogError, NotAuthorized, OutcomeUnknown, StaleMember
 from eventstore.log.kafka.admin import places_of
 from eventstore.log.kafka.diagnostics import Diagnostics
-from eventstore.log.kafka.errors import FENCED, OF_RECORDS, UNAUTHORIZED, UNREACHABLE, error_of, general, of_unit, unknown
+from eventstore.log.kafka.errors import (
+    FENCED,
+    OF_RECORDS,
+    UNAUTHORIZED,
+    UNREACHABLE,
+    error_of,
+    general,
+    of_unit,
+    unknown,
+)
 from eventstore.log.kafka.group import KafkaMember
 from eventstore.log.kafka.records import require_size, size_of
 from eventstore.log.kafka.settings import Settings
@@ -54,6 +65,13 @@ class KafkaTransactor:
         self._spoilt_by: LogError | None = None
         self._lost_before = 0
         self._client: Client | None = self._connect()
+
+    @property
+    def lost_connections(self) -> int:
+        """How often a connection to a broker was lost so far."""
+        if self._client is not None:
+            _serve(self._client)
+        return self._diagnostics.lost_connections
 
     def begin(self) -> None:
         client = self._usable()
@@ -114,8 +132,8 @@ class KafkaTransactor:
     def abort(self) -> None:
         """As the port says. Raises like `commit` if the broker cannot be told; the transactor is to be closed then.
 
-        What was handed over is flushed first: librdkafka would ask to end a transaction that the coordinator, still busy
-        with the last one, has not begun, which is fatal.
+        What was handed over is flushed first: librdkafka would ask to end a transaction that the coordinator, still
+        busy with the last one, has not begun, which is fatal.
         """
         if not self._is_open:
             return
@@ -213,7 +231,7 @@ class KafkaTransactor:
             raise ValueError("no positions: a unit of a group names every partition that it writes (K2)")
         for partition, position in positions.items():
             if position.offset < 0 or len(position.metadata) > METADATA_LIMIT:
-                raise ValueError(f"{partition} cannot be committed at {position.offset}: negative, or metadata too long")
+                raise ValueError(f"{partition} cannot be committed at {position.offset}: negative, or long metadata")
 
     def _hand_over(self, held: Held, *, last: bool) -> None:
         """Give a record to librdkafka. What it refuses shows at the commit, where the caller looks for it."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 import struct
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
-from confluent_kafka.admin import AdminClient, NewPartitions
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 
 from eventstore.log import GroupConsumer, Log, open_log
 from eventstore.log.kafka.group import KafkaGroupConsumer
@@ -32,7 +33,7 @@ class TestKafkaLog(LogContract, CompactionContract, SessionContract):
         return open_log(f"kafka://{self.bootstrap}")
 
     def add_partitions(self, log: Log, topic: str, partitions: int) -> None:
-        admin = AdminClient({"bootstrap.servers": self.bootstrap})
+        admin: Any = AdminClient({"bootstrap.servers": self.bootstrap})
         for future in admin.create_partitions([NewPartitions(topic, partitions)]).values():
             future.result()
 

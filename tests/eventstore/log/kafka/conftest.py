@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -16,19 +17,21 @@ from tests.eventstore.log.kafka.members import Members
 
 @pytest.fixture
 def log(kafka: str) -> Iterator[KafkaLog]:
+    """A log on the run's Kafka."""
     opened = open_kafka(kafka, {})
     yield opened
     opened.close()
 
 
 @pytest.fixture
-def admin(kafka: str) -> AdminClient:
+def admin(kafka: str) -> Any:
     """Somebody who changes topics behind our back."""
     return AdminClient({"bootstrap.servers": kafka})
 
 
 @pytest.fixture
 def proxy(kafka: str) -> Iterator[KafkaProxy]:
+    """A proxy before the run's Kafka."""
     with KafkaProxy(kafka) as proxy:
         yield proxy
 
@@ -50,6 +53,7 @@ def made(log: KafkaLog, topic: str) -> Sequence[TopicPartition]:
 
 @pytest.fixture
 def members(unique: Callable[[str], str]) -> Iterator[Members]:
+    """Members of one group, closed at the end."""
     joined = Members(unique("group"))
     yield joined
     joined.close()

@@ -21,14 +21,17 @@ from eventstore.log.kafka.errors import error_of, general, of_delivery, of_unit
 
 
 def abortable(code: int) -> KafkaError:
+    """An error after which a transaction can be aborted."""
     return KafkaError(code, "why", False, False, True)
 
 
 def fatal(code: int) -> KafkaError:
+    """An error that ends the producer."""
     return KafkaError(code, "why", True, False, False)
 
 
 def retriable(code: int) -> KafkaError:
+    """An error after which the call may be repeated."""
     return KafkaError(code, "why", False, True, False)
 
 
@@ -57,9 +60,7 @@ def retriable(code: int) -> KafkaError:
         (KafkaError(KafkaError._STATE, "why"), True, False, OutcomeUnknown),
     ],
 )
-def test_how_a_unit_that_failed_ended(
-    error: KafkaError, ending: bool, lost: bool, expected: type[LogError]
-) -> None:
+def test_how_a_unit_that_failed_ended(error: KafkaError, ending: bool, lost: bool, expected: type[LogError]) -> None:
     """What came before the end was asked for did not happen; all else is ambiguous (K6)."""
     failure = of_unit(error, "orders.0", ending=ending, lost=lost)
 

@@ -15,6 +15,7 @@ from tests.waiting import eventually
 
 
 def fill(log: KafkaLog, partitions: Sequence[TopicPartition], count: int) -> None:
+    """Put so many records into each partition."""
     producer = log.producer()
     for number in range(count):
         for at in partitions:
@@ -101,7 +102,12 @@ def test_an_evicted_member_is_refused_by_the_broker(
     assert log.group_positions(members.group, made) == dict.fromkeys(made)
     assert "lost" not in {what for what, _ in heard.events}
     proxy.heal()
-    eventually(lambda: evicted.poll(1, 0.05) and "lost" in {what for what, _ in heard.events}, timeout=20)
+
+    def has_heard() -> bool:
+        evicted.poll(1, 0.05)
+        return "lost" in {what for what, _ in heard.events}
+
+    eventually(has_heard, timeout=20)
     transactor.close()
 
 

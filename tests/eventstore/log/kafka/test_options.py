@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -51,12 +52,13 @@ def test_a_secret_does_not_show() -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda log: log.create([Topic(name="nowhere")]),
-        lambda log: log.describe(),
-        lambda log: log.transactor("nobody"),
-        lambda log: log.reader({TopicPartition("nowhere", 0): 0}),
-        lambda log: log.end_positions([TopicPartition("nowhere", 0)]),
-        lambda log: log.groups(),
+        partial(KafkaLog.create, topics=[Topic(name="nowhere")]),
+        KafkaLog.describe,
+        KafkaLog.producer,
+        partial(KafkaLog.transactor, transactional_id="nobody"),
+        partial(KafkaLog.reader, positions={TopicPartition("nowhere", 0): 0}),
+        partial(KafkaLog.end_positions, partitions=[TopicPartition("nowhere", 0)]),
+        KafkaLog.groups,
     ],
 )
 def test_where_nobody_answers_the_address_is_named_in_time(call: Callable[[KafkaLog], object]) -> None:

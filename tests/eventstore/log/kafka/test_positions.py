@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import pytest
 from confluent_kafka import TopicPartition as Place
-from confluent_kafka.admin import AdminClient
 
 from eventstore.errors import PositionMissing
 from eventstore.log.kafka import KafkaLog
@@ -18,12 +19,14 @@ from tests.waiting import eventually
 
 
 def write(transactor: Transactor, at: TopicPartition, *values: bytes) -> None:
+    """Open a unit with these records."""
     transactor.begin()
     for value in values:
         transactor.produce(*at, b"key", value)
 
 
 def read_to(reader: Reader, at: TopicPartition, end: int) -> list[Record]:
+    """Read until the position is there."""
     records: list[Record] = []
 
     def is_there() -> bool:
@@ -32,6 +35,11 @@ def read_to(reader: Reader, at: TopicPartition, end: int) -> list[Record]:
 
     eventually(is_there)
     return records
+
+
+def grew(log: KafkaLog, at: TopicPartition, begun: int) -> bool:
+    """Whether anything was written since."""
+    return log.end_positions([at], isolation="uncommitted")[at] > begun
 
 
 def test_the_position_passes_an_aborted_tail(
@@ -44,7 +52,7 @@ def test_the_position_passes_an_aborted_tail(
     for _ in range(3):
         begun = log.end_positions([at], isolation="uncommitted")[at]
         write(transactor, at, b"dropped", b"dropped", b"dropped")
-        eventually(lambda begun=begun: log.end_positions([at], isolation="uncommitted")[at] > begun)
+        eventually(partial(grew, log, at, begun))
         transactor.abort()
     end = log.end_positions([at], isolation="uncommitted")[at]
     reader = log.reader({at: 0})
@@ -126,7 +134,7 @@ def test_stable_positions_wait_for_an_open_unit(
 
 
 def test_a_reader_begins_where_retention_left_the_log(
-    log: KafkaLog, admin: AdminClient, made: Sequence[TopicPartition]
+    log: KafkaLog, admin: Any, made: Sequence[TopicPartition]
 ) -> None:
     """A position below the log's start begins at its start, also while reading."""
     at, producer = made[0], log.producer()
@@ -191,7 +199,7 @@ def test_a_started_partition_delivers_from_the_position_and_no_other(
 @pytest.mark.parametrize("wait", [0.0, 0.3])
 def test_a_start_right_after_the_assignment_holds(
     log: KafkaLog,
-    admin: AdminClient,
+    admin: Any,
     proxy: KafkaProxy,
     proxied: KafkaLog,
     members: Members,

@@ -20,9 +20,10 @@ def test_a_future_resolves_by_itself_and_callbacks_stay_on_their_thread(
     producer, called = log.producer(), list[tuple[int, LogError | None, int]]()
     assert producer.send(*made[0], b"key", b"value").result(10) == 0
 
-    producer.produce(
-        *made[0], b"key", b"value", on_delivery=lambda error, offset: called.append((threading.get_ident(), error, offset))
-    )
+    def delivered(error: LogError | None, offset: int) -> None:
+        called.append((threading.get_ident(), error, offset))
+
+    producer.produce(*made[0], b"key", b"value", on_delivery=delivered)
     producer.flush()
 
     assert called == [(threading.get_ident(), None, 1)]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from confluent_kafka.admin import AdminClient, ConfigResource, NewPartitions, NewTopic, ResourceType
+from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from eventstore.errors import PartitionCountChanged, TopicMissing
 from eventstore.log.kafka import KafkaLog
@@ -12,13 +15,14 @@ from eventstore.log.kafka.manifest import NAME
 from eventstore.log.port import Topic, TopicPartition
 
 
-def settings_of(admin: AdminClient, topic: str) -> dict[str, str]:
+def settings_of(admin: Any, topic: str) -> dict[str, str]:
+    """The settings in force."""
     resource = ConfigResource(ResourceType.TOPIC, topic)
     (answer,) = admin.describe_configs([resource]).values()
     return {name: entry.value for name, entry in answer.result().items()}
 
 
-def test_a_grown_topic_is_refused(admin: AdminClient, log: KafkaLog, topic: str) -> None:
+def test_a_grown_topic_is_refused(admin: Any, log: KafkaLog, topic: str) -> None:
     """Somebody added partitions: keys would move away from their state, so the manifest refuses."""
     log.create([Topic(name=topic, partitions=2)])
     for future in admin.create_partitions([NewPartitions(topic, 3)]).values():
@@ -30,7 +34,7 @@ def test_a_grown_topic_is_refused(admin: AdminClient, log: KafkaLog, topic: str)
     assert (refused.value.manifest, refused.value.actual) == (2, 3)
 
 
-def test_a_foreign_topic_has_no_manifest_until_it_is_taken(admin: AdminClient, log: KafkaLog, topic: str) -> None:
+def test_a_foreign_topic_has_no_manifest_until_it_is_taken(admin: Any, log: KafkaLog, topic: str) -> None:
     """A topic made by other means shows None, and is frozen by the first `create` that names it."""
     for future in admin.create_topics([NewTopic(topic, 3, 1)]).values():
         future.result()
@@ -65,7 +69,7 @@ def test_a_topic_made_anew_has_another_id_and_count(log: KafkaLog, topic: str) -
     assert after.id != before.id
 
 
-def test_how_topics_are_made(admin: AdminClient, log: KafkaLog, topic: str) -> None:
+def test_how_topics_are_made(admin: Any, log: KafkaLog, topic: str) -> None:
     """Compacted ones are cleaned late, others keep records for ever or as long as said; settings override."""
     log.create(
         [
