@@ -89,15 +89,16 @@ class RocksState:
 
     def scan(self, start: bytes, end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         options = ReadOptions()
-        options.set_iterate_lower_bound(start)
-        if end is not None:
+        if end is not None and not reverse:
             options.set_iterate_upper_bound(end)
-        from_key = None if reverse else start
         try:
-            items = self._database.items(backwards=reverse, from_key=from_key, read_opt=options)
+            found = self._database.items(backwards=reverse, from_key=end if reverse else start, read_opt=options)
         except Exception as error:
             raise self._named(error) from error
-        scan = _Scan(cast("Iterator[tuple[bytes, bytes]]", items), self._named)
+        items = cast("Iterator[tuple[bytes, bytes]]", found)
+        if reverse:
+            items = _downwards(items, start, end)
+        scan = _Scan(items, self._named)
         self._scans.add(scan)
         return scan
 
@@ -139,6 +140,15 @@ class _Scan(Iterator[tuple[bytes, bytes]]):
     def end(self) -> None:
         """Let go of RocksDB."""
         self._items = None
+
+
+def _downwards(items: Iterator[tuple[bytes, bytes]], start: bytes, end: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+    """Rows below `end`, down to `start`. rocksdict 0.3.29 takes a lower bound for an upper one, so it is not used."""
+    for row in items:
+        if row[0] < start:
+            return
+        if end is None or row[0] < end:
+            yield row
 
 
 class RocksStateEngine:

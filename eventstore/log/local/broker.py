@@ -19,7 +19,7 @@ from eventstore.log.local.groups import Group, Membership
 from eventstore.log.local.store import Partition, Store, TopicRow
 from eventstore.log.port import Headers, Member, Position, Record, Topic, TopicDescription, TopicPartition
 
-METADATA_MAX = 4_096
+METADATA_MAX = 4_095
 """Characters that a position may carry, as in Kafka."""
 
 MESSAGE_MAX_BYTES = 1_000_000

@@ -112,7 +112,7 @@ class Group:
         if stay.changes != member.changes:
             raise StaleMember(f"the assignment of this member of {self.name!r} changed since the batch was polled")
         for partition in positions:
-            if partition.topic in stay.topics and partition not in stay.owned:
+            if partition not in stay.owned:
                 raise StaleMember(f"this member of {self.name!r} does not own {partition.topic}[{partition.partition}]")
 
     def check_commit(self, member: Member, positions: Mapping[TopicPartition, Position]) -> None:
@@ -124,7 +124,7 @@ class Group:
         stay = self._stay(member)
         assert isinstance(member, LocalMember)
         for partition in positions:
-            if partition.topic in stay.topics and stay.owned.get(partition, member.changes + 1) > member.changes:
+            if stay.owned.get(partition, member.changes + 1) > member.changes:
                 raise StaleMember(f"this member of {self.name!r} does not own {partition.topic}[{partition.partition}] any more")
 
     def _stay(self, member: Member) -> Membership:
