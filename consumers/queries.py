@@ -204,8 +204,8 @@ class Queryable(Generic[K, V]):
     async def get(self, key: K, /, *, at_least: Position | None = None, of: Source | None = None) -> V | None:
         """The row of a key, None if there is none.
 
-        `at_least`: wait until the view has handled its topic so far, such as the position of an append. `of`: which topic
-        it is a position of, for a view of several.
+        `at_least`: wait until the view has handled its topic so far, such as an append's position. `of`: which topic it
+        is a position of, for a view of several.
         """
         table = self._table
         data = table_prefix(table.name) + table.keys.encode(key)
