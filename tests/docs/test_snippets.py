@@ -1,0 +1,117 @@
+"""What the documentation shows is run, and prints what it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from sagalog.cli import application
+from tests.docs.pages import ROOT, Block, Page, pages
+
+SECONDS = 40
+_RUN = [page for page in pages() if any(one.language == "python" or one.info == "sh run" for one in page.blocks)]
+_SHELL = [
+    pytest.param(block, id=f"{page.name}:{block.line}")
+    for page in pages()
+    for block in page.blocks
+    if block.language == "sh"
+]
+_TARGET = re.compile(r"^([a-z][\w -]*):", re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", _RUN, ids=lambda page: page.name)
+def test_a_page_runs_and_prints_what_it_says(page: Page, tmp_path: Path) -> None:
+    """Its files are written, its program and its commands are run, in a folder of their own."""
+    environment = _environment(tmp_path)
+    folder = tmp_path / "page"
+    folder.mkdir()
+    for block in page.blocks:
+        if block.file:
+            path = folder / block.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text)
+
+    printed = _program(page, folder, environment)
+
+    for block, above in zip(page.blocks[1:], page.blocks, strict=False):
+        if above.info == "sh run":
+            printed = _run(["bash", "-euo", "pipefail", "-c", above.text], folder, environment, f"{page.name}:{above.line}")
+        if block.info == "text output":
+            assert _says(printed, block.text), f"{page.name}:{block.line} says\n{block.text}\nit is\n{printed}"
+
+
+@pytest.mark.parametrize("block", _SHELL)
+def test_commands_exist(block: Block) -> None:
+    """`sagalog` has each command with these flags, make has each target, Python each module."""
+    targets = {name for found in _TARGET.findall((ROOT / "Makefile").read_text()) for name in found.split()}
+    for line in block.text.replace("\\\n", " ").splitlines():
+        words = [word for word in shlex.split(line, comments=True) if not re.fullmatch(r"[A-Z_]+=\S*", word)]
+        match words:
+            case ["sagalog", *arguments]:
+                application().parse_args([one for one in arguments if one != "&"], exit_on_error=False, print_error=False)
+            case ["make", *chosen]:
+                assert set(chosen) <= targets, line
+            case ["python", "-m", module, *_] if module.startswith(("examples", "benchmarks", "tests")):
+                path = ROOT / module.replace(".", "/")
+                assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), line
+            case _:
+                pass
+
+
+def test_the_readme_shows_the_example() -> None:
+    """Up to what it prints, the README's program is examples/shop.py."""
+    [shown] = [block.text for block in pages()[0].blocks if block.language == "python"]
+    example = (ROOT / "examples" / "shop.py").read_text()
+
+    assert _definitions(shown) == _definitions(example)
+
+
+def _definitions(program: str) -> str:
+    return program[program.index("import asyncio") : program.index("async def main")]
+
+
+def _program(page: Page, folder: Path, environment: Mapping[str, str]) -> str:
+    """Run the page's blocks of Python as one program, whose lines have the page's numbers."""
+    lines = [""] * page.text.count("\n")
+    for block in page.blocks:
+        if block.language == "python" and not block.file:
+            lines[block.line - 1 : block.line - 1 + block.text.count("\n")] = block.text.splitlines()
+    if not any(lines):
+        return ""
+    program = folder / "page.py"
+    program.write_text("\n".join(lines))
+    return _run([sys.executable, "-W", "error", str(program)], folder, environment, page.name)
+
+
+def _run(command: list[str], folder: Path, environment: Mapping[str, str], what: str) -> str:
+    ended = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=SECONDS, check=False
+    )
+    assert ended.returncode == 0, f"{what} ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}"
+    return ended.stdout
+
+
+def _says(printed: str, expected: str) -> bool:
+    """Whether these lines are in the output, one after another."""
+    lines = (re.escape(line.rstrip()).replace("…", ".*") for line in expected.rstrip().split("\n"))
+    pattern = r"[ ]*\n".join(re.sub(r"(\\ )+", r"[ ]+", line) for line in lines)
+    return re.search(rf"^{pattern}[ ]*$", printed, re.MULTILINE) is not None
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    """No settings of whoever runs the tests; `python`, `pytest` and `sagalog` are those of this environment."""
+    programs = folder / "bin"
+    programs.mkdir()
+    for name, module in (("python", ""), ("pytest", "-m pytest"), ("sagalog", "-m sagalog")):
+        script = programs / name
+        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
+        script.chmod(0o755)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SAGALOG", "PYTEST"))}
+    return {**kept, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": f"{ROOT}:.", "NO_COLOR": "1"}
