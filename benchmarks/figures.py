@@ -1,0 +1,136 @@
+"""Measured figures: a value, the bare loop's beside it, and what was aimed at."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import msgspec
+from rich.table import Table
+
+_PACKAGES = ("confluent-kafka", "rocksdict", "fastavro", "pydantic", "msgspec")
+_GIB = 1024**3
+
+
+class Target(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was aimed at: a bound of the value, or of its ratio to the bare loop's."""
+
+    at_least: float | None = None
+    at_most: float | None = None
+    ratio: float | None = None
+    """The value is at least so many times the bare loop's."""
+
+    def __str__(self) -> str:
+        if self.ratio is not None:
+            return f"≥ {self.ratio:g} of bare"
+        return f"≥ {self.at_least:,.0f}" if self.at_least is not None else f"≤ {self.at_most or 0:g}"
+
+
+class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of the table."""
+
+    name: str
+    value: float
+    unit: str
+    """`/s`, `µs`, `ms`, `s` or `MiB`."""
+    bare: float | None = None
+    target: Target | None = None
+    bench: str = ""
+    engine: str = ""
+    """Both are filled in by who runs the benchmark."""
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times the bare loop's value it is."""
+        return None if not self.bare else self.value / self.bare
+
+    @property
+    def is_reached(self) -> bool | None:
+        """Whether it is as aimed at; None without an aim, or without the bare loop that the aim is about."""
+        aim = self.target
+        if aim is None:
+            return None
+        if aim.ratio is not None:
+            return None if self.ratio is None else self.ratio >= aim.ratio
+        return self.value >= aim.at_least if aim.at_least is not None else self.value <= (aim.at_most or 0)
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """All of a run: where, when, with what, and the figures."""
+
+    at: str
+    machine: dict[str, str]
+    versions: dict[str, str]
+    options: dict[str, str]
+    figures: Sequence[Figure]
+    failed: Sequence[str] = ()
+    """Benchmarks that ended with an error."""
+
+
+def report(figures: Sequence[Figure], options: dict[str, str], failed: Sequence[str]) -> Report:
+    """The report of a run that ends now, on this machine."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
+    return Report(
+        at=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine={
+            "cores": str(os.cpu_count()),
+            "memory": f"{memory:.0f} GiB",
+            "system": f"{platform.system()} {platform.machine()}",
+        },
+        versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        options=options,
+        figures=figures,
+        failed=failed,
+    )
+
+
+def medians(figures: Iterable[Figure]) -> list[Figure]:
+    """One figure of several rounds': the medians of the values, and of the bare loops'."""
+    rounds: dict[tuple[str, str, str], list[Figure]] = {}
+    for figure in figures:
+        rounds.setdefault((figure.bench, figure.engine, figure.name), []).append(figure)
+    return [_median(same) for same in rounds.values()]
+
+
+def _median(same: Sequence[Figure]) -> Figure:
+    bare = [figure.bare for figure in same if figure.bare is not None]
+    return msgspec.structs.replace(
+        same[0],
+        value=statistics.median(figure.value for figure in same),
+        bare=statistics.median(bare) if bare else None,
+    )
+
+
+def table(found: Report) -> Table:
+    """What people read."""
+    made = Table(
+        title=f"{found.at}, {found.machine['cores']} cores, Python {found.versions['python']}", title_justify="left"
+    )
+    made.add_column("figure")
+    for name in ("engine", "measured", "bare loop", "ratio", "target", "reached"):
+        made.add_column(name, justify="right")
+    for before, figure in zip([None, *found.figures], found.figures, strict=False):
+        if before is not None and before.bench != figure.bench:
+            made.add_section()
+        made.add_row(figure.name, figure.engine, *_cells(figure))
+    return made
+
+
+def _cells(figure: Figure) -> tuple[str, ...]:
+    reached = {None: "", True: "yes", False: "[bold]no[/bold]"}[figure.is_reached]
+    return (
+        _number(figure.value, figure.unit),
+        "" if figure.bare is None else _number(figure.bare, figure.unit),
+        "" if figure.ratio is None else f"{figure.ratio:.2f}",
+        "" if figure.target is None else str(figure.target),
+        reached,
+    )
+
+
+def _number(value: float, unit: str) -> str:
+    text = f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
+    return f"{text}{unit}" if unit == "/s" else f"{text} {unit}"

@@ -1,0 +1,67 @@
+"""Run one benchmark in this process and print its figures as JSON: `python -m benchmarks.one append --engine kafka …`.
+
+This is what to run under a profiler.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from benchmarks.figures import Figure
+from benchmarks.setting import Engine, Setting
+from sagalog.logs import configure_unless_done
+
+ALL: tuple[Engine, ...] = ("kafka", "embedded", "memory")
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A module with `measure(setting) -> list of figures`."""
+
+    module: str
+    engines: Sequence[Engine] = ALL
+
+
+BENCHES = {
+    "commands": Bench("benchmarks.commands"),
+    "restore": Bench("benchmarks.restores"),
+    "append": Bench("benchmarks.appends"),
+    "view": Bench("benchmarks.stateful"),
+    "worker": Bench("benchmarks.jobs"),
+    "saga": Bench("benchmarks.trips"),
+    "footprint": Bench("benchmarks.footprint", ("kafka",)),
+}
+
+
+def measure(name: str, setting: Setting) -> list[Figure]:
+    """Run it. Its module is imported only now, so that the others cost nothing."""
+    found: list[Figure] = importlib.import_module(BENCHES[name].module).measure(setting)
+    return [msgspec.structs.replace(figure, bench=name, engine=setting.engine) for figure in found]
+
+
+def main() -> None:
+    """Run the benchmark that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", choices=list(BENCHES))
+    parser.add_argument("--engine", choices=list(ALL), default="kafka")
+    parser.add_argument("--bootstrap", default="", help="a Kafka's host:port")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--events", type=int)
+    options = parser.parse_args()
+    configure_unless_done()
+    with TemporaryDirectory(prefix="sagalog-bench-") as folder:
+        setting = Setting(options.engine, options.bootstrap, Path(folder), options.quick, options.events)
+        figures = measure(options.name, setting)
+    sys.stdout.buffer.write(msgspec.json.encode(figures))
+
+
+if __name__ == "__main__":
+    main()
