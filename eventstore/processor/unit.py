@@ -60,6 +60,8 @@ class Unit:
         self._metadata = commit_metadata(self._id, host.address)
         self._routes, self._intake, self._barrier = Routes(host.log), Intake(host.serde), Barrier(host.log)
         self._calls = Calls()
+        self._waiting: list[Call] = []
+        """Calls for partitions that are being taken."""
         self._partitions: dict[TopicPartition, Partition[Any]] = {}
         self._positions: dict[TopicPartition, int] = {}
         self._sent: dict[TopicPartition, int] = {}
@@ -93,7 +95,7 @@ class Unit:
         return self._joined and not self._takeovers
 
     def is_settled(self) -> bool:
-        if self._takeovers or self._calls or not self._joined:
+        if self._takeovers or self._calls or self._waiting or not self._joined:
             return False
         served = list(self._partitions.items())
         ends = self._host.log.end_positions([at for at, _ in served], isolation="uncommitted")
@@ -117,7 +119,7 @@ class Unit:
     def step(self, timeout: float) -> bool:
         consumer = self._consumer
         assert consumer is not None, "open() comes first"
-        batch = consumer.poll(self._limit, 0.0)
+        batch = consumer.poll(self._limit, 0.0 if self._joined else min(timeout, IDLE_SECONDS))
         self._joined = batch.member is not None
         for at in self._partitions:
             self._positions[at] = consumer.position(at)
@@ -143,7 +145,7 @@ class Unit:
         self._release()
         if self._transactor is not None:
             self._transactor.close()
-        for call in self._calls.close():
+        for call in [*self._waiting, *self._calls.close()]:
             self._moved(call)
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
@@ -195,7 +197,8 @@ class Unit:
         """Decide on everything there is, commit, apply, answer."""
         if self._returning > 1:
             self._calls.wait(GATHER_SECONDS, count=self._returning)
-        calls = self._here(self._calls.take(self._limit))
+        waiting, self._waiting = self._waiting, []
+        calls = self._here([*waiting, *self._calls.take(self._limit)])
         self._returning = 0
         stashed, self._stashed = self._stashed, []
         instants = self._due_instants()
@@ -226,16 +229,13 @@ class Unit:
     def _here(self, calls: list[Call]) -> list[Call]:
         """The calls for served partitions; those for partitions being taken wait, the others are passed on."""
         here: list[Call] = []
-        waiting: list[Call] = []
         for call in calls:
             if TopicPartition(inbox_of(call.processor), call.partition) in self._partitions:
                 here.append(call)
             elif self.owns(call.processor, call.partition):
-                waiting.append(call)
+                self._waiting.append(call)
             else:
                 self._moved(call)
-        if waiting:
-            self._calls.put_back(waiting)
         return here
 
     def _decide(
