@@ -1,7 +1,8 @@
 """Listen to a librdkafka client: its log lines, its errors, and above all its lost connections.
 
 librdkafka suppresses an error event that equals the last one for 30 seconds, so a connection that is lost twice is
-announced once. The state changes that `debug=broker` logs are never suppressed; they are what is counted.
+announced once. The state changes that `debug=broker` logs are never suppressed; they are what is counted, but for
+the bootstrap connection: librdkafka gives it up once it knows the brokers, and no unit depends on it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import structlog
 from confluent_kafka import KafkaError
 
 _LOST = "Broker changed state UP -> DOWN"
+_BOOTSTRAP = "/bootstrap: "
 _NOISE = ("CONFWARN", "GETPID", "TERMINATE")
 _QUIET_SECONDS = 30.0
 
@@ -31,7 +33,7 @@ class Diagnostics:
     def log(self, level: int, template: str, *arguments: object) -> None:
         """Take a log line, as `logging.Logger.log` would. Warnings of one kind are passed on once in 30 seconds."""
         line = template % arguments if arguments else template
-        if _LOST in line:
+        if _LOST in line and _BOOTSTRAP not in line:
             self.lost_connections += 1
         if level >= logging.WARNING and not line.startswith(_NOISE):
             self._tell(line)
