@@ -48,6 +48,9 @@ class Asking:
         self._waiting: dict[str, tuple[asyncio.Future[Answer], Mailbox[Answer]]] = {}
         self._mailboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox[Answer]] = WeakKeyDictionary()
         self._home: TopicPartition | None = None
+        self._next: int | None = None
+        """Where to read on when the loop failed and starts again."""
+        self._is_closed = False
         self._reader: Reader | None = None
         self._producer: Producer | None = None
 
@@ -58,23 +61,13 @@ class Asking:
 
         Raises: see `Runtime.ask`.
         """
-        topic = inbox_of(to)
-        count = self._routes.known(topic) or await asyncio.to_thread(self._routes.count, topic)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         correlation = uuid4().hex
         self._waiting[correlation] = future, self._mailbox(loop)
-        metadata = Metadata(
-            id=id or correlation, type=message.__type_name__, correlation=correlation, reply=self._address(correlation)
-        )
-        call = Call(to, key, partition_of(key, count), message, metadata, self._resolve)
-        unit = self._unit()
-        if unit is not None and unit.owns(to, call.partition):
-            unit.call(call)
-        else:
-            self.send(call)
         try:
             async with asyncio.timeout(timeout.total_seconds()):
+                await self._put(to, key, message, id or correlation, correlation)
                 answer, positions = await future
         except TimeoutError:
             raise AskTimedOut(f"{message.__type_name__} for {to} {key!r}", timeout.total_seconds()) from None
@@ -84,31 +77,46 @@ class Asking:
             raise InputFailed(to, f"{answer.error}: {answer.detail}")
         return (None if isinstance(answer, Nothing) else answer), positions
 
+    async def _put(self, to: str, key: str, message: Message, id_: str, correlation: str) -> None:
+        """Let the message join this process's next batch if it serves the key, else send it."""
+        topic, reply = inbox_of(to), self._address(correlation)
+        count = self._routes.known(topic) or await asyncio.to_thread(self._routes.count, topic)
+        metadata = Metadata(id=id_, type=message.__type_name__, correlation=correlation, reply=reply)
+        call = Call(to, key, partition_of(key, count), message, metadata, self._resolve)
+        unit = self._unit()
+        if unit is not None and unit.owns(to, call.partition):
+            unit.call(call)
+        else:
+            self.send(call)
+
     def send(self, call: Call) -> None:
         """Put a call into the inbox, from any thread; its answer comes as if it had been remote from the start."""
         producer = self._producer
         correlation = call.metadata.correlation
         if producer is None:
-            self._fail(correlation, LogClosed("the service stopped before the message was sent: ask again"))
+            self._fail(correlation, LogClosed("there is no connection to the log now: ask again with the same id"))
             return
 
         def delivered(error: LogError | None, _: int) -> None:
             if error is not None:
                 self._fail(correlation, error)
 
-        producer.produce(
-            inbox_of(call.processor), call.partition, call.key.encode(), self._host.serde.encode(call.message),
-            (("meta", call.metadata.encode()),), on_delivery=delivered,
-        )  # fmt: skip
+        try:
+            producer.produce(
+                inbox_of(call.processor), call.partition, call.key.encode(), self._host.serde.encode(call.message),
+                (("meta", call.metadata.encode()),), on_delivery=delivered,
+            )  # fmt: skip
+        except (LogError, SchemaError) as error:  # the caller's, not the loop's that passes the call on
+            self._fail(correlation, error)
 
     # The loop
 
     def open(self) -> None:
         log_, topic = self._host.log, replies_of(self._host.service)
         log_.create([Topic(name=topic, retention_ms=REPLY_RETENTION_MS)])
-        count = log_.describe([topic])[topic].partitions
-        home = TopicPartition(topic, crc32(uuid4().bytes) % count)
-        self._reader = log_.reader(log_.end_positions([home], isolation="uncommitted"))
+        home = self._home or TopicPartition(topic, crc32(uuid4().bytes) % log_.describe([topic])[topic].partitions)
+        ends = log_.end_positions([home], isolation="uncommitted")
+        self._reader = log_.reader(ends if self._next is None else {home: self._next})
         self._producer = log_.producer()
         self._home = home
 
@@ -122,7 +130,7 @@ class Asking:
         return bool(records)
 
     def is_ready(self) -> bool:
-        return self._home is not None
+        return self._reader is not None
 
     def is_settled(self) -> bool:
         return not self._waiting
@@ -131,12 +139,20 @@ class Asking:
         return {"questions_waiting": float(len(self._waiting))}
 
     def stop(self, deadline: float) -> None:
-        if self._producer is not None:
-            self._producer.close()
-            self._producer = None
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+        """Release the connections. Questions go on waiting, for the loop may start again: it reads on where it stood."""
+        reader, self._reader = self._reader, None
+        producer, self._producer = self._producer, None
+        try:
+            if reader is not None and self._home is not None:
+                self._next = reader.position(self._home)
+                reader.close()
+        finally:
+            if producer is not None:
+                producer.close()
+
+    def close(self) -> None:
+        """Nothing is answered any more: tell those who wait."""
+        self._is_closed = True
         for correlation in list(self._waiting):
             self._fail(correlation, LogClosed("the service stopped before the answer came: ask again with the same id"))
 
@@ -168,7 +184,7 @@ class Asking:
             waiting[1].put(waiting[0], error)
 
     def _address(self, correlation: str) -> ReplyTo:
-        if self._home is None:
+        if self._home is None or self._is_closed:
             raise LogClosed("the service does not run: use it inside `async with`")
         return ReplyTo(self._home.topic, self._home.partition, correlation)
 

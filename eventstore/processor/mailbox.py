@@ -26,7 +26,11 @@ class Mailbox(Generic[T]):
             if self._is_called or self.loop.is_closed():
                 return
             self._is_called = True
-        self.loop.call_soon_threadsafe(self._deliver)
+        try:
+            self.loop.call_soon_threadsafe(self._deliver)
+        except RuntimeError:
+            if not self.loop.is_closed():  # it was closed since it was looked at: nobody waits any more
+                raise
 
     def _deliver(self) -> None:
         with self._lock:

@@ -44,6 +44,8 @@ GATHER_SECONDS = 0.0015
 """How long a batch waits for callers that were just answered to call again: one commit then serves them all."""
 IDLE_SECONDS = 0.02
 BUSY_SECONDS = 0.0005
+EMPTY_SECONDS = 3.0
+"""A member of a group that was given no partition for this long is not about to get one."""
 
 
 class Unit:
@@ -68,6 +70,7 @@ class Unit:
         self._takeovers: list[Takeover] = []
         self._stashed: list[Record] = []
         self._joined = False
+        self._joined_at = 0.0
         self._returning = 0
         self._limit = BATCH_INPUTS
         self._positions_sent_ms = self._recommitted_ms = host.clock.now_ms()
@@ -92,10 +95,12 @@ class Unit:
         return None if served is None else served.index
 
     def is_ready(self) -> bool:
-        return self._joined and not self._takeovers
+        if not self._joined or self._takeovers:
+            return False
+        return bool(self._partitions) or self._host.clock.monotonic() - self._joined_at > EMPTY_SECONDS
 
     def is_settled(self) -> bool:
-        if self._takeovers or self._calls or self._waiting or not self._joined:
+        if self._calls or self._waiting or not self.is_ready():
             return False
         served = list(self._partitions.items())
         ends = self._host.log.end_positions([at for at, _ in served], isolation="uncommitted")
@@ -120,7 +125,7 @@ class Unit:
         consumer = self._consumer
         assert consumer is not None, "open() comes first"
         batch = consumer.poll(self._limit, 0.0 if self._joined else min(timeout, IDLE_SECONDS))
-        self._joined = batch.member is not None
+        self._note_membership(joined=batch.member is not None)
         for at in self._partitions:
             self._positions[at] = consumer.position(at)
         self._take_over(consumer)
@@ -165,6 +170,11 @@ class Unit:
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         """Listener: as `revoked`; a commit would be refused."""
         self.revoked(partitions)
+
+    def _note_membership(self, *, joined: bool) -> None:
+        if joined and not self._joined:
+            self._joined_at = self._host.clock.monotonic()
+        self._joined = joined
 
     def _drop(self, at: TopicPartition) -> None:
         served = self._partitions.pop(at, None)

@@ -35,6 +35,7 @@ def bench(proxy: KafkaProxy, name: str) -> Iterator[Bench]:
         log, service=name, clock=SystemClock(), state=MemoryStateEngine(), registry=TopicRegistry(log),
         processors=[Counters(name, 1)],
     )  # fmt: skip
+    bench.run(lambda: bench.unit.owns(name, 0), steps=20_000)
     yield bench
     proxy.heal()
     bench.close()
