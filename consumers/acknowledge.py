@@ -4,7 +4,7 @@ One `Acknowledgements` per partition knows which delivered records are incomplet
 incomplete offset, with a map of what beyond it is incomplete as the position's metadata, so that a successor runs
 nothing again that was completed.
 
-The map is ASCII text of at most 4,096 characters, numbers in base 36, the version first::
+The map is ASCII text of at most 4,095 characters, numbers in base 36, the version first::
 
     1;<span>;<run>,<run>,…        run = <gap>[:<length − 1>]
 
@@ -26,7 +26,7 @@ from consumers.errors import BadAcknowledgement
 from eventstore.log.port import Position
 
 VERSION = "1"
-METADATA_LIMIT = 4_096
+METADATA_LIMIT = 4_095
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 

@@ -1,6 +1,6 @@
 """Who serves which partitions of a view: notes in the metadata of its group's positions.
 
-A note is ASCII JSON, its version first (at most 4,096 characters; a layout that would not fit is given by its hash):
+A note is ASCII JSON, its version first (at most 4,095 characters; a layout that would not fit is given by its hash):
 
     {"v":1,"address":"10.0.0.7:8080","live":true,"layout":"by_order:str->Total","at":{"payments.events":17}}
 """

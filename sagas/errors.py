@@ -19,6 +19,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from eventstore.processor.port import NotKnownHere
+
 
 class SagaError(Exception):
     """The root of all errors of `sagas`."""
@@ -43,7 +45,7 @@ class SagaNotFound(SagaError):
         self.saga, self.key = saga, key
 
 
-class SagaVersionUnknown(SagaError):
+class SagaVersionUnknown(SagaError, NotKnownHere):
     """This process does not have the version under which the saga was started: deploy it, or keep the old class."""
 
     is_retryable = True

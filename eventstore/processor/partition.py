@@ -20,7 +20,7 @@ from eventstore.processor.guard import Guard, Verdict
 from eventstore.processor.index import StreamIndex, event_row, head_row
 from eventstore.processor.inputs import Answered, Input, Outgoing
 from eventstore.processor.outcomes import Outcomes
-from eventstore.processor.port import Processor, Stateless
+from eventstore.processor.port import NotKnownHere, Processor, Stateless
 from eventstore.processor.routes import Routes
 from eventstore.processor.rows import SyncedTo, decode_stash, encode_stash, stash_key, synced_row
 from eventstore.processor.timers import Timers
@@ -87,8 +87,14 @@ class Partition(Generic[S]):
         context = self._context(item, entity)
         try:
             self.processor.decide(entity.state, item.message, context)
-        except (StateError, MemoryError, OSError):
+        except (StateError, MemoryError):
             raise
+        except NotKnownHere as unknown:
+            self._entities.pop(item.key, None)
+            if item.record is None:
+                return self.poison(item, unknown, out)
+            self.stash(item, out)
+            return None
         except Exception as error:
             self._entities.pop(item.key, None)
             if isinstance(error, LogError) and not isinstance(error, (MessageTooLarge, InvalidRecord)):

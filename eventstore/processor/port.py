@@ -44,6 +44,13 @@ class Processor(Protocol[S]):
         ...
 
 
+class NotKnownHere(Exception):
+    """Raised by `decide` when this code lacks what the input needs, such as a version: another process may have it.
+
+    An inbox record is stashed, and decided on again by an owner that takes the partition later (K7).
+    """
+
+
 @runtime_checkable
 class Joinable(Protocol):
     """Mixed into a processor of which a service may host several under one name, such as the versions of a saga."""

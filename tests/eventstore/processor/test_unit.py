@@ -5,15 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.eventstore.processor.counters import Add, AddLater, Ask, Bench, StopAdding, Tell, TooMuch, Total, records_of
+from tests.eventstore.processor.counters import Add, Added, AddLater, Ask, Bench, Counters, StopAdding, Tell, TooMuch, Total, records_of
 
 from eventstore.clock import ManualClock
 from eventstore.errors import OutcomeUnknown, TransactionAborted
 from eventstore.log import open_log
 from eventstore.log.port import Topic, TopicPartition
 from eventstore.processor.inputs import Answered
+from eventstore.processor.port import DecideContext
 from eventstore.state.memory import MemoryStateEngine
-from schemas import Failure, Metadata, ReplyTo, Undo
+from schemas import Command, Failure, Message, Metadata, ReplyTo, Undo
 
 
 @pytest.fixture
@@ -292,3 +293,43 @@ def test_the_undo_of_what_was_never_done_does_nothing_and_a_late_do_is_refused(b
     assert successor.serde.decode(answer.value) == Failure(
         error="LateDo", detail="its undo was handled before", final=True
     )
+
+
+def test_an_input_of_unknown_type_waits_for_code_that_knows_it(bench: Bench) -> None:
+    """K7: during a rolling deploy, a newer message is stashed and handled by the first owner that has its class."""
+    bench.run()
+    newer = Bench(bench.log, service="newer", clock=bench.clock, registry=bench.registry, processors=[Newer()])
+    newer.serde.register([DoubleIt])
+    metadata = Metadata(id="newer", type="double_it")
+    bench.post(Add(counter="a", by=2))
+    bench.post_bytes("a", newer.serde.encode(DoubleIt(counter="a")), (("meta", metadata.encode()),))
+    bench.run()
+    assert bench.events("a") == [(0, 2)]
+    bench.close()
+
+    successor = later(bench, processors=[Newer()], state=MemoryStateEngine())
+    successor.serde.register([DoubleIt])
+    successor.run(lambda: len(bench.events("a")) == 2)
+    successor.close()
+    again = later(bench, processors=[Newer()], state=MemoryStateEngine())
+    again.run()
+
+    assert again.events("a") == [(0, 2), (1, 2)]
+    assert bench.records("counter.inbox.bench.dlq") == []
+
+
+class DoubleIt(Command[None], to="counter", key="counter"):
+    """A command that older code does not know."""
+
+    counter: str
+
+
+class Newer(Counters):
+    """A later version of the processor."""
+
+    def decide(self, state: int, message: Message, context: DecideContext[int]) -> None:
+        if isinstance(message, DoubleIt):
+            context.append(Added(by=state))
+            context.reply(None)
+        else:
+            super().decide(state, message, context)
