@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -31,7 +32,7 @@ from eventstore.log.port import Log, Topic
 from sagalog.broker import broker
 from schemas import Event, MemoryRegistry, Metadata, Serde
 
-TOPIC, PARTITIONS, KEYS = "measured.events", 4, 10_000
+TOPIC, PARTITIONS, KEYS = f"measured-{os.urandom(3).hex()}.events", 4, 10_000
 BATCH_ROWS = 1_000
 
 
