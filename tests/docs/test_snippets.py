@@ -42,7 +42,8 @@ def test_a_page_runs_and_prints_what_it_says(page: Page, tmp_path: Path) -> None
 
     for block, above in zip(page.blocks[1:], page.blocks, strict=False):
         if above.info == "sh run":
-            printed = _run(["bash", "-euo", "pipefail", "-c", above.text], folder, environment, f"{page.name}:{above.line}")
+            script = ["bash", "-euo", "pipefail", "-c", above.text]
+            printed = _run(script, folder, environment, f"{page.name}:{above.line}")
         if block.info == "text output":
             assert _says(printed, block.text), f"{page.name}:{block.line} says\n{block.text}\nit is\n{printed}"
 
@@ -55,7 +56,8 @@ def test_commands_exist(block: Block) -> None:
         words = [word for word in shlex.split(line, comments=True) if not re.fullmatch(r"[A-Z_]+=\S*", word)]
         match words:
             case ["sagalog", *arguments]:
-                application().parse_args([one for one in arguments if one != "&"], exit_on_error=False, print_error=False)
+                given = [word for word in arguments if word != "&"]
+                application().parse_args(given, exit_on_error=False, print_error=False)
             case ["make", *chosen]:
                 assert set(chosen) <= targets, line
             case ["python", "-m", module, *_] if module.startswith(("examples", "benchmarks", "tests")):
