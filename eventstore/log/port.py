@@ -306,7 +306,7 @@ class GroupConsumer(Protocol):
         ...
 
     def start(self, partition: TopicPartition, position: int) -> None:
-        """Deliver the records of an assigned partition from `position`. Also repositions one that was started."""
+        """Deliver the records of an assigned partition from `position`. Repositions and resumes one that was started."""
         ...
 
     def position(self, partition: TopicPartition) -> int:

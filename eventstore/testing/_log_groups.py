@@ -70,6 +70,20 @@ class GroupPromises:
 
         assert [record.offset for record in member.records] == list(range(1, 10))
 
+    def test_start_resumes(self, bench: LogBench) -> None:
+        """A paused partition that is started again delivers, from where it was started."""
+        topic = bench.topic()
+        bench.produce(topic, *(b"%d" % value for value in range(4)))
+        member = bench.join(bench.name("group"), topic)
+        bench.poll_until(lambda: len(member.records) == 4, member)
+
+        member.consumer.pause([TopicPartition(topic, 0)])
+        member.records.clear()
+        member.consumer.start(TopicPartition(topic, 0), 2)
+        bench.poll_until(lambda: len(member.records) >= 2, member)
+
+        assert [record.offset for record in member.records] == [2, 3]
+
     def test_start_of_a_foreign_partition_is_refused(self, bench: LogBench) -> None:
         """Only what is assigned can be started."""
         topic = bench.topic()

@@ -99,6 +99,7 @@ class LocalConsumer:
         if position < 0:
             raise ValueError(f"{partition.topic}[{partition.partition}]: {position} is no position")
         self._started[partition] = position
+        self._paused.discard(partition)
         self._reorder()
 
     def position(self, partition: TopicPartition) -> int:
