@@ -17,6 +17,10 @@
     │   ├── CannotRedrive             nobody reads what would be redriven
     │   ├── OriginGone                the value of a large dead letter is not at its origin any more
     │   └── NotADeadLetter            a record of a dead-letter topic that no worker wrote
+    ├── ServiceError
+    │   ├── ComponentUnknown          the service has no component of that name
+    │   ├── HttpUnavailable           the HTTP endpoint cannot listen where it was told
+    │   └── GroupInUse                a group's positions cannot be set: it has live members
     └── ViewError
         ├── KeyTypeUnknown            a table's key type has no order-preserving form
         ├── RowTypeUnfit              a table's row type cannot be stored
@@ -164,6 +168,39 @@ class NotADeadLetter(DeadLetterError):
     def __init__(self, topic: str, partition: int, offset: int, why: str) -> None:
         super().__init__(f"{topic}[{partition}]@{offset} is no dead letter ({why}): check what else writes to {topic}")
         self.topic, self.partition, self.offset, self.why = topic, partition, offset, why
+
+
+class ServiceError(ConsumerError):
+    """A service cannot run as it was told."""
+
+
+class ComponentUnknown(ServiceError):
+    """The service has no component of that name."""
+
+    def __init__(self, service: str, component: str, known: Sequence[str]) -> None:
+        super().__init__(f"service {service!r} has no component {component!r}: it has {', '.join(known) or 'none'}")
+        self.service, self.component, self.known = service, component, tuple(known)
+
+
+class HttpUnavailable(ServiceError):
+    """The HTTP endpoint cannot listen where it was told: give another host:port, or port 0 for any free one."""
+
+    def __init__(self, bind: str, why: str) -> None:
+        super().__init__(f"cannot serve HTTP at {bind} ({why}): give another host:port, or port 0 for any free one")
+        self.bind, self.why = bind, why
+
+
+class GroupInUse(ServiceError):
+    """A group's positions cannot be set while it has live members: stop them."""
+
+    is_retryable = True
+
+    def __init__(self, group: str, got: int, wanted: int) -> None:
+        super().__init__(
+            f"group {group!r} has live members (of {wanted} partitions {got} were free): stop the processes of its service, wait "
+            "10 s if one was killed, and try again"
+        )
+        self.group, self.got, self.wanted = group, got, wanted
 
 
 class ViewError(ConsumerError):

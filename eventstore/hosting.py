@@ -1,13 +1,14 @@
-"""Run components in this process: one unit for all their processors, a thread for each loop, and answers to their callers.
+"""Run components in this process: one unit for all their processors, a thread for each loop, and answers to their
+callers.
 
-`Hosting` is what a service, or a store used alone, is made of. Starting and stopping block; services call them from a thread.
+`Hosting` is what a service, or a store used alone, is made of. Starting and stopping block; services call them from a
+thread.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -24,13 +25,14 @@ from eventstore.log import open_log
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.loops import LoopThread
+from eventstore.offload import to_the_end
 from eventstore.processor.asking import Answer, Asking
 from eventstore.processor.index import StreamIndex
-from eventstore.processor.inputs import Call
 from eventstore.processor.port import Joinable, Processor
 from eventstore.processor.topics import inbox_of, topics_of
 from eventstore.processor.unit import Unit
 from eventstore.registry import TopicRegistry
+from eventstore.settling import is_settled
 from eventstore.state import open_state
 from eventstore.state.port import StateEngine
 from schemas import Message, Serde
@@ -39,9 +41,11 @@ log = structlog.get_logger()
 
 START_SECONDS = 30.0
 """How long starting may take before it is an error."""
+GRACE_SECONDS = 5.0
+"""How long after its deadline a loop may still end by itself."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ProcessHost:
     """What loops of this process get (see `Host`)."""
 
@@ -64,22 +68,33 @@ class ProcessHost:
     def resource(self, wanted: type[Any]) -> Any:
         found = self.resources.get(wanted)
         if found is None:
-            raise LookupError(f"nothing provides {wanted.__name__}: add a function to the service with @service.provide")
+            raise LookupError(
+                f"nothing provides {wanted.__name__}: add a function to the service with @service.provide"
+            )
         return found
 
 
 class StartFailed(EventStoreError):
     """A loop did not start in time; the log says why it waits."""
 
+    is_retryable = True
+
+    def __init__(self, loop: str, seconds: float) -> None:
+        super().__init__(f"{loop} did not start within {seconds:g} s: check that the log is reachable, and start again")
+        self.loop, self.seconds = loop, seconds
+
 
 class Hosting:
     """Plans at work. Meets the `Runtime` protocol."""
 
-    def __init__(self, host: Host, plans: Sequence[Plan]) -> None:
+    def __init__(self, host: Host, plans: Sequence[Plan], *, elsewhere: Sequence[Plan] = ()) -> None:
+        """`elsewhere`: what other processes of the service host; its topics and types are made known here too."""
         self.host, self.plans = host, tuple(plans)
+        self._known = (*plans, *elsewhere)
         processors = self._processors = joined(processor for plan in plans for processor in plan.processors)
         self._partitions: dict[str, int] = {}
         self._unit: LoopThread | None = None
+        self._is_stopping = False
         self._asking = Asking(host, self._current_unit)
         if processors:
             self._unit = LoopThread(lambda: Unit(host, processors, moved=self._asking.send), host.clock)
@@ -94,40 +109,62 @@ class Hosting:
         Raises:
             EventStoreError: what kept the first loop from opening; everything is stopped again.
         """
-        topics = [topic for processor in self._processors for topic in topics_of(processor, self.host.service)]
-        self.host.log.create([*topics, *(topic for plan in self.plans for topic in plan.topics)])
+        try:
+            self._prepare()
+            for thread in self.threads:
+                thread.start()
+            for thread in self.threads:
+                self._wait_opened(thread)
+        except BaseException:
+            self.stop(timedelta())
+            raise
+
+    def _prepare(self) -> None:
+        processors = [processor for plan in self._known for processor in plan.processors]
+        topics = [topic for processor in processors for topic in topics_of(processor, self.host.service)]
+        self.host.log.create([*topics, *(topic for plan in self._known for topic in plan.topics)])
         described = self.host.log.describe([inbox_of(processor.name) for processor in self._processors])
         self._partitions = {name: found.partitions for name, found in described.items()}
-        for plan in self.plans:
+        for plan in self._known:
             self.host.serde.register([*plan.messages, *(m for one in plan.processors for m in one.messages)])
         for plan in self.plans:
             if plan.bind is not None:
                 plan.bind(self)
-        for thread in self.threads:
-            thread.start()
-        for thread in self.threads:
-            if not thread.wait_opened(START_SECONDS):
-                error = thread.error
-                self.stop(timedelta())
-                if error is None:
-                    raise StartFailed(f"{thread.loop.name} did not start within {START_SECONDS:g} s: is the log reachable?")
-                raise error
 
-    def stop(self, drain: timedelta) -> None:
-        """Stop all loops, giving what is under way until `drain` from now. The log stays open."""
+    def _wait_opened(self, thread: LoopThread) -> None:
+        if not thread.wait_opened(START_SECONDS):
+            raise thread.error or StartFailed(thread.loop.name, START_SECONDS)
+
+    def stop(self, drain: timedelta) -> bool:
+        """Stop all loops, giving what is under way until `drain` from now. The log stays open.
+
+        Returns: whether all have ended. One that hangs (in a call of an engine) is left behind and told in the log: do
+        not close what it uses.
+        """
+        self._is_stopping = True
         deadline = self.host.clock.monotonic() + drain.total_seconds()
-        for thread in self.threads[1:]:
-            thread.ask_to_stop(deadline)
-        for thread in self.threads[1:]:
-            thread.join()
-        self.threads[0].ask_to_stop(deadline)
-        self.threads[0].join()
+        answers, *others = self.threads
+        have_ended = self._end(others, deadline)
+        have_ended &= self._end([answers], deadline)  # the last one, so that what the others pass on is still sent
+        self._asking.close()
         for plan in self.plans:
             if plan.bind is not None:
                 plan.bind(None)
+        return have_ended
+
+    def _end(self, threads: Sequence[LoopThread], deadline: float) -> bool:
+        for thread in threads:
+            thread.ask_to_stop(deadline)
+        latest = deadline + GRACE_SECONDS
+        hanging = [thread for thread in threads if not thread.join(max(0.0, latest - self.host.clock.monotonic()))]
+        for thread in hanging:
+            log.error("loop_hangs", service=self.host.service, loop=thread.loop.name)
+        return not hanging
 
     def not_ready(self) -> dict[str, str]:
         """Why this process is not ready: loop name → reason. Empty: it is."""
+        if self._is_stopping:
+            return {"process": "stopping"}
         reasons: dict[str, str] = {}
         for thread in self.threads:
             if thread.error is not None:
@@ -137,12 +174,12 @@ class Hosting:
         return reasons
 
     def is_settled(self) -> bool:
-        """Whether nothing is under way in any loop of this process."""
-        return not self.not_ready() and all(thread.loop.is_settled() for thread in self.threads)
+        """Whether nothing is under way here, messages from one loop to another included. Blocks for a moment."""
+        return not self._is_stopping and is_settled(self.threads)
 
     def metrics(self) -> dict[str, Mapping[str, float]]:
         """Each loop's metrics, by its name."""
-        return {thread.loop.name: thread.loop.metrics() for thread in self.threads}
+        return {thread.loop.name: {**_metrics(thread), **thread.loop.metrics()} for thread in self.threads}
 
     async def ask(
         self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
@@ -167,6 +204,10 @@ class Hosting:
         unit = self._unit.loop
         assert isinstance(unit, Unit), "made above"
         return unit
+
+
+def _metrics(thread: LoopThread) -> dict[str, float]:
+    return {"loop_up": float(thread.error is None), "loop_failures_total": float(thread.failures)}
 
 
 def joined(processors: Iterable[Processor[Any]]) -> list[Processor[Any]]:
@@ -202,6 +243,7 @@ def make_host(
     `state`: a folder for RocksDB; None: beside the log for `embedded://`, in memory for `memory://`, else
     `.sagalog/state/<service>/<slot>` in the working directory.
     """
+    engine = open_state(state if state is not None else state_url(log.url, service, slot))
     registry = TopicRegistry(log)
     return ProcessHost(
         registry=registry,
@@ -209,7 +251,7 @@ def make_host(
         slot=slot,
         log=log,
         serde=Serde(registry),
-        state=open_state(state if state is not None else state_url(log.url, service, slot)),
+        state=engine,
         clock=clock or SystemClock(),
         address=address,
         resources=resources or {},
@@ -226,28 +268,30 @@ def state_url(log_url: str, service: str, slot: str) -> str:
 
 
 @asynccontextmanager
-async def run_alone(component: Component, log_url: str) -> AsyncIterator[Hosting]:
+async def run_alone(component: Component, log_url: str) -> AsyncGenerator[Hosting]:
     """Run one component in this process, on a log of its own."""
-    plan = component.__component__()
+    plan, opened = component.__component__(), ExitStack()
 
-    def start() -> tuple[Log, ProcessHost, Hosting]:
-        opened = open_log(log_url)
-        try:
-            host = make_host(plan.name, opened, slot=uuid4().hex[:8])
-            hosting = Hosting(host, [plan])
-            hosting.start()
-        except BaseException:
-            opened.close()
-            raise
-        return opened, host, hosting
+    def start() -> Hosting:
+        log_ = open_log(log_url)
+        opened.callback(log_.close)
+        host = make_host(plan.name, log_, slot=uuid4().hex[:8])
+        opened.callback(host.close)
+        hosting = Hosting(host, [plan])
+        hosting.start()
+        opened.callback(stop_or_leave, hosting, timedelta(seconds=10), opened)
+        return hosting
 
-    opened, host, hosting = await asyncio.to_thread(start)
     try:
-        yield hosting
+        yield await to_the_end(start)
     finally:
-        await asyncio.to_thread(hosting.stop, timedelta(seconds=10))
-        await asyncio.to_thread(host.close)
-        await asyncio.to_thread(opened.close)
+        await to_the_end(opened.close)
 
 
-__all__ = ["Hosting", "ProcessHost", "StartFailed", "make_host", "run_alone", "state_url"]
+def stop_or_leave(hosting: Hosting, drain: timedelta, opened: ExitStack) -> None:
+    """Stop; if a loop hangs, leave open what was opened before, for it may be using it."""
+    if not hosting.stop(drain):
+        opened.pop_all()
+
+
+__all__ = ["Hosting", "ProcessHost", "StartFailed", "make_host", "run_alone", "state_url", "stop_or_leave"]

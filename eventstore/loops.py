@@ -1,7 +1,7 @@
 """Run a loop on a thread of its own, and start it again when it fails.
 
-A failure of the surroundings (a broker that is away, a full disk) ends the loop, is logged with its cause, shown by `error`, and
-tried again after a growing pause. Nothing is lost: a loop that starts anew goes on where the log says.
+A failure of the surroundings (a broker that is away, a full disk) ends the loop, is logged with its cause, shown by
+`error`, and tried again after a growing pause. Nothing is lost: a loop that starts anew goes on where the log says.
 """
 
 from __future__ import annotations
@@ -27,8 +27,16 @@ class LoopThread:
     def __init__(self, make: Callable[[], Loop], clock: Clock) -> None:
         self._make, self._clock = make, clock
         self.loop = make()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         """Why the loop is not running now; None while it is."""
+        self.failures = 0
+        """How often it failed so far."""
+        self.steps = 0
+        """How many steps have ended."""
+        self.worked = 0
+        """How many of them did something."""
+        self.step_seconds = STEP_SECONDS
+        """How long a step may wait for something to do."""
         self._stopping = Event()
         self._opened = Event()
         self._deadline = 0.0
@@ -52,10 +60,11 @@ class LoopThread:
         self._deadline = deadline
         self._stopping.set()
 
-    def join(self) -> None:
-        """Wait until the thread ended."""
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until the thread ended, or `timeout` seconds; whether it ended."""
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         pause = FIRST_PAUSE_SECONDS
@@ -63,28 +72,31 @@ class LoopThread:
             began = self._clock.monotonic()
             try:
                 self._serve()
-            except Exception as error:
-                self.error = error
-                self._opened.set()
-                log.error("loop_failed", loop=self.loop.name, error=type(error).__name__, detail=str(error))
-                log.debug("loop_failed_at", loop=self.loop.name, exc_info=error)
-                self._close_failed()
+            except BaseException as error:  # noqa: BLE001 - a panic of an engine is no Exception
+                self._failed(error)
                 if self._clock.monotonic() - began > LONGEST_PAUSE_SECONDS:
                     pause = FIRST_PAUSE_SECONDS
-                self._stopping.wait(pause)
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-                self.loop = self._make()
+                if not self._stopping.wait(pause):
+                    pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                    self.loop = self._make()
 
     def _serve(self) -> None:
         self.loop.open()
         self.error = None
         self._opened.set()
         while not self._stopping.is_set():
-            self.loop.step(STEP_SECONDS)
+            if self.loop.step(self.step_seconds):
+                self.worked += 1
+            self.steps += 1
         self.loop.stop(self._deadline)
 
-    def _close_failed(self) -> None:
+    def _failed(self, error: BaseException) -> None:
+        self.error = error
+        self.failures += 1
+        self._opened.set()
+        log.error("loop_failed", loop=self.loop.name, error=type(error).__name__, detail=str(error))
+        log.debug("loop_failed_at", loop=self.loop.name, exc_info=error)
         try:
             self.loop.stop(self._clock.monotonic())
-        except Exception as error:
-            log.warning("loop_close_failed", loop=self.loop.name, error=type(error).__name__, detail=str(error))
+        except Exception as again:  # noqa: BLE001 - it has failed already; this is only told
+            log.warning("loop_close_failed", loop=self.loop.name, error=type(again).__name__, detail=str(again))

@@ -6,7 +6,7 @@ was committed when reading began.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
@@ -23,6 +23,8 @@ from schemas import Event, Serde
 READ_RECORDS = 5_000
 READ_SECONDS = 0.2
 
+Progress: TypeAlias = Callable[[int], None]
+"""Told how many more events were read."""
 Standing: TypeAlias = Literal["forward", "compensating", "parked", "completed", "undone"]
 
 
@@ -42,7 +44,7 @@ class Overview:
     events: int
 
 
-def read_history(log: Log, serde: Serde, saga: str, key: str) -> list[Happened]:
+def read_history(log: Log, serde: Serde, saga: str, key: str, *, progress: Progress = lambda _: None) -> list[Happened]:
     """All that happened to one saga, in order; empty if there is none.
 
     Raises:
@@ -51,10 +53,10 @@ def read_history(log: Log, serde: Serde, saga: str, key: str) -> list[Happened]:
     topic = events_of(saga)
     place = TopicPartition(topic, partition_of(key, _partitions(log, topic)))
     serde.register(EVENTS)
-    return [happened for stream, happened in _read(log, serde, [place]) if stream == key]
+    return [happened for _, happened in _read(log, serde, [place], progress, only=key)]
 
 
-def read_overviews(log: Log, serde: Serde, saga: str) -> list[Overview]:
+def read_overviews(log: Log, serde: Serde, saga: str, *, progress: Progress = lambda _: None) -> list[Overview]:
     """Every saga of this name, the last changed first.
 
     Raises:
@@ -64,7 +66,7 @@ def read_overviews(log: Log, serde: Serde, saga: str) -> list[Overview]:
     places = [TopicPartition(topic, number) for number in range(_partitions(log, topic))]
     serde.register(EVENTS)
     histories = dict[str, list[Happened]]()
-    for key, happened in _read(log, serde, places):
+    for key, happened in _read(log, serde, places, progress):
         histories.setdefault(key, []).append(happened)
     found = [overview(key, happened) for key, happened in histories.items()]
     return sorted(found, key=lambda each: each.changed, reverse=True)
@@ -115,21 +117,27 @@ def _partitions(log: Log, topic: str) -> int:
     return described.partitions
 
 
-def _read(log: Log, serde: Serde, places: list[TopicPartition]) -> Iterator[tuple[str, Happened]]:
+def _read(
+    log: Log, serde: Serde, places: list[TopicPartition], progress: Progress, *, only: str | None = None
+) -> Iterator[tuple[str, Happened]]:
+    """Events of all streams, or of `only` one, which is the only one decoded."""
     ends = log.end_positions(places)
     reader = log.reader(log.start_positions(places))
     try:
         while any(reader.position(place) < end for place, end in ends.items()):
-            for record in reader.read(READ_RECORDS, READ_SECONDS):
-                if record.value is not None and record.offset < ends[TopicPartition(record.topic, record.partition)]:
-                    yield _happened(serde, record, record.value)
+            records = reader.read(READ_RECORDS, READ_SECONDS)
+            progress(len(records))
+            for record in records:
+                if record.value is None or record.offset >= ends[TopicPartition(record.topic, record.partition)]:
+                    continue
+                stream, _, version = (record.key or b"").decode().rpartition("/")
+                if only is None or stream == only:
+                    yield stream, _happened(serde, record, int(version), record.value)
     finally:
         reader.close()
 
 
-def _happened(serde: Serde, record: Record, value: bytes) -> tuple[str, Happened]:
-    stream, _, version = (record.key or b"").decode().rpartition("/")
+def _happened(serde: Serde, record: Record, version: int, value: bytes) -> Happened:
     event = serde.decode(value)
     assert isinstance(event, Event), f"{record.topic} holds {type(event).__name__}, which is no event"
-    at = datetime.fromtimestamp(record.timestamp_ms / 1000, UTC)
-    return stream, Happened(int(version), at, event)
+    return Happened(version, datetime.fromtimestamp(record.timestamp_ms / 1000, UTC), event)

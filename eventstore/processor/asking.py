@@ -1,8 +1,8 @@
 """Ask processors from anywhere: locally if this process serves the key's partition, else over the log (K10).
 
-An answer from afar comes back on this process's partition of `<service>.replies`, which it reads from the end that was seen before
-the first question was sent. A question that was local when it was asked goes to the inbox, under the same id, when its
-partition moves away.
+An answer from afar comes back on this process's partition of `<service>.replies`, which it reads from the end that was
+seen before the first question was sent. A question that was local when it was asked goes to the inbox, under the same
+id, when its partition moves away.
 """
 
 from __future__ import annotations
@@ -80,7 +80,8 @@ class Asking:
     async def _put(self, to: str, key: str, message: Message, id_: str, correlation: str) -> None:
         """Let the message join this process's next batch if it serves the key, else send it."""
         topic, reply = inbox_of(to), self._address(correlation)
-        count = self._routes.known(topic) or await asyncio.to_thread(self._routes.count, topic)
+        known = self._routes.known(topic)
+        count = await asyncio.to_thread(self._routes.count, topic) if known is None else known
         metadata = Metadata(id=id_, type=message.__type_name__, correlation=correlation, reply=reply)
         call = Call(to, key, partition_of(key, count), message, metadata, self._resolve)
         unit = self._unit()
@@ -122,7 +123,8 @@ class Asking:
 
     def step(self, timeout: float) -> bool:
         reader, producer = self._reader, self._producer
-        assert reader is not None and producer is not None, "open() comes first"
+        assert reader is not None, "open() comes first"
+        assert producer is not None, "open() comes first"
         producer.poll(0)
         records = reader.read(RECORDS_AT_ONCE, timeout)
         for record in records:
@@ -139,7 +141,7 @@ class Asking:
         return {"questions_waiting": float(len(self._waiting))}
 
     def stop(self, deadline: float) -> None:
-        """Release the connections. Questions go on waiting, for the loop may start again: it reads on where it stood."""
+        """Release the connections. Questions wait on: the loop may start again, and reads on where it stood."""
         reader, self._reader = self._reader, None
         producer, self._producer = self._producer, None
         try:

@@ -43,6 +43,24 @@ _GROUPS = (
         ),
     ),
     _Group("dlq", "sagalog.cli.dlq:dlq", "Look into dead letters, send them back, or lay them aside."),
+    _Group("group", "sagalog.cli.group:group", "Look at consumer groups, or say where one goes on."),
+    _Group(
+        "run",
+        "sagalog.cli.run:run",
+        "Run a service, in one process or several.",
+        (
+            "sagalog run shop.app:service --log kafka://localhost:9092 --processes 4",
+            "sagalog run shop.app:service --log embedded:///var/lib/shop --http 127.0.0.1:8080",
+            "sagalog run shop.app:service --only mailer totals --log-format json",
+        ),
+    ),
+    _Group("saga", "sagalog.cli.saga:saga", "Follow sagas: list them, show what happened to one."),
+    _Group(
+        "topics",
+        "sagalog.cli.topics:topics",
+        "List the topics of a log.",
+        ("sagalog topics", "sagalog topics --log embedded:///data --json"),
+    ),
 )
 _HELP = """\
 Event sourcing and sagas on Apache Kafka.

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import json as codec
 import sys
+import time
 from collections.abc import Mapping
+from typing import Self
+
+FIRST_SECONDS = 1.0
+"""Work that is done sooner shows no progress."""
+BETWEEN_SECONDS = 0.2
 
 
 def show(facts: Mapping[str, object], text: str, *, json: bool) -> None:
@@ -21,3 +27,26 @@ def explain(message: str, code: int) -> int:
     """Say in one line on standard error why the command failed; return the exit code."""
     print("sagalog: " + " ".join(message.split()), file=sys.stderr, flush=True)
     return code
+
+
+class Counter:
+    """Shows on standard error how far long work is: one line that is overwritten, on a terminal only."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._count, self._shown = what, 0, False
+        self._next = time.monotonic() + FIRST_SECONDS
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self._shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+    def add(self, count: int) -> None:
+        """So many more are done."""
+        self._count += count
+        now = time.monotonic()
+        if now >= self._next and sys.stderr.isatty():
+            self._next, self._shown = now + BETWEEN_SECONDS, True
+            print(f"\r… {self._count:,} {self._what}", end="", file=sys.stderr, flush=True)

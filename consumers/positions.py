@@ -1,0 +1,71 @@
+"""Say where a consumer group goes on in a topic: at its start, or at its end.
+
+Only a group without live members can be told: a member would go on where it is, and commit that. Whoever tells it
+joins the group, so that nobody else can commit meanwhile, and finds out by that whether somebody else is there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Literal, TypeAlias
+
+from consumers.errors import GroupInUse
+from eventstore.errors import TopicMissing
+from eventstore.log.port import GroupConsumer, Log, Position, TopicPartition
+
+Where: TypeAlias = Literal["start", "end"]
+
+ALONE_SECONDS = 5.0
+"""How long a partition may still belong to somebody else after joining."""
+JOIN_SECONDS = 20.0
+POLL_SECONDS = 0.1
+
+
+def reset(log: Log, group: str, topic: str, to: Where) -> Mapping[TopicPartition, int]:
+    """Commit the start or the end of each partition as the group's position; returns them.
+
+    What lies between the old positions and the new ones is read again, or never.
+
+    Raises:
+        TopicMissing: there is no such topic.
+        GroupInUse: the group has live members.
+    """
+    described = log.describe([topic]).get(topic)
+    if described is None:
+        raise TopicMissing(topic)
+    places = [TopicPartition(topic, number) for number in range(described.partitions)]
+    consumer = log.group(group, [topic], _Nobody())
+    try:
+        _join(consumer, group, places)
+        positions = log.start_positions(places) if to == "start" else log.end_positions(places)
+        consumer.commit({place: Position(offset) for place, offset in positions.items()})
+    finally:
+        consumer.close()
+    return positions
+
+
+def _join(consumer: GroupConsumer, group: str, places: Sequence[TopicPartition]) -> None:
+    """Wait until all partitions are assigned to this member."""
+    begun = time.monotonic()
+    joined: float | None = None
+    while consumer.assignment() != frozenset(places):
+        batch = consumer.poll(1, POLL_SECONDS)
+        now = time.monotonic()
+        if batch.member is not None and joined is None:
+            joined = now
+        if now - begun > JOIN_SECONDS or (joined is not None and now - joined > ALONE_SECONDS):
+            raise GroupInUse(group, len(consumer.assignment()), len(places))
+
+
+class _Nobody:
+    """Hears of assignments, and has nothing to do."""
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """They deliver nothing until they are started."""
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Nothing is under way."""
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """Nothing is under way."""

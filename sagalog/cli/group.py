@@ -1,0 +1,70 @@
+"""`sagalog group`: look at consumer groups, or say where one goes on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from consumers.positions import Where
+from consumers.positions import reset as reset_positions
+from eventstore.log import open_log
+from sagalog.cli.output import progress, show
+
+group = App(name="group", help="Look at consumer groups, or say where one goes on.")
+
+LogUrl = Annotated[str, Parameter(name="--log", env_var="SAGALOG_LOG")]
+
+
+@group.command(name="list", help_epilogue="Examples:\n  sagalog group list\n")
+def list_(*, log: LogUrl, json: bool = False) -> None:
+    """List the groups that have members or positions.
+
+    Parameters
+    ----------
+    log
+        The log's URL.
+    json
+        Print one JSON object.
+    """
+    opened = open_log(log)
+    try:
+        groups = opened.groups()
+    finally:
+        opened.close()
+    show({"groups": groups}, "\n".join(groups) or "no groups", json=json)
+
+
+@group.command(
+    help_epilogue=(
+        "Examples:\n  sagalog group reset shop --topic stock.inbox --to start\n"
+        "  sagalog group reset shop.mailer --topic orders.events --to end --json\n"
+    )
+)
+def reset(name: str, /, *, log: LogUrl, topic: str, to: Where, json: bool = False) -> None:
+    """Let a group go on at the start or at the end of a topic. Stop its members before.
+
+    Parameters
+    ----------
+    name
+        The group, such as shop or shop.mailer.
+    log
+        The log's URL.
+    topic
+        The topic whose positions are set.
+    to
+        start: everything that the topic still holds is read again; end: nothing that it holds now is read.
+    json
+        Print one JSON object.
+    """
+    opened = open_log(log)
+    try:
+        progress(f"joining {name}")
+        positions = reset_positions(opened, name, topic, to)
+    finally:
+        opened.close()
+    said = {str(place.partition): offset for place, offset in sorted(positions.items())}
+    text = "\n".join(
+        [f"{name} goes on in {topic} at:", *(f"  partition {number}: {at}" for number, at in said.items())]
+    )
+    show({"group": name, "topic": topic, "positions": said}, text, json=json)

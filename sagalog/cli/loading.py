@@ -1,0 +1,54 @@
+"""Find the service that `MODULE:SERVICE` names."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from consumers.service import Service
+
+
+class ServiceNotLoaded(Exception):
+    """`MODULE:SERVICE` names no service. The message says what to correct."""
+
+
+def load_service(target: str) -> Service:
+    """The service that `target` names, its module found from the working directory too.
+
+    What the module itself raises comes through.
+
+    Raises:
+        ServiceNotLoaded: no such module, no such name in it, or it is no service.
+    """
+    name, separator, attribute = target.partition(":")
+    if not (separator and attribute.isidentifier() and all(part.isidentifier() for part in name.split("."))):
+        raise ServiceNotLoaded(f"{target!r} names no service: give MODULE:SERVICE, such as shop.app:service")
+    found = vars(_module(name)).get(attribute)
+    if found is None:
+        raise ServiceNotLoaded(f"the module {name} has no {attribute!r}{_offer(name)}")
+    if not isinstance(found, Service):
+        raise ServiceNotLoaded(f"{target} is no Service but a {type(found).__name__}{_offer(name)}")
+    return found
+
+
+def _module(name: str) -> ModuleType:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        raise ServiceNotLoaded(
+            f"there is no module {name!r}: run from the folder that holds its package, or install it"
+        ) from error
+
+
+def _offer(name: str) -> str:
+    services = [attribute for attribute, found in vars(sys.modules[name]).items() if isinstance(found, Service)]
+    if services:
+        return f": did you mean {' or '.join(f'{name}:{one}' for one in services)}?"
+    return ": define one there, service = Service(…)"
