@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except DemoFailed as failed:
             console.print(f"[red]{failed}[/red]", highlight=False)
             return 1
-        example = next(iter(sorted(books.undone)), "")
+        example = most_telling(books)
         history = asyncio.run(saga_history(url, Rebook.__saga__, example)) if example else []
     violations = books.violations()
     if chosen.json:
@@ -48,11 +48,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         _show(console, figures, books, example)
         for line in lines(timeline(history)):
-            console.print(f"  {line}", highlight=False)
+            console.print(f"  {line}", highlight=False, soft_wrap=True)
         _next(console, chosen.engine, chosen.folder, example)
     for violation in violations[:20]:
         console.print(f"[red]violation: {violation}[/red]", highlight=False)
     return 1 if violations else 0
+
+
+def most_telling(books: Books) -> str:
+    """An undone party that had got the furthest: the later the refusal, the more there was to undo."""
+    order = ("settle: ", "rooms: ", "")
+    ranked = sorted(books.undone, key=lambda party: (_place(books.undone[party], order), party))
+    beds = [party for party in ranked if books.undone[party].startswith("settle") and books.expected[party].leaves_next_day]
+    return next(iter([*beds, *ranked]), "")
+
+
+def _place(reason: str, order: Sequence[str]) -> int:
+    return next(place for place, start in enumerate(order) if reason.startswith(start))
 
 
 def as_json(figures: Figures, books: Books) -> dict[str, object]:
@@ -94,7 +106,9 @@ def _show(console: Console, figures: Figures, books: Books, example: str) -> Non
 
 def _next(console: Console, engine: str, folder: Path, example: str) -> None:
     if engine != "embedded":
-        console.print("\nNext: `sagalog broker --folder kafka` keeps a Kafka; docs/tutorial.md writes a saga of your own.")
+        console.print(
+            "\nNext: `sagalog broker --folder kafka` keeps a Kafka; docs/tutorial.md writes a saga of your own."
+        )
         return
     url = f"embedded://{folder / 'log'}"
     console.print("\nNext:")
