@@ -1,4 +1,7 @@
-"""`python -m examples.airline [--engine embedded|kafka] [--folder DIR] [--json]`: the storm, with a kill −9 in the middle."""
+"""The storm, with a kill −9 in the middle.
+
+`python -m examples.airline [--engine embedded|kafka] [--folder DIR] [--json]`
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,9 @@ def most_telling(books: Books) -> str:
     """An undone party that had got the furthest: the later the refusal, the more there was to undo."""
     order = ("settle: ", "rooms: ", "")
     ranked = sorted(books.undone, key=lambda party: (_place(books.undone[party], order), party))
-    beds = [party for party in ranked if books.undone[party].startswith("settle") and books.expected[party].leaves_next_day]
+    beds = [
+        party for party in ranked if books.undone[party].startswith("settle") and books.expected[party].leaves_next_day
+    ]
     return next(iter([*beds, *ranked]), "")
 
 

@@ -52,20 +52,23 @@ class Books:
     def violations(self) -> list[str]:
         """What does not add up; empty if everything does."""
         found = [f"oversold: {what}" for what in self.oversold] + [f"forked: {what}" for what in self.forks]
-        for party in self.expected.keys() - self.completed - self.undone.keys():
-            found.append(f"{party}: neither rebooked nor undone")
-        for party in self.completed & self.undone.keys():
-            found.append(f"{party}: both rebooked and undone")
-        for party in (self.completed | self.undone.keys()) - self.expected.keys():
-            found.append(f"{party}: nobody's party")
+        expected, undone = self.expected.keys(), self.undone.keys()
+        found += [f"{party}: neither rebooked nor undone" for party in expected - self.completed - undone]
+        found += [f"{party}: both rebooked and undone" for party in self.completed & undone]
+        found += [f"{party}: nobody's party" for party in (self.completed | undone) - expected]
         wanted = {(one.flight, name): one.travellers for name, one in self.expected.items() if name in self.completed}
         beds = {
             (one.airport, name): (one.travellers + 1) // 2
             for name, one in self.expected.items()
             if name in self.completed and one.leaves_next_day
         }
-        found += [f"seats of {at}: booked {self.held.get(at)}, should be {wanted.get(at)}" for at in _differ(self.held, wanted)]
-        found += [f"rooms of {at}: booked {self.rooms.get(at)}, should be {beds.get(at)}" for at in _differ(self.rooms, beds)]
+        found += [
+            f"seats of {at}: booked {self.held.get(at)}, should be {wanted.get(at)}"
+            for at in _differ(self.held, wanted)
+        ]
+        found += [
+            f"rooms of {at}: booked {self.rooms.get(at)}, should be {beds.get(at)}" for at in _differ(self.rooms, beds)
+        ]
         return sorted(found)
 
     def reasons(self) -> Counter[str]:
@@ -165,7 +168,10 @@ def _events(books: Books, log: Log, serde: Serde, topic: str) -> Iterator[tuple[
     """Stream and event of every record; of types that are not needed, nothing."""
     next_version = defaultdict[str, int](int)
     known = {message.__type_name__ for message in (*flights.events, SeatsOpened, SeatsHeld, SeatsReleased)}
-    known |= {message.__type_name__ for message in (RoomsBooked, RoomsCancelled, SagaCompleted, SagaUndone, CompensationStarted)}
+    known |= {
+        message.__type_name__
+        for message in (RoomsBooked, RoomsCancelled, SagaCompleted, SagaUndone, CompensationStarted)
+    }
     for record in _records(log, topic):
         if record.key is None or record.value is None:
             continue

@@ -18,7 +18,7 @@ from examples.airline.messages import (
 )
 from sagalog import Aggregate, Undo, decide, evolve
 
-ROOMS_PER_AIRPORT = 2_500
+ROOMS_PER_AIRPORT = 4_500
 
 
 class Seats(Aggregate[SeatsOpened | SeatsHeld | SeatsReleased], name="seats"):

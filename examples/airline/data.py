@@ -41,7 +41,8 @@ class Flight:
     @property
     def id(self) -> str:
         """Names its streams: no two flights have the same."""
-        return f"{self.carrier}{self.number}-{self.origin}-{self.destination}-2013-{self.month:02}-{self.day:02}-{self.planned:04}"
+        day = f"2013-{self.month:02}-{self.day:02}"
+        return f"{self.carrier}{self.number}-{self.origin}-{self.destination}-{day}-{self.planned:04}"
 
     @property
     def route(self) -> str:

@@ -1,7 +1,7 @@
 """Run the storm, kill a process in the middle of it, go on, and show what happened.
 
-On the embedded engine one process hosts everything; it is killed (kill −9) half-way and started again. On Kafka three processes
-share the work and one of them is killed.
+On the embedded engine one process hosts everything; it is killed (kill −9) half-way and started again. On Kafka three
+processes share the work and one of them is killed.
 """
 
 from __future__ import annotations

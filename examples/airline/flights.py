@@ -6,6 +6,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 
 from examples.airline.data import Flight
 from examples.airline.messages import (
@@ -16,7 +17,7 @@ from examples.airline.messages import (
     FlightScheduled,
     OpenSeats,
 )
-from sagalog import ANY, EventStore, Service
+from sagalog import ANY, EventStore, EventStoreError, Service
 
 flights = EventStore[FlightScheduled | FlightDeparted | FlightArrived | FlightCancelled](
     "flights", events=[FlightScheduled, FlightDeparted, FlightArrived, FlightCancelled]
@@ -24,7 +25,7 @@ flights = EventStore[FlightScheduled | FlightDeparted | FlightArrived | FlightCa
 
 AT_ONCE = 200
 ALTERNATIVES = 20
-KNOWN_BEFORE = timedelta(hours=12)
+KNOWN_BEFORE = timedelta(days=4)
 """How long before it leaves a flight is in the plan."""
 
 Happening = FlightScheduled | FlightDeparted | FlightArrived | FlightCancelled
@@ -37,7 +38,12 @@ def happenings(plan: Sequence[Flight]) -> Iterator[tuple[datetime, Flight, Happe
     for flight in plan:
         carrier, origin, destination, departs = flight.carrier, flight.origin, flight.destination, flight.departs
         scheduled = FlightScheduled(
-            origin=origin, destination=destination, carrier=carrier, departs=departs, seats=flight.seats, sold=flight.sold
+            origin=origin,
+            destination=destination,
+            carrier=carrier,
+            departs=departs,
+            seats=flight.seats,
+            sold=flight.sold,
         )
         found.append((departs - KNOWN_BEFORE, flight, scheduled))
         if flight.is_cancelled:
@@ -50,7 +56,9 @@ def happenings(plan: Sequence[Flight]) -> Iterator[tuple[datetime, Flight, Happe
         departed = FlightDeparted(
             carrier=carrier, origin=origin, destination=destination, delay_minutes=flight.departure_delay
         )
-        arrived = FlightArrived(carrier=carrier, origin=origin, destination=destination, delay_minutes=flight.arrival_delay)
+        arrived = FlightArrived(
+            carrier=carrier, origin=origin, destination=destination, delay_minutes=flight.arrival_delay
+        )
         found.append((departs + late, flight, departed))
         found.append((departs + late + timedelta(hours=3), flight, arrived))
     return iter(sorted(found, key=lambda one: (one[0], one[1].id)))
@@ -78,17 +86,35 @@ async def feed(
     for chunk in _chunks([one for one in happenings(plan) if mine(one[1])]):
         work: list[Awaitable[object]] = []
         for flight, events in chunk.items():
-            first = type(events[0]).__name__
-            work.append(flights.append(flight.id, events, expected=ANY, commit_id=first))
+            work.append(_surely(partial(_append, flight, events)))
             if isinstance(events[0], FlightScheduled) and not flight.is_cancelled:
-                free = flight.seats - flight.sold
-                work.append(service.ask(OpenSeats(flight=flight.id, seats=free), id=f"open {flight.id}", timeout=WAIT))
+                work.append(_surely(partial(_open, service, flight)))
         await asyncio.gather(*work)
         fed += sum(len(events) for events in chunk.values())
         told(fed)
 
 
-WAIT = timedelta(seconds=60)
+async def _append(flight: Flight, events: Sequence[Happening]) -> None:
+    await flights.append(flight.id, events, expected=ANY, commit_id=type(events[0]).__name__)
+
+
+async def _open(service: Service, flight: Flight) -> None:
+    free = flight.seats - flight.sold
+    await service.ask(OpenSeats(flight=flight.id, seats=free), id=f"open {flight.id}")
+
+
+async def _surely(work: Callable[[], Awaitable[None]]) -> None:
+    """Try until it is known to have happened. It is asked for under the same id each time, so it happens once."""
+    while True:
+        try:
+            return await work()
+        except EventStoreError as error:
+            if not error.is_retryable:
+                raise
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+AGAIN_SECONDS = 0.5
 
 
 def _chunks(found: Sequence[tuple[datetime, Flight, Happening]]) -> Iterator[dict[Flight, list[Happening]]]:
@@ -101,5 +127,3 @@ def _chunks(found: Sequence[tuple[datetime, Flight, Happening]]) -> Iterator[dic
         chunk[flight] = [event]
     if chunk:
         yield chunk
-
-

@@ -1,4 +1,4 @@
-"""One process of the airline: hosts the service, feeds its share of the flights, tells how far it is, one JSON line each time.
+"""One process of the airline: hosts the service, feeds its share of the flights, tells how far it is in JSON lines.
 
     python -m examples.airline.process --log kafka://localhost:9092 --state ./state --slot 0 --of 3
 
@@ -14,11 +14,12 @@ import signal
 from collections.abc import Callable, Sequence
 from zlib import crc32
 
+from consumers.errors import ConsumerError
 from examples.airline.data import Flight, storm, year
 from examples.airline.flights import feed
 from examples.airline.service import components
 from examples.airline.views import Endings
-from sagalog import Service
+from sagalog import EventStoreError, Service
 from sagalog.logs import configure
 
 TOLD_EVERY_SECONDS = 0.25
@@ -72,9 +73,14 @@ async def _tell(service: Service, fed: Callable[[], int]) -> None:
     """Print how far this process is, and how the sagas of all processes stand."""
     count = service.table(Endings.count)
     while True:
-        started, completed, undone = [await count.get(kind) or 0 for kind in ("started", "completed", "undone")]
-        told = {"fed": fed(), "started": started, "completed": completed, "undone": undone}
-        print(json.dumps(told), flush=True)
+        try:
+            started, completed, undone = [await count.get(kind) or 0 for kind in ("started", "completed", "undone")]
+        except (EventStoreError, ConsumerError) as error:
+            if not error.is_retryable:
+                raise
+        else:
+            told = {"fed": fed(), "started": started, "completed": completed, "undone": undone}
+            print(json.dumps(told), flush=True)
         await asyncio.sleep(TOLD_EVERY_SECONDS)
 
 

@@ -13,6 +13,7 @@ from zlib import crc32
 
 from pydantic import BaseModel
 
+from examples.airline.flights import flights
 from examples.airline.messages import (
     Alternative,
     BookRooms,
@@ -23,7 +24,6 @@ from examples.airline.messages import (
     Settle,
     Settled,
 )
-from examples.airline.flights import flights
 from sagalog import Command, Participant, Reactor, Retry, Saga, Undo, condition, result, step, when
 
 SMALLEST, LARGEST = 4, 24
