@@ -4,7 +4,8 @@
 #   make demo ENGINE=kafka     the same on a Kafka of this machine, with three processes, one of them killed
 #   make test                  every tier of tests, checks included; prints how long each took
 #   make check                 ruff, mypy, pyright, import-linter
-#   make bench | chaos | simulate
+#   make bench                 figures beside bare loops; BENCH="--quick --only append" passes options
+#   make chaos | simulate
 
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && echo $$name && break; done)
@@ -30,7 +31,7 @@ format: $(VENV)/ready-to-develop
 	$(RUN)/ruff format .
 
 bench: $(VENV)/ready-to-develop
-	$(RUN)/python -m benchmarks
+	$(RUN)/python -m benchmarks --json benchmarks/results/$(shell date -u +%Y-%m-%d).json $(BENCH)
 
 chaos: $(VENV)/ready-to-develop
 	$(RUN)/python -m tests.run_tiers chaos
