@@ -1,8 +1,8 @@
 """The loop of a reactor: poll events, send the commands they lead to and the positions in one transaction.
 
-It follows the rules of units (K2, K3, K6, K12), without their state: positions of all partitions that were read are in each
-transaction, with the membership of the poll; what is ambiguous replaces the producer and begins again from the committed
-positions.
+It follows the rules of units (K2, K3, K6, K12), without their state: positions of all partitions that were read are in
+each transaction, with the membership of the poll; what is ambiguous replaces the producer and begins again from the
+committed positions.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import structlog
 from consumers.delivery import metadata_of, timestamp_of
 from eventstore.component import Host
 from eventstore.dead_letters import dead_letter_headers
-from eventstore.errors import Fenced, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
+from eventstore.errors import Fenced, LogError, MessageTooLarge, OutcomeUnknown, StaleMember, TransactionAborted
 from eventstore.log.port import Batch, GroupConsumer, Position, Record, Topic, TopicPartition, Transactor
 from eventstore.processor.context import OVERHEAD_BYTES, derived_id
 from eventstore.processor.inputs import Outgoing
@@ -62,7 +62,7 @@ class ReactorLoop:
         self._sent: dict[TopicPartition, int] = {}
         self._sent_ms = self._recommitted_ms = host.clock.now_ms()
         self._joined = False
-        self._counts = {name: 0.0 for name in ("events", "commands", "failed", "skipped", "aborted")}
+        self._counts = dict.fromkeys(("events", "commands", "failed", "skipped", "aborted"), 0.0)
         self._consumer: GroupConsumer | None = None
         self._transactor: Transactor | None = None
 
@@ -71,7 +71,10 @@ class ReactorLoop:
         log_.create([Topic(name=topic) for topic in self._topics])
         described = log_.describe(self._topics)
         log_.create(
-            [Topic(name=dead_letters_of(topic, self.group), partitions=described[topic].partitions) for topic in self._topics]
+            [
+                Topic(name=dead_letters_of(topic, self.group), partitions=described[topic].partitions)
+                for topic in self._topics
+            ]
         )
         self._transactor = log_.transactor(self._id)
         self._consumer = log_.group(self.group, self._topics, self)
@@ -134,8 +137,10 @@ class ReactorLoop:
             return
         missing = [at for at, position in found.items() if position is None]
         starts = self._host.log.start_positions(missing) if missing else {}
-        if starts:
+        try:
             consumer.commit({at: Position(offset, self._metadata) for at, offset in starts.items()})
+        except StaleMember:
+            return  # the group is moving: what is still ours is taken in the next step
         for at, position in found.items():
             offset = starts[at] if position is None else position.offset
             consumer.start(at, offset)
@@ -177,7 +182,8 @@ class ReactorLoop:
         """K6: what is not known to have happened is read again from the committed positions."""
         log.warning("batch_aborted", group=self.group, error=type(error).__name__, detail=str(error))
         self._counts["aborted"] += 1
-        assert self._transactor is not None and self._consumer is not None, "a batch was open"
+        assert self._transactor is not None, "a batch was open"
+        assert self._consumer is not None, "a batch was polled"
         if replace:
             self._transactor.close()
             self._transactor = self._host.log.transactor(self._id)
@@ -209,7 +215,7 @@ class ReactorLoop:
             if not isinstance(error, MessageTooLarge):
                 raise
             return [self._dead_letter(record, error)]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a user's handler raises makes the record poison
             return [self._dead_letter(record, error)]
 
     def _call(self, reaction: Reaction, event: Event, metadata: Metadata, record: Record) -> list[Command[Any, Any]]:
@@ -235,8 +241,8 @@ class ReactorLoop:
 
     def _dead_letter(self, record: Record, error: Exception) -> Outgoing:
         log.warning(
-            "record_dead_lettered", group=self.group, topic=record.topic, partition=record.partition, offset=record.offset,
-            error=type(error).__name__, detail=str(error)[:500],
+            "record_dead_lettered", group=self.group, topic=record.topic, partition=record.partition,
+            offset=record.offset, error=type(error).__name__, detail=str(error)[:500],
         )  # fmt: skip
         self._counts["failed"] += 1
         now_ms = self._host.clock.now_ms()

@@ -8,11 +8,12 @@ position is missing later, beside a log that is not empty, that is an error and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from consumers.answering import Answering
 from consumers.dead_letters import started_key, state_of
 from consumers.delivery import Share
-from eventstore.errors import LogError, PositionMissing
+from eventstore.errors import LogError, PositionMissing, StaleMember
 from eventstore.log.port import GroupConsumer, Log, Position, Producer, TopicPartition
 
 COMMITTED_SECONDS = 1.0
@@ -63,7 +64,8 @@ class Shares:
             PositionMissing: the group's position is gone, or lies outside the log.
         """
         if self._new:
-            self._take_new()
+            with suppress(StaleMember):  # the group is moving: what is still ours is taken in the next turn
+                self._take_new()
         for share in list(self._restoring.values()):
             if self._answering is None or self._answering.restore(share.tp, RESTORE_SECONDS):
                 del self._restoring[share.tp]

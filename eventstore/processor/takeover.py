@@ -1,8 +1,9 @@
 """Take partitions that the group assigned, in slices, while the others are served (K4, K5).
 
-In this order: the committed position, waiting until it is stable; the *uncommitted* ends of the journal topics; a read-committed
-restore until the reader's position reaches them; the manifest; then the partition is served. A position that stays pending for
-longer than a second is a hung predecessor's: its transactional id, named in the position's metadata, is fenced.
+In this order: the committed position, waiting until it is stable; the *uncommitted* ends of the journal topics; a
+read-committed restore until the reader's position reaches them; the manifest; then the partition is served. A position
+that stays pending for longer than a second is a hung predecessor's: its transactional id, named in the position's
+metadata, is fenced.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import structlog
 
 from eventstore.component import Host
-from eventstore.errors import LogError, PartitionCountChanged, PositionMissing
+from eventstore.errors import LogError, PartitionCountChanged, PositionMissing, StaleMember
 from eventstore.log.port import GroupConsumer, Position, Reader, TopicPartition
 from eventstore.processor.partition import Partition
 from eventstore.processor.port import Processor
@@ -127,7 +128,10 @@ class Takeover:
             self._fence_predecessor(inboxes)
             return
         missing = [inbox for inbox in inboxes if found.get(inbox) is None]
-        first = self._first_positions(missing) if missing else {}
+        try:
+            first = self._first_positions(missing) if missing else {}
+        except StaleMember:
+            return  # the group is moving: what is still ours goes on in the next slice
         for inbox in inboxes:
             position = found.get(inbox)
             self.targets[inbox].position = first[inbox] if position is None else position.offset
@@ -142,9 +146,9 @@ class Takeover:
             if ends[journals[inbox]] > 0 and starts[inbox] > 0:
                 raise PositionMissing(
                     self._group, *inbox,
-                    f"its journal {journals[inbox].topic} has events and its inbox lost records, so nobody knows what was "
-                    f"handled: commit a position for the group, with `sagalog group reset {self._group} --to start` or "
-                    "`--to end`",
+                    f"its journal {journals[inbox].topic} has events and its inbox lost records, so nobody knows what "
+                    "was handled: stop the service and commit a position for the group, with `sagalog group reset "
+                    f"{self._group} --topic {inbox.topic} --to start` or `--to end`",
                 )  # fmt: skip
         self._consumer.commit({inbox: Position(starts[inbox], self._metadata) for inbox in inboxes})
         return starts
@@ -200,7 +204,9 @@ class Takeover:
         one.restore = Restore(state, synced, self._host.clock.now_ms())
 
     def _check_manifest(self) -> None:
-        names = {name for one in self.targets.values() for name in (one.inbox.topic, one.events.topic, one.journal.topic)}
+        names = {
+            name for one in self.targets.values() for name in (one.inbox.topic, one.events.topic, one.journal.topic)
+        }
         for name, found in self._host.log.describe(names).items():
             if found.manifest_partitions not in (None, found.partitions):
                 raise PartitionCountChanged(name, manifest=found.manifest_partitions or 0, actual=found.partitions)
@@ -246,9 +252,16 @@ class Takeover:
         one.synced = one.restore.flush(events, journal, self._host.clock.now_ms())
 
     def _partition(self, taken: Taken) -> Partition[Any]:
-        assert taken.state is not None and taken.synced is not None, "restored before"
+        assert taken.state is not None, "restored before"
+        assert taken.synced is not None, "restored before"
         return Partition(
-            taken.processor, taken.inbox.partition, self._group, taken.state, self._host.serde, self._routes, taken.synced
+            taken.processor,
+            taken.inbox.partition,
+            self._group,
+            taken.state,
+            self._host.serde,
+            self._routes,
+            taken.synced,
         )
 
     def _close_reader(self) -> None:
