@@ -20,7 +20,7 @@ import structlog
 from eventstore.component import Host
 from eventstore.errors import AskTimedOut, InputFailed, LogClosed, LogError
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Producer, Reader, Topic, TopicPartition
+from eventstore.log.port import Headers, Producer, Reader, Topic, TopicPartition
 from eventstore.processor.inputs import Answered, Call
 from eventstore.processor.mailbox import Mailbox
 from eventstore.processor.routes import Routes
@@ -158,9 +158,8 @@ class Asking:
         for correlation in list(self._waiting):
             self._fail(correlation, LogClosed("the service stopped before the answer came: ask again with the same id"))
 
-    def _take(self, headers: object, value: bytes | None) -> None:
+    def _take(self, headers: Headers, value: bytes | None) -> None:
         """Hand an answer to whoever waits for it; this partition is shared with other processes' answers."""
-        assert isinstance(headers, (list, tuple)), "the port says so"
         try:
             metadata = Metadata.decode(dict(headers)["meta"])
             if metadata.correlation in self._waiting and value is not None:

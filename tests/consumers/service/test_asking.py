@@ -1,0 +1,178 @@
+"""Ask, look, settle: what a service and a client do for programs, on a log in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from datetime import timedelta
+
+import pytest
+
+from consumers import Client, NotStarted, Service, Worker
+from eventstore import AskTimedOut, EventStore, InputFailed
+from eventstore.errors import LogClosed
+from schemas import Command, Event
+from tests.consumers.service.app import LIMIT, Add, Explode, Sum, TallyTotals, TooMuch, Wanted, fresh, wishes
+from tests.waiting import eventually_async
+
+BRIEF = timedelta(milliseconds=200)
+
+
+class Nobody(Command[None], to="nobody", key="key"):
+    key: str
+
+
+class Happened(Event, name="test.service.happened"):
+    number: int
+
+
+@pytest.fixture
+def url(unique: Callable[[str], str]) -> str:
+    """A log of this test's own, by name."""
+    return f"memory://{unique('service')}"
+
+
+@pytest.fixture
+async def tallies(url: str) -> AsyncIterator[Service]:
+    """The service, running."""
+    async with fresh(log=url) as service:
+        yield service
+
+
+async def test_replies_and_refusals_are_answers(tallies: Service) -> None:
+    """A command's answer is its reply or its refusal, as a value."""
+    assert await tallies.ask(Add(counter="a", amount=2)) == Sum(total=2)
+    assert await tallies.ask(Add(counter="a", amount=LIMIT)) == TooMuch(limit=LIMIT)
+
+
+async def test_the_same_id_happens_once(tallies: Service) -> None:
+    """A repeat under the same id gets the first answer, also after another command."""
+    first = await tallies.ask(Add(counter="a"), id="one")
+    await tallies.ask(Add(counter="a"))
+
+    assert await tallies.ask(Add(counter="a"), id="one") == first == Sum(total=1)
+
+
+async def test_a_failing_handler_is_told_to_its_caller(tallies: Service) -> None:
+    """What `decide` raises reaches the caller by class and text."""
+    with pytest.raises(InputFailed, match="ArithmeticError: a is not to be touched"):
+        await tallies.ask(Explode(counter="a"))
+
+
+async def test_nobody_answers_in_time(tallies: Service) -> None:
+    """A destination that nobody serves ends in AskTimedOut, which says what to do."""
+    with pytest.raises(AskTimedOut, match="ask again with the same id"):
+        await tallies.ask(Nobody(key="x"), timeout=BRIEF)
+
+
+async def test_many_callers_at_once(tallies: Service) -> None:
+    """Each gets its own answer."""
+    answers = await asyncio.gather(*(tallies.ask(Add(counter=str(n % 7))) for n in range(200)))
+
+    totals = sorted(answer.total for answer in answers if isinstance(answer, Sum))
+    assert totals == sorted(n // 7 + 1 for n in range(200))
+
+
+async def test_settled_waits_for_messages_between_components(tallies: Service) -> None:
+    """Store to reactor to aggregate to view: after `settled` all of it is there, each time."""
+    for round_ in range(1, 11):
+        await wishes.append("w", [Wanted(counter="a", amount=1) for _ in range(5)], expected=(round_ - 1) * 5 - 1)
+        await tallies.settled()
+
+        row = await tallies.table(TallyTotals.by_counter).get("a")
+        assert row is not None
+        assert row.total == round_ * 5
+
+
+async def test_settled_gives_up_in_time(url: str) -> None:
+    """While a handler runs, nothing is settled."""
+    store, slow = EventStore("s", events=[Happened]), Worker("slow", topics=["s.events"])
+    started, released = threading.Event(), Future[None]()
+
+    @slow.on
+    async def handle(event: Happened) -> None:
+        started.set()
+        await asyncio.wrap_future(released)
+
+    async with Service("slowly", components=[store, slow], log=url) as service:
+        await store.append("a", [Happened(number=1)], expected=-1)
+        assert await asyncio.to_thread(started.wait, 10)
+        with pytest.raises(TimeoutError):
+            await service.settled(timeout=BRIEF)
+
+        released.set_result(None)
+        await service.settled()
+
+
+async def test_a_client_asks_and_looks(tallies: Service, url: str) -> None:
+    """A process that hosts nothing has the same names."""
+    async with Client(log=url) as client:
+        assert await client.ask(Add(counter="b", amount=4)) == Sum(total=4)
+        await tallies.settled()
+
+        row = await client.table(TallyTotals.by_counter).get("b")
+        assert row is not None
+        assert row.total == 4
+
+
+async def test_a_service_asks_another_one(tallies: Service, url: str) -> None:
+    """An aggregate of one service is asked from another one on the same log."""
+    async with Service("other", components=[EventStore("o", events=[Happened])], log=url) as other:
+        assert await other.ask(Add(counter="c")) == Sum(total=1)
+        assert await tallies.ask(Add(counter="c")) == Sum(total=2)
+
+
+async def test_questions_under_way_at_the_end_are_answered_with_an_error(url: str) -> None:
+    """Whoever waits when the service stops learns that the outcome is unknown."""
+    async with fresh(log=url) as service:
+        asking = asyncio.create_task(service.ask(Nobody(key="x"), timeout=timedelta(minutes=1)))
+        await eventually_async(lambda: "nobody.inbox" in service.runtime.host.log.describe())
+
+    with pytest.raises((LogClosed, NotStarted), match=r"async with|same id"):
+        await asyncio.wait_for(asking, 10)
+
+
+async def test_nothing_works_before_and_after(url: str) -> None:
+    """Outside of `async with` every name raises NotStarted."""
+    service = fresh(log=url)
+    async with service:
+        assert service.address
+    with pytest.raises(NotStarted):
+        await service.ask(Add(counter="a"))
+    with pytest.raises(NotStarted):
+        await service.settled()
+    with pytest.raises(NotStarted):
+        service.table(TallyTotals.by_counter)
+    with pytest.raises(NotStarted):
+        service.address
+
+
+async def test_a_service_runs_again(url: str) -> None:
+    """After it stopped it starts again, and what it knew is there; twice at once is refused."""
+    service = fresh(log=url)
+    async with Client(log=url):  # keeps the log, which lives as long as somebody has it open
+        async with service:
+            await service.ask(Add(counter="a"))
+            with pytest.raises(ValueError, match="runs already"):
+                await service.__aenter__()
+        async with service:
+            assert await service.ask(Add(counter="a")) == Sum(total=2)
+
+
+def test_the_blocking_facade_has_the_same_names(url: str) -> None:
+    """Without asyncio: ask, settle, look, and errors come through."""
+    with fresh(log=url).blocking() as shop:
+        assert shop.ask(Add(counter="a", amount=3)) == Sum(total=3)
+        shop.settled()
+        found = shop.table(TallyTotals.by_counter)
+        row = found.get("a")
+        assert row is not None
+        assert [(key, line.total) for key, line in found.scan()] == [("a", row.total)] == [("a", 3)]
+        with pytest.raises(InputFailed):
+            shop.ask(Explode(counter="a"))
+        with Client(log=url).blocking() as client:
+            assert client.ask(Add(counter="a")) == Sum(total=4)
+    with pytest.raises(RuntimeError, match="with"):
+        shop.ask(Add(counter="a"))
