@@ -6,9 +6,9 @@
     def cancelled(event: FlightCancelled) -> Iterator[Command[Any, Any]]:
         yield from (Rebook.start(party) for party in parties(event))
 
-Promised: what a handler yields for an event is sent exactly once, together with the reactor's position. Handlers are pure and
-synchronous; they may run again when a batch is tried again. An event whose handler raises goes to the dead letters
-(`<topic>.<service>.<reactor>.dlq`), and nothing of it is sent. The group is `<service>.<reactor>`.
+Promised: what a handler yields for an event is sent exactly once, together with the reactor's position. Handlers are
+pure and synchronous; they may run again when a batch is tried again. An event whose handler raises goes to the dead
+letters (`<topic>.<service>.<reactor>.dlq`), and nothing of it is sent. The group is `<service>.<reactor>`.
 """
 
 from __future__ import annotations
@@ -32,15 +32,17 @@ B = TypeVar("B", bound=Callable[Concatenate[Any, ...], Iterable[Command[Any, Any
 class Reactor:
     """Events in, commands out."""
 
-    def __init__(self, name: str, *, topics: Sequence[Source], commands: Sequence[type[Command[Any, Any]]] = ()) -> None:
-        """`name`: with the service's, the group. `commands`: types to register at once; others are when they are first sent."""
+    def __init__(
+        self, name: str, *, topics: Sequence[Source], commands: Sequence[type[Command[Any, Any]]] = ()
+    ) -> None:
+        """`name`: with the service's, the group. `commands`: types to register at once, others when first sent."""
         self.name = name
         self._sources = tuple(topics)
         self._commands = tuple(commands)
         self._reactions: dict[type[Message], Reaction] = {}
 
     def on(self, handler: B, /) -> B:
-        """React to the events that the annotation of the first parameter names, with the commands that the handler yields.
+        """React to the events that the first parameter's annotation names, with the commands that the handler yields.
 
         A second parameter, if there is one, gets the event as it was recorded (`Recorded[E]`).
 
@@ -51,12 +53,16 @@ class Reactor:
         parameters = list(signature(handler).parameters)
         name = getattr(handler, "__name__", repr(handler))
         if not parameters or len(parameters) > 2 or parameters[0] not in hints:
-            raise DefinitionError(line_of(handler), f"{name} takes an event, annotated with its type, and perhaps its Recorded")
+            raise DefinitionError(
+                line_of(handler), f"{name} takes an event, annotated with its type, and perhaps its Recorded"
+            )
         for event in members(hints[parameters[0]]):
             if not (isinstance(event, type) and issubclass(event, Event)):
                 raise DefinitionError(line_of(handler), f"{name}: {event!r} is no event")
             if event in self._reactions:
-                raise DefinitionError(line_of(handler), f"{self.name} reacts to {event.__name__} twice: put both into one")
+                raise DefinitionError(
+                    line_of(handler), f"{self.name} reacts to {event.__name__} twice: put both into one"
+                )
             self._reactions[event] = Reaction(handler, wants_recorded=len(parameters) == 2)
         return handler
 

@@ -1,7 +1,8 @@
 """What a service hosts: components, described by plans, run by loops.
 
 A component (a store, an aggregate class, a view class, a worker, a saga class) has `__component__()`, which returns its
-`Plan`: the topics and message types it needs, the processors that the service's unit runs, and factories of loops of its own.
+`Plan`: the topics and message types it needs, the processors that the service's unit runs, and factories of loops of
+its own.
 """
 
 from __future__ import annotations
@@ -85,8 +86,8 @@ class Runtime(Protocol):
     ) -> Message | None:
         """Put a message into the inbox of `to`, by the shortest way, and wait for the answer.
 
-        If this process owns the key's partition of that processor, the message joins the next batch; else it goes over the
-        log. `id` makes a repeat harmless (K8).
+        If this process owns the key's partition of that processor, the message joins the next batch; else it goes over
+        the log. `id` makes a repeat harmless (K8).
 
         Raises:
             InputFailed: the decision raised; the message is in the dead letters.
@@ -98,10 +99,10 @@ class Runtime(Protocol):
     async def ask_positioned(
         self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
     ) -> tuple[Message | None, Mapping[int, int] | None]:
-        """Like `ask`, and says where the events topic of `to` stood after the batch that answered: partition -> next offset.
+        """Like `ask`, and where the events topic of `to` stood after the batch that answered: partition -> next offset.
 
-        None in place of positions where they are not known: a remote owner answered, or the answer is that of an earlier input
-        of the same id.
+        None in place of positions where they are not known: a remote owner answered, or the answer is that of an
+        earlier input of the same id.
         """
         ...
 

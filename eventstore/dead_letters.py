@@ -1,8 +1,8 @@
 """Move messages that cannot be processed to a dead-letter topic.
 
-A record goes there with key, value and headers unchanged. Its origin and the error travel in more headers, all beginning with
-`__dlq.errors.`, as UTF-8 text: `topic`, `partition`, `offset`, `group`, `type` (the error's class), `message`, `attempts`
-and `time` (ISO 8601).
+A record goes there with key, value and headers unchanged. Its origin and the error travel in more headers, all
+beginning with `__dlq.errors.`, as UTF-8 text: `topic`, `partition`, `offset`, `group`, `type` (the error's class),
+`message`, `attempts` and `time` (ISO 8601).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import inspect
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import TypeVar, cast
+from typing import TypeVar, cast, overload
 
 T = TypeVar("T")
 
@@ -35,6 +35,10 @@ def eventually(predicate: Callable[[], T], timeout: float = 10.0) -> T:
     raise attempt.failure()
 
 
+@overload
+async def eventually_async(predicate: Callable[[], Awaitable[T]], timeout: float = 10.0) -> T: ...
+@overload
+async def eventually_async(predicate: Callable[[], T], timeout: float = 10.0) -> T: ...
 async def eventually_async(predicate: Callable[[], Awaitable[T] | T], timeout: float = 10.0) -> T:
     """As `eventually`, for a coroutine function or a plain one, while the event loop goes on."""
     attempt = _Attempt(timeout)

@@ -32,8 +32,8 @@ class InputContext(Generic[S]):
     """Collects what one decision puts out. Nothing leaves it unless the decision returns."""
 
     __slots__ = (
-        "_ids", "_inbox", "_index", "_processor", "_routes", "_serde", "answer", "answer_is_final", "answered", "cancelled",
-        "events", "key", "metadata", "now", "now_ms", "sent", "state", "timers", "version",
+        "_ids", "_inbox", "_index", "_processor", "_routes", "_serde", "answer", "answer_is_final", "answered",
+        "cancelled", "events", "key", "metadata", "now", "now_ms", "sent", "state", "timers", "version",
     )  # fmt: skip
 
     def __init__(

@@ -1,7 +1,8 @@
 """When a timer may fire (K9): not before what came earlier than its time was read.
 
-When a timer is due, the inbox's end is asked for. Everything that was in the inbox at the timer's time lies before that end, so the
-timer fires once the inbox was read up to it: after an outage, replies that waited come before the time-outs.
+When a timer is due, the inbox's end is asked for. Everything that was in the inbox at the timer's time lies before that
+end, so the timer fires once the inbox was read up to it: after an outage, replies that waited come before the
+time-outs.
 """
 
 from __future__ import annotations
@@ -27,9 +28,7 @@ class Barrier:
 
     def passed(self, positions: Mapping[TopicPartition, int]) -> dict[TopicPartition, int]:
         """Partitions that were read up to their end, with the instant up to which timers may fire; each once."""
-        passed = {
-            at: instant for at, (end, instant) in self._ends.items() if positions.get(at, -1) >= end
-        }
+        passed = {at: instant for at, (end, instant) in self._ends.items() if positions.get(at, -1) >= end}
         for at in passed:
             del self._ends[at]
         return passed

@@ -1,8 +1,8 @@
 """The guard of a saga's steps at a processor (P2): undo before do, and a late do is refused.
 
-A command that a saga sends says in its metadata's attributes which `saga` and `step` it belongs to and its `role`, "do" or
-"undo". The stage of each step is kept by saga and step, in the state topic or with the events, without end: a late do may arrive
-after any retention.
+A command that a saga sends says in its metadata's attributes which `saga` and `step` it belongs to and its `role`, "do"
+or "undo". The stage of each step is kept by saga and step, in the state topic or with the events, without end: a late
+do may arrive after any retention.
 """
 
 from __future__ import annotations

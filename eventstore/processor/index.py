@@ -5,8 +5,8 @@ Row layout in the partition's state (all integers big-endian; every value begins
     b"e" stream-bytes 0x00 version:u64   ->  1 timestamp_ms:i64 offset:i64 meta-length:u32 meta value
     b"h" stream-bytes                    ->  1 version:u64
 
-`meta` is the JSON of `schemas.Metadata` and `value` the event in Confluent wire format, as in the log. Stream ids may not
-contain the character U+0000.
+`meta` is the JSON of `schemas.Metadata` and `value` the event in Confluent wire format, as in the log. Stream ids may
+not contain the character U+0000.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Make inputs of inbox records, timers and stashed records; tell the undecodable ones from those of unknown type (K7)."""
+"""Make inputs of inbox records, timers and stashed records; tell the undecodable from those of unknown type (K7)."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Intake:
             message = self._serde.decode(record.value)
             return Input(record.key.decode(), message, metadata, record)
         except UnknownType as unknown:
-            return Unread(Fault.STASH, unknown, _stub(record, metadata, unknown))
+            return Unread(Fault.STASH, unknown, _stub(record, metadata))
         except (SchemaError, ValueError) as error:
-            return Unread(Fault.POISON, error, _stub(record, metadata, error))
+            return Unread(Fault.POISON, error, _stub(record, metadata))
 
     def timer(self, due: Due) -> Input:
         """A due timer as an input."""
@@ -73,6 +73,6 @@ class Intake:
         raise NoMetadata(f"{record.topic}[{record.partition}] offset {record.offset} has no `meta` header")
 
 
-def _stub(record: Record, metadata: Metadata | None, error: Exception) -> Input:
+def _stub(record: Record, metadata: Metadata | None) -> Input:
     given = metadata or Metadata(id=f"{record.topic}/{record.partition}/{record.offset}")
     return Input((record.key or b"").decode(errors="replace"), _NOTHING, given, record)

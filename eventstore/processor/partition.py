@@ -1,7 +1,7 @@
 """One served partition of one processor: its entities, what it knows of earlier inputs, and the batch under way.
 
-Everything a batch changes is kept here until its transaction is committed; `applied` then turns it into one write of rows, and
-`dropped` forgets it (K6).
+Everything a batch changes is kept here until its transaction is committed; `applied` then turns it into one write of
+rows, and `dropped` forgets it (K6).
 """
 
 from __future__ import annotations
@@ -48,7 +48,14 @@ class Partition(Generic[S]):
     """Decides on inputs, in order; one thread."""
 
     def __init__(
-        self, processor: Processor[S], number: int, group: str, state: State, serde: Serde, routes: Routes, synced: SyncedTo
+        self,
+        processor: Processor[S],
+        number: int,
+        group: str,
+        state: State,
+        serde: Serde,
+        routes: Routes,
+        synced: SyncedTo,
     ) -> None:
         self.processor, self.number, self.state, self.synced = processor, number, state, synced
         self.inbox = (inbox_of(processor.name), number)
@@ -210,9 +217,7 @@ class Partition(Generic[S]):
             metadata=item.metadata, now=self._now, now_ms=self._now_ms, state=entity.state, version=entity.version,
         )  # fmt: skip
 
-    def _absorb(
-        self, item: Input, entity: Entity[S], context: InputContext[S], out: list[Outgoing]
-    ) -> Answered | None:
+    def _absorb(self, item: Input, entity: Entity[S], context: InputContext[S], out: list[Outgoing]) -> Answered | None:
         """Make what the decision put out part of the batch."""
         self._step += 1
         entity.state, entity.version = context.state, context.version
@@ -235,9 +240,7 @@ class Partition(Generic[S]):
             return None
         return self._serde.encode(Nothing() if context.answer is None else context.answer)
 
-    def _absorb_events(
-        self, item: Input, context: InputContext[S], answer: bytes | None, out: list[Outgoing]
-    ) -> None:
+    def _absorb_events(self, item: Input, context: InputContext[S], answer: bytes | None, out: list[Outgoing]) -> None:
         """K1: the commit's last event says what a successor needs of the input."""
         given, stream = item.metadata, item.key.encode()
         touched = self._touched.setdefault(item.key, [])
@@ -264,9 +267,7 @@ class Partition(Generic[S]):
         for key_, value_ in self._guard.absorb(given, context.answer):
             self._rows[key_] = value_
 
-    def _absorb_quietly(
-        self, item: Input, context: InputContext[S], answer: bytes | None, out: list[Outgoing]
-    ) -> None:
+    def _absorb_quietly(self, item: Input, context: InputContext[S], answer: bytes | None, out: list[Outgoing]) -> None:
         """K1: an input without events leaves its outcome, timers and guard in the state topic."""
         self._touched.setdefault(item.key, [])
         rows = [
@@ -342,5 +343,3 @@ class Partition(Generic[S]):
             attempts=1, now_ms=self._now_ms,
         )  # fmt: skip
         return dead_letters_of(topic, self._group), partition, key, value, headers, self._now_ms
-
-

@@ -1,7 +1,7 @@
 """What a processor is: names, types and two pure functions that the kernel runs (design §5).
 
-A processor decides on *inputs* (inbox records, local calls, due timers), one key at a time. What `decide` puts into its context
-becomes one Kafka transaction together with the positions of what was read.
+A processor decides on *inputs* (inbox records, local calls, due timers), one key at a time. What `decide` puts into its
+context becomes one Kafka transaction together with the positions of what was read.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from eventstore.processor.index import StoredEvent
 from schemas import Command, Event, Message, Metadata, ReplyTo
 
 S = TypeVar("S")
+S_co = TypeVar("S_co", covariant=True)
 
 
 class Processor(Protocol[S]):
@@ -82,7 +83,7 @@ class Destination(NamedTuple):
     key: str
 
 
-class DecideContext(Protocol[S]):
+class DecideContext(Protocol[S_co]):
     """What `decide` sees of its input, and where it puts what follows from it."""
 
     @property
@@ -91,7 +92,7 @@ class DecideContext(Protocol[S]):
         ...
 
     @property
-    def state(self) -> S:
+    def state(self) -> S_co:
         """The entity's state, the events appended so far included."""
         ...
 
@@ -143,8 +144,8 @@ class DecideContext(Protocol[S]):
         """Send a command to its destination's inbox; returns its id (`new_id()` unless given).
 
         With `reply`, the answer becomes an input of this entity, with `metadata.correlation` as given here and
-        `metadata.causation` the command's id. `attributes` travel in the command's metadata (P2: `saga`, `step`, `role`).
-        `to` sends it where another one went, instead of where the command itself says.
+        `metadata.causation` the command's id. `attributes` travel in the command's metadata (P2: `saga`, `step`,
+        `role`). `to` sends it where another one went, instead of where the command itself says.
         """
         ...
 

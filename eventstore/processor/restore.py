@@ -1,6 +1,7 @@
 """Turn records of a processor's journal topics into the rows of its state (K1).
 
-The two topics are read side by side, in no order between them: where both speak of the same timer, the higher step wins.
+The two topics are read side by side, in no order between them: where both speak of the same timer, the higher step
+wins.
 """
 
 from __future__ import annotations

@@ -5,11 +5,11 @@ Every value begins with version byte 1; integers are big-endian:
     b"d" input-id          ->  1 step:u64 time_ms:i64 has-answer:u8 answer       outcome of a handled input (K8)
     b"t" key 0x00 name     ->  1 step:u64 due_ms:i64 payload                     a timer; due −1: cancelled or fired
     b"g" saga/step         ->  1 stage:u8                                        a saga's step: 1 done, 2 undone (P2)
-    b"u" input-id          ->  1 msgpack[key, value, headers, timestamp_ms]                                          stashed input (K7)
+    b"u" input-id          ->  1 msgpack[key, value, headers, timestamp_ms]          stashed input (K7)
     b"m"                   ->  1 step:u64 events:i64 state:i64 synced_ms:i64     how far this state goes
 
-Records of the state topic have the rows' keys, and the rows' values with the step added where the row has none, so that a
-successor writes them as they are, the higher step winning.
+Records of the state topic have the rows' keys, and the rows' values with the step added where the row has none, so that
+a successor writes them as they are, the higher step winning.
 """
 
 from __future__ import annotations
@@ -56,20 +56,24 @@ class SyncedTo(NamedTuple):
 
 
 def outcome_key(input_id: str) -> bytes:
+    """Where the outcome of an input is."""
     return b"d" + input_id.encode()
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
+    """The row's value."""
     answer = outcome.answer
     return _OUTCOME.pack(1, outcome.step, outcome.time_ms, answer is not None) + (answer or b"")
 
 
 def decode_outcome(value: bytes) -> Outcome:
+    """What `encode_outcome` was given."""
     _, step, time_ms, has_answer = _OUTCOME.unpack_from(value)
     return Outcome(step, time_ms, value[_OUTCOME.size :] if has_answer else None)
 
 
 def timer_key(key: str, name: str) -> bytes:
+    """Where a timer of an entity is."""
     return b"t" + key.encode() + b"\0" + name.encode()
 
 
@@ -80,10 +84,12 @@ def timer_of(row_key: bytes) -> tuple[str, str]:
 
 
 def encode_timer(timer: Timer) -> bytes:
+    """The row's value."""
     return _TIMER.pack(1, timer.step, timer.due_ms) + timer.payload
 
 
 def decode_timer(value: bytes) -> Timer:
+    """What `encode_timer` was given."""
     _, step, due_ms = _TIMER.unpack_from(value)
     return Timer(step, due_ms, value[_TIMER.size :])
 
@@ -94,18 +100,22 @@ def step_of(value: bytes) -> int:
 
 
 def encode_synced(synced: SyncedTo) -> bytes:
+    """The row's value."""
     return _POSITION.pack(1, *synced)
 
 
 def decode_synced(value: bytes) -> SyncedTo:
+    """What `encode_synced` was given."""
     return SyncedTo(*_POSITION.unpack(value)[1:])
 
 
 def synced_row(synced: SyncedTo) -> Row:
+    """The row that says how far the state goes."""
     return POSITION_KEY, encode_synced(synced)
 
 
 def stash_key(input_id: str) -> bytes:
+    """Where a stashed input is."""
     return b"u" + input_id.encode()
 
 
@@ -120,9 +130,8 @@ _STASHED = msgspec.msgpack.Decoder(_Stashed)
 
 
 def encode_stash(record: Record) -> bytes:
-    return b"\1" + msgspec.msgpack.encode(
-        _Stashed(record.key, record.value, list(record.headers), record.timestamp_ms)
-    )
+    """The row's value: the record without its place."""
+    return b"\1" + msgspec.msgpack.encode(_Stashed(record.key, record.value, list(record.headers), record.timestamp_ms))
 
 
 def decode_stash(value: bytes, topic: str, partition: int) -> Record:

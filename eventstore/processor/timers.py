@@ -43,9 +43,7 @@ class Timers:
         self._heap = [(timer.due_ms, timer.step, *at) for at, timer in self._pending.items()]
         heapify(self._heap)
 
-    def change(
-        self, key: str, step: int, timers: Mapping[str, tuple[int, bytes]], cancelled: AbstractSet[str]
-    ) -> None:
+    def change(self, key: str, step: int, timers: Mapping[str, tuple[int, bytes]], cancelled: AbstractSet[str]) -> None:
         """Set and cancel timers of an entity."""
         for name in cancelled:
             self._pending.pop((key, name), None)

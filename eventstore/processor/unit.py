@@ -1,10 +1,10 @@
 """One process's part in running processors: a group member, a transactional producer and a loop.
 
-One batch: poll → decide into a buffer → one transaction of events, replies, commands, outcomes and positions → one write of
-rows per partition → answer local callers. The rules are K1–K4 and K6–K10.
+One batch: poll → decide into a buffer → one transaction of events, replies, commands, outcomes and positions → one
+write of rows per partition → answer local callers. The rules are K1–K4 and K6–K10.
 
-Exactly once means: what a batch reads and writes is in the log once, however often the batch is tried. What is *not* promised: that
-`decide` runs once.
+Exactly once means: what a batch reads and writes is in the log once, however often the batch is tried. What is *not*
+promised: that `decide` runs once.
 """
 
 from __future__ import annotations
@@ -52,7 +52,12 @@ class Unit:
     """Runs processors, whose topics exist. `call`, `index`, `owns` and the questions may come from any thread, the rest from the loop's."""
 
     def __init__(
-        self, host: Host, processors: Sequence[Processor[Any]], *, moved: Callable[[Call], None], group: str | None = None
+        self,
+        host: Host,
+        processors: Sequence[Processor[Any]],
+        *,
+        moved: Callable[[Call], None],
+        group: str | None = None,
     ) -> None:
         """`moved` takes over the local calls for partitions that are not here (any more)."""
         self._host, self.group, self._moved = host, group or host.service, moved
@@ -75,7 +80,7 @@ class Unit:
         self._limit = BATCH_INPUTS
         self._positions_sent_ms = self._recommitted_ms = host.clock.now_ms()
         self._idle = BUSY_SECONDS
-        self._counts = {name: 0.0 for name in ("inputs", "batches", "aborted", "unknown", "failed", "fenced")}
+        self._counts = dict.fromkeys(("inputs", "batches", "aborted", "unknown", "failed", "fenced"), 0.0)
         self._consumer: GroupConsumer | None = None
         self._transactor: Transactor | None = None
 
@@ -141,12 +146,13 @@ class Unit:
         """Finish waiting calls while there is time, then leave the group. No batch is open between steps."""
         while self._calls and self._host.clock.monotonic() < deadline:
             self.step(0.01)
-        consumer, self._consumer = self._consumer, None
+        consumer = self._consumer
         if consumer is not None:
-            batch = consumer.poll(1, 0.0)
+            batch = consumer.poll(1, 0.0)  # may still assign something
             if batch.member is not None and not batch.records and self._sent != self._positions:
                 self._transact(batch, {}, [])
             consumer.close()
+            self._consumer = None
         self._release()
         if self._transactor is not None:
             self._transactor.close()
@@ -356,7 +362,9 @@ class Unit:
         for answer in answered:
             at = TopicPartition(events_of(answer.call.processor), answer.call.partition)
             end = ends.get(at)
-            answer.call.resolve(answer if end is None else Answered(answer.call, answer.message, answer.replied, end + 1))
+            answer.call.resolve(
+                answer if end is None else Answered(answer.call, answer.message, answer.replied, end + 1)
+            )
 
     def _undo(
         self,

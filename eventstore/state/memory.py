@@ -1,7 +1,7 @@
 """State in a dictionary, with a list of its keys that is put in order when somebody scans.
 
-Few new keys since the last scan are inserted one by one, many by sorting again (which is linear on a list in two ordered
-parts): no dependency is worth its weight here. A scan sees the rows as they were when it began.
+Few new keys since the last scan are inserted one by one, many by sorting again (which is linear on a list in two
+ordered parts): no dependency is worth its weight here. A scan sees the rows as they were when it began.
 
 The engine keeps what was written when a state is closed, so that a test can close and open it again.
 """

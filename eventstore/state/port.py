@@ -1,7 +1,8 @@
 """The state port: sorted bytes per partition, written atomically (rule K13).
 
 State holds nothing that the log does not: it may be lost at any time. Two engines implement it, RocksDB
-(`eventstore.state.rocks`) and dictionaries (`eventstore.state.memory`); `eventstore.testing.state` holds their contract.
+(`eventstore.state.rocks`) and dictionaries (`eventstore.state.memory`); `eventstore.testing.state` holds their
+contract.
 """
 
 from __future__ import annotations
@@ -32,9 +33,7 @@ class State(Protocol):
         """
         ...
 
-    def scan(
-        self, start: bytes, end: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, start: bytes, end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         """Rows with start ≤ key < end, in key order or against it. `end` None: to the last key."""
         ...
 
@@ -49,8 +48,9 @@ class StateEngine(Protocol):
     def open(self, name: str, identity: str) -> State:
         """Open the state `name` (such as `stock/3`), empty if there is none that fits.
 
-        `identity` says what the rows were derived from (format, topic ids). State of another identity is discarded, and so is
-        what cannot be read. State locked by another process for more than 1 s is left alone: the opener gets a fresh one.
+        `identity` says what the rows were derived from (format, topic ids). State of another identity is discarded, and
+        so is what cannot be read. State locked by another process for more than 1 s is left alone: the opener gets a
+        fresh one.
 
         Raises:
             StateDiskFull: the folder cannot be made.

@@ -1,7 +1,7 @@
 """State in RocksDB: one folder per name, below a root (rule K13).
 
-Writes go through RocksDB's write-ahead log without fsync: they survive kill −9 of the process, and what a power failure takes is
-replayed from the log.
+Writes go through RocksDB's write-ahead log without fsync: they survive kill −9 of the process, and what a power failure
+takes is replayed from the log.
 
 Layout of `<root>/<name>/`, version 1:
 
@@ -12,8 +12,8 @@ Layout of `<root>/<name>/`, version 1:
 `rows/`        RocksDB, keys and values as given
 =============  ========================================================================================================
 
-While `<name>` is locked by another process (a stopped neighbour), `<name>~1`, `<name>~2`, … serve, each emptied when it is opened.
-They are removed by the next one who opens `<name>` itself.
+While `<name>` is locked by another process (a stopped neighbour), `<name>~1`, `<name>~2`, … serve, each emptied when it
+is opened. They are removed by the next one who opens `<name>` itself.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the contract suite of the log port works with: a log, names of its own, members that remember what they heard."""
+"""What the contract suite of the log port works with: a log, names of its own, members that remember what happened."""
 
 from __future__ import annotations
 
@@ -97,9 +97,7 @@ class RecordingMember:
 class LogBench:
     """A log under test; closes what was opened through it."""
 
-    def __init__(
-        self, log: Log, reopen: Callable[[Log], Log], timeout_s: float, visibility_s: float = 0.0
-    ) -> None:
+    def __init__(self, log: Log, reopen: Callable[[Log], Log], timeout_s: float, visibility_s: float = 0.0) -> None:
         self.log, self._reopen, self._timeout_s, self._visibility_s = log, reopen, timeout_s, visibility_s
         self._open: list[Closable] = []
 
@@ -153,14 +151,18 @@ class LogBench:
         producer.close()
         return offsets
 
-    def read(self, topic: str, partition: int = 0, *, start: int = 0, isolation: Isolation = "committed") -> list[Record]:
+    def read(
+        self, topic: str, partition: int = 0, *, start: int = 0, isolation: Isolation = "committed"
+    ) -> list[Record]:
         """All records up to the end."""
         place = TopicPartition(topic, partition)
         end = self._end(place, isolation)
         reader, found, deadline = self.log.reader({place: start}, isolation=isolation), list[Record](), time.monotonic()
         while reader.position(place) < end:
             found += reader.read(500, 0.05)
-            assert time.monotonic() < deadline + self._timeout_s, f"{place} ends at {end}, got to {reader.position(place)}"
+            assert time.monotonic() < deadline + self._timeout_s, (
+                f"{place} ends at {end}, read to {reader.position(place)}"
+            )
         reader.close()
         return found
 

@@ -18,7 +18,7 @@ class CompactionContract:
     """For engines whose test can have a topic compacted; to be inherited beside `LogContract`."""
 
     def compact(self, log: Log, topic: str) -> None:
-        """Have the topic compacted, old tombstones included, at least some time after. May append a record of the key ROLL."""
+        """Have the topic compacted, old tombstones included, after a while at least. May append a record keyed ROLL."""
         raise NotImplementedError
 
     def test_last_record_of_each_key_stays(self, bench: LogBench) -> None:

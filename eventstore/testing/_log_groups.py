@@ -26,7 +26,7 @@ class GroupPromises:
         assert member.told("assigned") == member.owned == frozenset(places(topic, 3))
 
     def test_batch_has_a_member_only_with_an_assignment(self, bench: LogBench) -> None:
-        """While a consumer is not joined its batches are empty and name no member: nothing can be committed unfenced (K3)."""
+        """While a consumer is not joined its batches are empty and name no member: no commit is unfenced (K3)."""
         topic = bench.topic()
         bench.produce(topic, b"v")
         member = bench.join(bench.name("group"), topic)
@@ -168,7 +168,7 @@ class GroupPromises:
         assert {TopicPartition(r.topic, r.partition) for r in one.records} == one.owned
 
     def test_positions_are_committed_while_revoked(self, bench: LogBench) -> None:
-        """Inside `revoked` what is under way can still be committed, by a unit and plainly; the successor goes on there."""
+        """Inside `revoked` what is under way can be committed, by a unit and plainly; the successor goes on there."""
         topic, group = bench.topic(partitions=2), bench.name("group")
         for number in range(2):
             bench.produce(topic, b"a", b"b", b"c", partition=number)
@@ -189,7 +189,7 @@ class GroupPromises:
         assert two.values() == [b"c"]
 
     def test_only_the_owner_commits(self, bench: LogBench) -> None:
-        """A member that lost a partition is refused with the batch from before, in a unit and plainly; its unit is aborted (K3)."""
+        """A member that lost a partition is refused with the batch from before, in a unit and plainly (K3)."""
         topic, group = bench.topic(partitions=2), bench.name("group")
         one = bench.join(group, topic)
         bench.settle(places(topic, 2), one)
@@ -211,7 +211,7 @@ class GroupPromises:
         assert bench.log.group_positions(group, [moved]) == {moved: None}
 
     def test_member_with_a_fresh_batch_commits_only_what_it_owns(self, bench: LogBench) -> None:
-        """A member that rejoined has a valid membership, but not for a partition it lost; after the refusal it goes on."""
+        """A member that rejoined has a valid membership, but not for a partition it lost; once refused, it goes on."""
         topic, group = bench.topic(partitions=2), bench.name("group")
         one, two = bench.join(group, topic), bench.join(group, topic)
         bench.settle(places(topic, 2), one, two)

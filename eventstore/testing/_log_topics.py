@@ -71,7 +71,7 @@ class TopicPromises:
         assert (caught.value.topic, caught.value.manifest, caught.value.actual) == (topic, 5, 2)
 
     def test_partitions_added_behind_the_manifest_are_refused(self, bench: LogBench) -> None:
-        """A topic that got more partitions by other means does not start: keys would have moved away from their state."""
+        """A topic that got more partitions by other means does not start: keys have moved away from their state."""
         topic = bench.topic(partitions=2)
         self.add_partitions(bench.log, topic, 3)
         bench.eventually(lambda: bench.log.describe([topic])[topic].partitions == 3)
@@ -152,7 +152,12 @@ class ProducerPromises:
         for _ in range(3):
             producer.produce(topic, 0, b"k", b"v", on_delivery=on_delivery)
         assert told == []
-        bench.eventually(lambda: producer.poll(0.01) is None and len(told) == 3)
+
+        def is_told() -> bool:
+            producer.poll(0.01)
+            return len(told) == 3
+
+        bench.eventually(is_told)
         producer.produce(topic, 0, b"k", b"v", on_delivery=on_delivery)
         producer.flush()
 

@@ -5,9 +5,9 @@
     class TestMemory(LogContract, CompactionContract, SessionContract):
         def make_log(self, tmp_path): return open_log("memory://")
 
-Each test names one promise of `eventstore.log.port`. They make topics, groups and ids of fresh names, so that they may share one
-cluster. What not every engine can be made to do (compact now, end a session now) is in contracts of their own, with hooks.
-Needs pytest.
+Each test names one promise of `eventstore.log.port`. They make topics, groups and ids of fresh names, so that they may
+share one cluster. What not every engine can be made to do (compact now, end a session now) is in contracts of their
+own, with hooks. Needs pytest.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ class LogContract(TopicPromises, ProducerPromises, UnitPromises, ReaderPromises,
     @pytest.fixture
     def bench(self, tmp_path: Path) -> Iterator[LogBench]:
         """The log under test."""
-        bench = LogBench(self.make_log(tmp_path), lambda log: self.reopen(log, tmp_path), self.timeout_s, self.visibility_s)
+        log = self.make_log(tmp_path)
+        bench = LogBench(log, lambda log: self.reopen(log, tmp_path), self.timeout_s, self.visibility_s)
         try:
             yield bench
         finally:

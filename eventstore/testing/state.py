@@ -90,7 +90,8 @@ class StateContract:
         forwards, backwards = state.scan(b""), state.scan(b"", reverse=True)
         first, last = next(forwards), next(backwards)
 
-        state.write([(b"k%03d" % n, b"new") for n in range(1, 300)] + [(b"k300", None), (b"k0005", b"added"), (b"z", b"z")])
+        state.write([(b"k%03d" % n, b"new") for n in range(1, 300)])
+        state.write([(b"k300", None), (b"k0005", b"added"), (b"z", b"z")])
 
         assert [first, *forwards] == before
         assert [last, *backwards] == before[::-1]
@@ -101,7 +102,8 @@ class StateContract:
         rows: dict[bytes, bytes] = {}
         for step in range(60):
             size = (1, 3, 40, 200)[step % 4]
-            changes = [(b"%04d" % (n * 37 * (step + 1) % 1009), b"%d" % step if (n + step) % 3 else None) for n in range(size)]
+            keys = [b"%04d" % (n * 37 * (step + 1) % 1009) for n in range(size)]
+            changes = [(key, b"%d" % step if (n + step) % 3 else None) for n, key in enumerate(keys)]
             state.write(changes)
             for key, value in changes:
                 if value is None:

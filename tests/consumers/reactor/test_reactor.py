@@ -126,7 +126,9 @@ def test_a_restarted_reactor_goes_on_where_it_was() -> None:
     assert world.acts() == ["s/0/0", "s/1/0"]
 
 
-@pytest.mark.parametrize(("error", "happened"), [(TransactionAborted, False), (OutcomeUnknown, True), (OutcomeUnknown, False)])
+@pytest.mark.parametrize(
+    ("error", "happened"), [(TransactionAborted, False), (OutcomeUnknown, True), (OutcomeUnknown, False)]
+)
 def test_commands_are_sent_once_whatever_the_end_of_a_commit(
     monkeypatch: pytest.MonkeyPatch, error: type[Exception], happened: bool
 ) -> None:

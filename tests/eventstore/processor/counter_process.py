@@ -1,4 +1,7 @@
-"""A process that runs the counters' unit on a real log until SIGTERM: `python -m tests.eventstore.processor.counter_process URL NAME SLOT FOLDER`."""
+"""A process that runs the counters' unit on a real log until SIGTERM.
+
+`python -m tests.eventstore.processor.counter_process URL NAME SLOT FOLDER`
+"""
 
 from __future__ import annotations
 
@@ -24,9 +27,13 @@ def main(url: str, name: str, slot: str, folder: str) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     log = open_log(url)
     host = ProcessHost(
-        service=name, slot=slot, log=log, serde=Serde(TopicRegistry(log), MESSAGES), state=open_state("memory://" if folder else folder),
+        service=name,
+        slot=slot,
+        log=log,
+        serde=Serde(TopicRegistry(log), MESSAGES),
+        state=open_state("memory://" if folder else folder),
         clock=SystemClock(),
-    )  # fmt: skip
+    )
 
     def refuse(call: Call) -> None:
         raise AssertionError(f"nobody calls locally: {call}")

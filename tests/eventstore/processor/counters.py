@@ -18,7 +18,7 @@ from eventstore.processor.topics import inbox_of, topics_of
 from eventstore.processor.unit import Unit
 from eventstore.state.memory import MemoryStateEngine
 from eventstore.state.port import StateEngine
-from schemas import Command, Event, MemoryRegistry, Message, Metadata, Refusal, Reply, ReplyTo, Serde, key_of
+from schemas import Command, Event, MemoryRegistry, Message, Metadata, Refusal, Registry, Reply, ReplyTo, Serde, key_of
 
 
 class Added(Event, name="counter.added"):
@@ -119,7 +119,7 @@ class Bench:
     slot: str = "0"
     clock: Clock = field(default_factory=ManualClock)
     state: StateEngine = field(default_factory=MemoryStateEngine)
-    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
+    registry: Registry = field(default_factory=MemoryRegistry)
     processors: Sequence[Any] = field(default_factory=lambda: [Counters()])
     moved: list[Call] = field(default_factory=list[Call])
 
@@ -162,9 +162,7 @@ class Bench:
         attributes: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
         """Put a command into the inbox, as a foreign process does."""
-        metadata = Metadata(
-            id=id or uuid4().hex, type=command.__type_name__, reply=reply, attributes=attributes or {}
-        )
+        metadata = Metadata(id=id or uuid4().hex, type=command.__type_name__, reply=reply, attributes=attributes or {})
         self.post_bytes(key_of(command), self.serde.encode(command), (("meta", metadata.encode()),))
 
     def post_bytes(self, key: str, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:

@@ -14,13 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
 
-from tests.eventstore.processor.counters import MESSAGES, Add, Added, records_of
-
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log, Topic, TopicPartition
 from eventstore.processor.takeover import transactional_id_of
 from eventstore.registry import TopicRegistry
 from schemas import Metadata, ReplyTo, Serde
+from tests.eventstore.processor.counters import MESSAGES, Add, Added, records_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -37,7 +36,10 @@ class Fleet:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         output = (self._folder / f"{slot}.log").open("ab")
         self.processes[slot] = subprocess.Popen(
-            [sys.executable, "-m", "tests.eventstore.processor.counter_process", *arguments], env=environment, stdout=output, stderr=output
+            [sys.executable, "-m", "tests.eventstore.processor.counter_process", *arguments],
+            env=environment,
+            stdout=output,
+            stderr=output,
         )
         output.close()
 
@@ -76,9 +78,7 @@ class Load:
         for _ in range(count):
             command = Add(counter=self._random.choice(self._keys), by=self._random.randint(1, 9))
             message_id = f"{self._answers}-{len(self.posted)}"
-            metadata = Metadata(
-                id=message_id, type=command.__type_name__, reply=ReplyTo(self._answers, 0, message_id)
-            )
+            metadata = Metadata(id=message_id, type=command.__type_name__, reply=ReplyTo(self._answers, 0, message_id))
             partition = partition_of(command.counter, self._count)
             self._producer.produce(
                 self._inbox, partition, command.counter.encode(), self._serde.encode(command),
@@ -122,7 +122,9 @@ class Load:
             if now != end:
                 end, missing = now, wanted - set(self.answered())
             if missing and time.monotonic() > deadline:
-                raise AssertionError(f"{len(missing)} of {len(wanted)} commands without an answer: {sorted(missing)[:5]}")
+                raise AssertionError(
+                    f"{len(missing)} of {len(wanted)} commands without an answer: {sorted(missing)[:5]}"
+                )
             Event().wait(0.05)
 
     def wait_shared(self, slots: set[int], timeout: float = 40) -> None:

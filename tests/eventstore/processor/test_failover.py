@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from tests.eventstore.processor.fleet import Fleet, Load
 
 from eventstore.log import open_log
 from eventstore.log.port import Log
+from tests.eventstore.processor.fleet import Fleet, Load
 
 
 @pytest.fixture

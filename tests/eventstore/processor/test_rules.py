@@ -71,7 +71,7 @@ def test_a_batch_that_read_nothing_sends_its_position(bench: Bench, monkeypatch:
 
 
 def test_data_that_the_broker_refuses_is_poison_at_last(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """K6: the batch is halved until the one record is alone and dead-lettered; its neighbours are handled, each once."""
+    """K6: the batch is halved until the one record is alone and dead-lettered; its neighbours are handled once."""
     bench.run()
     transactor = bench.unit._transactor
     assert transactor is not None

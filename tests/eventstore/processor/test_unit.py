@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from tests.eventstore.processor.counters import Add, Added, AddLater, Ask, Bench, Counters, StopAdding, Tell, TooMuch, Total, records_of
 
 from eventstore.clock import ManualClock
 from eventstore.errors import OutcomeUnknown, TransactionAborted
@@ -15,6 +14,19 @@ from eventstore.processor.inputs import Answered
 from eventstore.processor.port import DecideContext
 from eventstore.state.memory import MemoryStateEngine
 from schemas import Command, Failure, Message, Metadata, ReplyTo, Undo
+from tests.eventstore.processor.counters import (
+    Add,
+    Added,
+    AddLater,
+    Ask,
+    Bench,
+    Counters,
+    StopAdding,
+    Tell,
+    TooMuch,
+    Total,
+    records_of,
+)
 
 
 @pytest.fixture
@@ -282,9 +294,7 @@ def test_the_undo_of_what_was_never_done_does_nothing_and_a_late_do_is_refused(b
     bench.close()
     successor = later(bench, state=MemoryStateEngine())
     successor.run()
-    successor.post(
-        Add(counter="a", by=1), attributes={**step, "role": "do"}, reply=ReplyTo("answers", 0, "c")
-    )
+    successor.post(Add(counter="a", by=1), attributes={**step, "role": "do"}, reply=ReplyTo("answers", 0, "c"))
     successor.run(lambda: bool(records_of(bench.log, "answers")))
 
     assert successor.events("a") == []

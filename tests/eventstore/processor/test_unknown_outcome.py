@@ -14,7 +14,7 @@ from eventstore.registry import TopicRegistry
 from eventstore.state.memory import MemoryStateEngine
 from eventstore.testing.proxy import END_TXN, KafkaProxy, Moment
 from schemas import Metadata
-from tests.eventstore.processor.counters import MESSAGES, Add, Bench, Counters, Total, records_of
+from tests.eventstore.processor.counters import Add, Bench, Counters, Total, records_of
 
 
 @pytest.fixture
@@ -72,8 +72,10 @@ def test_a_commit_cut_off_is_resolved_to_the_truth(
     assert keys == [b"a/0", b"a/1"]
 
 
-def test_many_commits_cut_at_random_leave_the_books_right(bench: Bench, proxy: KafkaProxy, kafka: str, name: str) -> None:
-    """Every fifth commit is cut, in turn before and after the broker obeyed: each input is in the log once, in order."""
+def test_many_commits_cut_at_random_leave_the_books_right(
+    bench: Bench, proxy: KafkaProxy, kafka: str, name: str
+) -> None:
+    """Every fifth commit is cut, in turn before and after the broker obeys: each input is in the log once, in order."""
     answers: list[Answered] = []
     for number in range(30):
         if number % 5 == 4:

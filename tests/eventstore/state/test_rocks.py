@@ -67,7 +67,7 @@ def test_writes_survive_kill_9_whole(tmp_path: Path) -> None:
 
         state = open_state(tmp_path).open("stock/0", "v1")
         step = int(state.get(b"step") or b"-1")
-        rows = {value for key, value in state.scan(b"0", b"a")}
+        rows = {value for _, value in state.scan(b"0", b"a")}
         state.close()
 
         assert step >= told[-1]
@@ -167,7 +167,8 @@ def test_closed_state_says_so(engine: RocksStateEngine) -> None:
     scan = state.scan(b"")
     state.close()
 
-    for use in (lambda: state.get(b"a"), lambda: state.write([(b"a", b"1")]), lambda: state.scan(b""), lambda: next(scan)):
+    get, write = lambda: state.get(b"a"), lambda: state.write([(b"a", b"1")])
+    for use in (get, write, lambda: state.scan(b""), lambda: next(scan)):
         with pytest.raises(StateError, match="closed"):
             use()
 
