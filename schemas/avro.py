@@ -1,4 +1,7 @@
-"""Messages as Avro, by fastavro. The payload is the schemaless binary encoding of the type's record."""
+"""Messages as Avro, by fastavro; flat ones are written by `schemas.avro_flat`, in less time.
+
+The payload is the schemaless binary encoding of the type's record.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 import fastavro
 from pydantic import BaseModel
 
+from schemas.avro_flat import flat_writer
 from schemas.avro_forms import Form, bare
 from schemas.avro_schema import Deriver
 from schemas.codec import Decode, Encode, Read, complete
@@ -59,6 +63,8 @@ class AvroCodec:
         derived = self._derived(message)
         parsed, plain, new, write = derived.parsed, derived.form.plain, io.BytesIO, _write
         assert plain is not None, "records have one"
+        if flat := flat_writer(parsed, header):
+            return lambda message: flat(plain(message))
 
         def encode(message: Any) -> bytes:
             out = new()
