@@ -73,7 +73,8 @@ def _runs(only: Sequence[str] | None, engines: Sequence[Engine], rounds: int) ->
 
 def _run(name: str, engine: Engine, bootstrap: str, options: argparse.Namespace) -> list[Figure]:
     """The figures of one benchmark; none if it failed, having said why."""
-    command = [sys.executable, "-m", "benchmarks.one", name, "--engine", engine, "--bootstrap", bootstrap]
+    command = [sys.executable, "-m", "benchmarks.one", name, "--engine", engine]
+    command += ["--bootstrap", bootstrap] if engine == "kafka" else []
     command += ["--quick"] if options.quick else []
     command += ["--events", str(options.events)] if options.events else []
     try:
