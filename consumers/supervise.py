@@ -85,7 +85,9 @@ def supervise(count: int, command: Callable[[int], Sequence[str]], *, drain: tim
     slots = [Slot(number, command(number)) for number in range(count)]
     with _signals() as woken:
         try:
-            while not (woken(LOOK_SECONDS if slots[0].process else 0.0) or any(slot.is_misused for slot in slots)):
+            for slot in slots:
+                slot.start()
+            while not (woken(LOOK_SECONDS) or any(slot.is_misused for slot in slots)):
                 for slot in slots:
                     slot.check()
         finally:
@@ -99,7 +101,8 @@ def _signals() -> Generator[Callable[[float], bool]]:
 
     A handler that sets a `threading.Event` could meet its lock; the wake-up pipe of the interpreter has none.
     """
-    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
     numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
     before = [signal.signal(number, _noted) for number in numbers]
     waker = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -107,7 +110,7 @@ def _signals() -> Generator[Callable[[float], bool]]:
     def woken(timeout: float) -> bool:
         if not select.select([reading], [], [], timeout)[0]:
             return False
-        return any(number in os.read(reading, 4096) for number in (signal.SIGTERM, signal.SIGINT))
+        return bool({signal.SIGTERM, signal.SIGINT} & set(os.read(reading, 4096)))
 
     try:
         yield woken
