@@ -49,8 +49,9 @@ def test_a_page_runs_and_prints_what_it_says(page: Page, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("block", _SHELL)
-def test_commands_exist(block: Block) -> None:
+def test_commands_exist(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     """`sagalog` has each command with these flags, make has each target, Python each module."""
+    monkeypatch.setenv("SAGALOG_LOG", "memory://")
     targets = {name for found in _TARGET.findall((ROOT / "Makefile").read_text()) for name in found.split()}
     for line in block.text.replace("\\\n", " ").splitlines():
         words = [word for word in shlex.split(line, comments=True) if not re.fullmatch(r"[A-Z_]+=\S*", word)]

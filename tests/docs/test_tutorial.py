@@ -1,0 +1,105 @@
+"""The tutorial's last chapter, on a real Kafka: two processes, one of them killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from eventstore.log import open_log
+from eventstore.log.port import Log, TopicPartition
+from tests.docs.pages import ROOT, pages
+from tests.waiting import eventually
+
+NAMES = ("halls", "bank", "post", "buy_tickets", "tickets")
+BUYERS = 400
+
+
+@pytest.fixture
+def suffix() -> str:
+    """Makes the tutorial's names this test's own: all tests share one Kafka."""
+    return f"_{uuid4().hex[:6]}"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, suffix: str) -> Path:
+    """The tutorial's files."""
+    [tutorial] = [page for page in pages() if page.name == "docs/tutorial.md"]
+    for block in tutorial.blocks:
+        if block.file:
+            path = tmp_path / block.file
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(re.sub(rf'"({"|".join(NAMES)})"', rf'"\1{suffix}"', block.text))
+    return tmp_path
+
+
+def test_one_of_two_processes_is_killed(kafka: str, folder: Path, suffix: str) -> None:
+    """All buyers get an outcome, as in memory; `sagalog saga list` and `show` tell of them."""
+    url, saga = f"kafka://{kafka}", f"buy_tickets{suffix}"
+    log = open_log(url)
+    with _running(folder, url) as processes:
+        buying = _start(folder, url, "-m", "tickets.buy", str(BUYERS))
+        try:
+            eventually(lambda: _events(log, saga) > BUYERS, 40)
+            os.kill(processes[-1], signal.SIGKILL)
+            told, _ = buying.communicate(timeout=60)
+        finally:
+            buying.kill()
+
+    log.close()
+    assert buying.returncode == 0
+    assert sum(int(line.split()[0]) for line in told.splitlines()) == BUYERS
+    listed = json.loads(_output(folder, url, "saga", "list", saga, "--limit", "1", "--json"))
+    assert listed["sagas"] == BUYERS
+    assert "bank.declined reason=no funds" in _output(folder, url, "saga", "show", saga, "buyer-7")
+
+
+@contextmanager
+def _running(folder: Path, url: str) -> Iterator[list[int]]:
+    """The service in two processes, and their ids once both are ready."""
+    said = folder / "run.log"
+    with said.open("wb") as errors:
+        arguments = ("-m", "sagalog", "run", "tickets.app:service", "--log", url, "--processes", "2", "--log-format", "json")
+        supervisor = _start(folder, url, *arguments, errors=errors)
+        ready: list[int] = []
+        try:
+            assert supervisor.stdout is not None
+            while len(ready) < 2:
+                line = supervisor.stdout.readline()
+                assert line, said.read_text()
+                ready.append(int(json.loads(line)["pid"]))
+            yield ready
+        finally:
+            supervisor.terminate()
+            try:
+                supervisor.communicate(timeout=40)
+            except subprocess.TimeoutExpired:
+                supervisor.kill()
+                raise
+
+
+def _start(folder: Path, url: str, *arguments: str, errors: object = None) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", "SAGALOG_LOG": url}
+    return subprocess.Popen(
+        [sys.executable, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
+    )  # type: ignore[call-overload,no-any-return]
+
+
+def _output(folder: Path, url: str, *arguments: str) -> str:
+    return _start(folder, url, "-m", "sagalog", *arguments).communicate(timeout=30)[0]
+
+
+def _events(log: Log, saga: str) -> int:
+    topic = f"{saga}.events"
+    if topic not in log.describe([topic]):
+        return 0
+    return sum(log.end_positions([TopicPartition(topic, number) for number in range(4)]).values())
