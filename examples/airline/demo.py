@@ -74,8 +74,13 @@ class Process:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def code(self) -> int | None:
+        """How it ended; None while it runs."""
+        return self._process.poll()
+
     def is_alive(self) -> bool:
-        return self._process.poll() is None
+        return self.code is None
 
     def kill(self) -> None:
         """kill −9."""
