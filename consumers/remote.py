@@ -146,8 +146,8 @@ class Connections:
         except http.client.HTTPException as error:
             connection.close()
             raise ConnectionError(f"{address}: {type(error).__name__}: {error}") from error
-        if response.status == http.client.NOT_FOUND:
-            return NOT_OWNED
+        if response.status in (http.client.NOT_FOUND, http.client.SERVICE_UNAVAILABLE):
+            return NOT_OWNED  # it starts or stops, and says so
         if response.status != http.client.OK:
             raise ValueError(f"{address} answered {response.status}: {body[:200].decode(errors='replace')}")
         with self._lock:
