@@ -54,7 +54,7 @@ def test_commands_exist(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGALOG_LOG", "memory://")
     targets = {name for found in _TARGET.findall((ROOT / "Makefile").read_text()) for name in found.split()}
     for line in block.text.replace("\\\n", " ").splitlines():
-        words = [word for word in shlex.split(line, comments=True) if not re.fullmatch(r"[A-Z_]+=\S*", word)]
+        words = [word for word in shlex.split(line, comments=True) if not re.fullmatch(r"[A-Z_]+=.*", word)]
         match words:
             case ["sagalog", *arguments]:
                 given = [word for word in arguments if word != "&"]
