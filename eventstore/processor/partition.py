@@ -6,42 +6,30 @@ rows, and `dropped` forgets it (K6).
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 import structlog
 
-from eventstore.dead_letters import dead_letter_headers
 from eventstore.errors import InvalidRecord, LogError, MessageTooLarge, StateError
 from eventstore.log.port import Record
 from eventstore.processor.context import InputContext, derived_id
+from eventstore.processor.entities import Entities, Entity
+from eventstore.processor.envelopes import dead_letter_record, reply_record
 from eventstore.processor.guard import Guard, Verdict
 from eventstore.processor.index import StreamIndex, event_row, head_row
 from eventstore.processor.inputs import Answered, Input, Outgoing
 from eventstore.processor.outcomes import Outcomes
-from eventstore.processor.port import NotKnownHere, Processor, Stateless
+from eventstore.processor.port import NotKnownHere, Processor
 from eventstore.processor.routes import Routes
 from eventstore.processor.rows import SyncedTo, decode_stash, encode_stash, stash_key, synced_row
 from eventstore.processor.timers import Timers
-from eventstore.processor.topics import dead_letters_of, events_of, inbox_of, state_of
+from eventstore.processor.topics import events_of, inbox_of, state_of
 from eventstore.state.port import Row, State
 from schemas import Event, Failure, Handled, Message, Metadata, Nothing, Serde
 
 S = TypeVar("S")
 log = structlog.get_logger()
-
-ENTITIES_KEPT = 20_000
-"""Decoded entities kept per partition."""
-
-
-class Entity(Generic[S]):
-    """A decoded entity: its state and the version of its last event."""
-
-    __slots__ = ("state", "version")
-
-    def __init__(self, state: S, version: int) -> None:
-        self.state, self.version = state, version
 
 
 class Partition(Generic[S]):
@@ -65,8 +53,7 @@ class Partition(Generic[S]):
         self.timers = Timers(state)
         self._outcomes = Outcomes(state)
         self._guard = Guard(state)
-        self._entities: OrderedDict[str, Entity[S]] = OrderedDict()
-        self._is_stateless = isinstance(processor, Stateless)
+        self._entities = Entities(processor, serde, self.index)
         self._step = synced.step
         self._events: list[tuple[bytes, int, bytes, bytes]] = []
         self._touched: dict[str, list[Event | None]] = {}
@@ -90,20 +77,20 @@ class Partition(Generic[S]):
         verdict = self._guard.ask(item.metadata)
         if verdict is not Verdict.DECIDE:
             return self._guarded(item, verdict, out)
-        entity = self._entity(item.key)
+        entity = self._entities.get(item.key, self._touched.get(item.key, ()))
         context = self._context(item, entity)
         try:
             self.processor.decide(entity.state, item.message, context)
         except (StateError, MemoryError):
             raise
         except NotKnownHere as unknown:
-            self._entities.pop(item.key, None)
+            self._entities.forget(item.key)
             if item.record is None:
                 return self.poison(item, unknown, out)
             self.stash(item, out)
             return None
         except Exception as error:
-            self._entities.pop(item.key, None)
+            self._entities.forget(item.key)
             if isinstance(error, LogError) and not isinstance(error, (MessageTooLarge, InvalidRecord)):
                 raise
             return self.poison(item, error, out)
@@ -117,7 +104,7 @@ class Partition(Generic[S]):
         )  # fmt: skip
         failure = Failure(error=type(error).__name__, detail=str(error)[:2000], final=False)
         if "saga" not in item.metadata.attributes:
-            out.append(self._dead_letter(item, error))
+            out.append(dead_letter_record(item, error, self.inbox, self._group, self._serde, self._now_ms))
         self._send_reply(item, failure, out, derived_id(item.metadata.id, f"failed {self._step}"))
         self._clear_timer(item)
         return None if item.call is None else Answered(item.call, failure, True)
@@ -177,7 +164,7 @@ class Partition(Generic[S]):
     def dropped(self) -> None:
         """Forget the batch: nothing of it happened."""
         for key in self._touched:
-            self._entities.pop(key, None)
+            self._entities.forget(key)
         self._step = self.synced.step
         self._end_batch()
         self.timers.reload()
@@ -186,30 +173,7 @@ class Partition(Generic[S]):
         self._events, self._touched, self._rows = [], {}, {}
         self._outcomes.forget_batch()
         self._guard.forget_batch()
-        while len(self._entities) > ENTITIES_KEPT:
-            self._entities.popitem(last=False)
-
-    def _entity(self, key: str) -> Entity[S]:
-        entity = self._entities.get(key)
-        if entity is None:
-            entity = self._entities[key] = self._load(key)
-        else:
-            self._entities.move_to_end(key)
-        return entity
-
-    def _load(self, key: str) -> Entity[S]:
-        """Fold the entity's events: those of the index, then those of the batch under way."""
-        state, version, evolve = self.processor.initial(key), -1, self.processor.evolve
-        if self._is_stateless:
-            return Entity(state, self.index.head(key) + len(self._touched.get(key, ())))
-        for stored in self.index.read(key):
-            event = self._serde.decode(stored.value)
-            assert isinstance(event, Event), f"{self._events_topic} holds {type(event).__name__}, which is no event"
-            state, version = evolve(state, event), stored.version
-        for pending in self._touched.get(key, ()):
-            assert pending is not None, "only stateless processors append encoded events"
-            state, version = evolve(state, pending), version + 1
-        return Entity(state, version)
+        self._entities.trim()
 
     def _context(self, item: Input, entity: Entity[S]) -> InputContext[S]:
         return InputContext(
@@ -318,28 +282,6 @@ class Partition(Generic[S]):
         return None if item.call is None else Answered(item.call, answer, True)
 
     def _send_reply(self, item: Input, message: Message | None, out: list[Outgoing], reply_id: str) -> None:
-        """Answer to the address that the input carried. A local caller is answered without a record."""
-        to = item.metadata.reply
-        if to is None or item.call is not None:
-            return
-        answer: Message = Nothing() if message is None else message
-        meta = Metadata(
-            id=reply_id, type=answer.__type_name__, correlation=to.correlation, causation=item.metadata.id,
-            attributes={"refusal": "final"},
-        )  # fmt: skip
-        key = to.key.encode() if to.key else None
-        out.append((to.topic, to.partition, key, self._serde.encode(answer), (("meta", meta.encode()),), self._now_ms))
-
-    def _dead_letter(self, item: Input, error: Exception) -> Outgoing:
-        record, (topic, partition) = item.record, self.inbox
-        if record is None:
-            key: bytes | None = item.key.encode()
-            value: bytes | None = self._serde.encode(item.message)
-            headers, offset = ((("meta", item.metadata.encode()),)), -1
-        else:
-            key, value, headers, offset = record.key, record.value, tuple(record.headers), record.offset
-        headers = dead_letter_headers(
-            headers=headers, topic=topic, partition=partition, offset=offset, group=self._group, error=error,
-            attempts=1, now_ms=self._now_ms,
-        )  # fmt: skip
-        return dead_letters_of(topic, self._group), partition, key, value, headers, self._now_ms
+        reply = reply_record(item, message, reply_id, self._serde, self._now_ms)
+        if reply is not None:
+            out.append(reply)

@@ -1,0 +1,135 @@
+"""One batch: what it takes in, and what deciding on it gives. Nothing of it is in the log before its transaction is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eventstore.log.port import Record, TopicPartition
+from eventstore.processor.inputs import Answered, Call, Input, Outgoing
+from eventstore.processor.intake import Fault, Intake, Unread
+from eventstore.processor.partition import Partition
+from eventstore.processor.topics import events_of, inbox_of, state_of
+
+BATCH_INPUTS = 500
+"""Inputs per transaction at most: about 2,000 rows, which hold the interpreter for a millisecond."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a batch takes in, in the order in which it is decided on."""
+
+    stashed: list[Record]
+    """Records that were stashed and can be decided on now."""
+    records: Sequence[Record]
+    calls: list[Call]
+    instants: Mapping[TopicPartition, int]
+    """Partitions whose timers may fire, and up to which instant (K9)."""
+
+    def __bool__(self) -> bool:
+        return bool(self.calls or self.stashed or self.records or self.instants)
+
+
+class Decisions:
+    """What is to be committed, whose partitions it changes, and which callers wait for it."""
+
+    def __init__(
+        self, intake: Intake, served: Mapping[TopicPartition, Partition[Any]], counts: dict[str, float], now_ms: int
+    ) -> None:
+        self._intake, self._served, self._counts, self._now_ms = intake, served, counts, now_ms
+        self.changed: dict[TopicPartition, Partition[Any]] = {}
+        self.out: list[Outgoing] = []
+        self.answered: list[Answered] = []
+
+    def decide(self, inputs: Inputs) -> None:
+        """Decide on everything, one input after the other."""
+        self._release(inputs.stashed)
+        for record in inputs.records:
+            partition = self._touch(TopicPartition(record.topic, record.partition))
+            if partition is not None:
+                self._decide_record(partition, record)
+        self._decide_calls(inputs.calls)
+        self._decide_timers(inputs.instants)
+        self._counts["inputs"] += len(inputs.records) + len(inputs.calls)
+
+    def poison_record(self, record: Record, error: Exception) -> None:
+        """Dead-letter a record instead of deciding on it."""
+        partition = self._touch(TopicPartition(record.topic, record.partition))
+        assert partition is not None, "it was in a batch of this partition"
+        item = self._intake.record(record)
+        partition.poison(item.stub if isinstance(item, Unread) else item, error, self.out)
+
+    def poison_call(self, call: Call, error: Exception) -> None:
+        """Dead-letter a call instead of deciding on it; its caller learns why."""
+        partition = self._touch(TopicPartition(inbox_of(call.processor), call.partition))
+        assert partition is not None, "it was in a batch of this partition"
+        answer = partition.poison(_input_of(call), error, self.out)
+        if answer is not None:
+            self.answered.append(answer)
+
+    def apply(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Write what was committed into the partitions' states. `ends`: the last offset of each partition that it wrote."""
+        for at, partition in self.changed.items():
+            name = partition.processor.name
+            journals = (events_of(name), state_of(name))
+            own = {topic: ends[at_] for topic in journals if (at_ := TopicPartition(topic, at.partition)) in ends}
+            if partition.is_changed():
+                partition.state.write(partition.applied(own))
+
+    def answer(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Tell local callers, with where their events topic stands now."""
+        for answer in self.answered:
+            at = TopicPartition(events_of(answer.call.processor), answer.call.partition)
+            end = ends.get(at)
+            answer.call.resolve(
+                answer if end is None else Answered(answer.call, answer.message, answer.replied, end + 1)
+            )
+
+    def drop(self) -> None:
+        """Nothing of it happened."""
+        for partition in self.changed.values():
+            partition.dropped()
+
+    def _touch(self, at: TopicPartition) -> Partition[Any] | None:
+        partition = self.changed.get(at)
+        if partition is None and (partition := self._served.get(at)) is not None:
+            partition.at(self._now_ms)
+            self.changed[at] = partition
+        return partition
+
+    def _release(self, stashed: Sequence[Record]) -> None:
+        for record in stashed:
+            partition = self._touch(TopicPartition(record.topic, record.partition))
+            if partition is not None and partition.release(record, self.out):
+                self._decide_record(partition, record)
+
+    def _decide_record(self, partition: Partition[Any], record: Record) -> None:
+        item = self._intake.record(record)
+        if isinstance(item, Unread):
+            if item.fault is Fault.STASH:
+                partition.stash(item.stub, self.out)
+            else:
+                self._counts["failed"] += 1
+                partition.poison(item.stub, item.error, self.out)
+        elif not partition.forwarded(item, self.out):
+            partition.handle(item, self.out)
+
+    def _decide_calls(self, calls: Sequence[Call]) -> None:
+        for call in calls:
+            partition = self._touch(TopicPartition(inbox_of(call.processor), call.partition))
+            assert partition is not None, "only calls for served partitions are taken in"
+            answer = partition.handle(_input_of(call), self.out)
+            if answer is not None:
+                self.answered.append(answer)
+
+    def _decide_timers(self, instants: Mapping[TopicPartition, int]) -> None:
+        for at, instant in instants.items():
+            partition = self._touch(at)
+            assert partition is not None, "only served partitions have instants"
+            for due in partition.timers.due(min(instant, self._now_ms), BATCH_INPUTS):
+                partition.handle(self._intake.timer(due), self.out)
+
+
+def _input_of(call: Call) -> Input:
+    return Input(call.key, call.message, call.metadata, call=call)

@@ -1,0 +1,92 @@
+"""A unit's transactions: outputs and positions, all or nothing, and the positions that are still to be sent (K2, K12).
+
+It also keeps where reading stands: for each partition that is served, the position that was committed last and the one
+that the next commit names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from eventstore.clock import Clock
+from eventstore.log.port import Batch, Log, Position, TopicPartition, Transactor
+from eventstore.processor.inputs import Outgoing
+from eventstore.processor.topics import DAY_MS
+
+POSITION_MS = 1_000
+"""How long positions that moved without output may stay uncommitted."""
+
+
+class Commits:
+    """The transactor of one unit, and the positions that it commits."""
+
+    def __init__(self, log: Log, clock: Clock, transactional_id: str, metadata: str) -> None:
+        """`metadata` goes with every position: it names this unit to a successor (K5)."""
+        self._log, self._clock, self.transactional_id, self._metadata = log, clock, transactional_id, metadata
+        self.transactor: Transactor | None = None
+        self.positions: dict[TopicPartition, int] = {}
+        """Where each served partition is read next."""
+        self._sent: dict[TopicPartition, int] = {}
+        self._sent_ms = self._recommitted_ms = clock.now_ms()
+
+    def open(self) -> None:
+        """Take the transactional id. Whoever had it is fenced."""
+        self.transactor = self._log.transactor(self.transactional_id)
+
+    def close(self) -> None:
+        """Give up what is under way."""
+        if self.transactor is not None:
+            self.transactor.close()
+
+    def abort(self) -> None:
+        """Nothing of the transaction happens."""
+        assert self.transactor is not None, "a batch was open"
+        self.transactor.abort()
+
+    def take(self, at: TopicPartition, position: int) -> None:
+        """A partition is served from its committed position."""
+        self.positions[at] = self._sent[at] = position
+
+    def forget(self, at: TopicPartition) -> None:
+        """A partition is not served any more."""
+        self.positions.pop(at, None)
+        self._sent.pop(at, None)
+
+    def is_behind(self) -> bool:
+        """Whether positions moved that no commit named yet."""
+        return self._sent != self.positions
+
+    def is_due(self) -> bool:
+        """Whether positions are to be sent without output: those that moved once a second, all once a day (K12)."""
+        now_ms = self._clock.now_ms()
+        if now_ms - self._recommitted_ms > DAY_MS:
+            self._recommitted_ms = now_ms
+            self._sent = {}
+        return self.is_behind() and now_ms - self._sent_ms >= POSITION_MS
+
+    def commit(
+        self, batch: Batch, written: Collection[TopicPartition] = (), out: Sequence[Outgoing] = ()
+    ) -> dict[TopicPartition, int]:
+        """One transaction: the outputs, and the position of every partition that moved or is written to (K2).
+
+        Returns the offset of the last record per partition that it wrote.
+
+        Raises:
+            TransactionAborted: nothing of it happened.
+            OutcomeUnknown: only the log knows whether it happened.
+            Fenced: another unit has the transactional id; nothing of it happened.
+        """
+        transactor = self.transactor
+        assert transactor is not None, "open() comes first"
+        moved = {at for at, position in self.positions.items() if self._sent.get(at) != position}
+        touched = moved.union(written, (TopicPartition(r.topic, r.partition) for r in batch.records))
+        positions = {at: Position(self.positions[at], self._metadata) for at in touched if at in self.positions}
+        if not positions:
+            return {}
+        transactor.begin()
+        for topic, partition, key, value, headers, time_ms in out:
+            transactor.produce(topic, partition, key, value, headers, timestamp_ms=time_ms)
+        ends = transactor.commit(positions, batch.member)
+        self._sent.update((at, position.offset) for at, position in positions.items())
+        self._sent_ms = self._clock.now_ms()
+        return ends

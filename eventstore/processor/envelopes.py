@@ -1,0 +1,46 @@
+"""What a partition sends besides events and commands: answers to inputs, and dead letters (K7, K8)."""
+
+from __future__ import annotations
+
+from eventstore.dead_letters import dead_letter_headers
+from eventstore.log.port import Headers
+from eventstore.processor.inputs import Input, Outgoing
+from eventstore.processor.topics import dead_letters_of
+from schemas import Message, Metadata, Nothing, Serde
+
+
+def reply_record(item: Input, message: Message | None, reply_id: str, serde: Serde, now_ms: int) -> Outgoing | None:
+    """The answer to the address that the input carried; None if it carried none.
+
+    A local caller is answered without a record.
+    """
+    to = item.metadata.reply
+    if to is None or item.call is not None:
+        return None
+    answer: Message = Nothing() if message is None else message
+    meta = Metadata(
+        id=reply_id, type=answer.__type_name__, correlation=to.correlation, causation=item.metadata.id,
+        attributes={"refusal": "final"},
+    )  # fmt: skip
+    key = to.key.encode() if to.key else None
+    return to.topic, to.partition, key, serde.encode(answer), (("meta", meta.encode()),), now_ms
+
+
+def dead_letter_record(
+    item: Input, error: Exception, inbox: tuple[str, int], group: str, serde: Serde, now_ms: int
+) -> Outgoing:
+    """The input as it came, with its origin and the error. One that was no record is written as it would have come."""
+    record, (topic, partition) = item.record, inbox
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+    if record is None:
+        key, value = item.key.encode(), serde.encode(item.message)
+        headers, offset = (("meta", item.metadata.encode()),), -1
+    else:
+        key, value, headers, offset = record.key, record.value, record.headers, record.offset
+    headers = dead_letter_headers(
+        headers=headers, topic=topic, partition=partition, offset=offset, group=group, error=error, attempts=1,
+        now_ms=now_ms,
+    )  # fmt: skip
+    return dead_letters_of(topic, group), partition, key, value, headers, now_ms

@@ -1,0 +1,109 @@
+"""The partitions that a unit serves: taken in slices, served, given up (K4, K5)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import structlog
+
+from eventstore.component import Host
+from eventstore.log.port import GroupConsumer, Record, TopicPartition
+from eventstore.processor.commits import Commits
+from eventstore.processor.partition import Partition
+from eventstore.processor.port import Processor
+from eventstore.processor.routes import Routes
+from eventstore.processor.takeover import Takeover, commit_metadata
+
+log = structlog.get_logger()
+
+
+class Served:
+    """The partitions of a unit; the listener of its group.
+
+    `has` and `is_taking` may come from any thread, the rest from the loop's.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        group: str,
+        processors: Mapping[str, Processor[Any]],
+        commits: Commits,
+        dropped: Callable[[TopicPartition], None],
+    ) -> None:
+        """`processors`: by the names of their inboxes. `dropped` is told of each partition that is no longer here."""
+        self._host, self._group, self._processors, self._commits = host, group, processors, commits
+        self._dropped, self._routes = dropped, Routes(host.log)
+        self._metadata = commit_metadata(commits.transactional_id, host.address)
+        self._takeovers: list[Takeover] = []
+        self.consumer: GroupConsumer | None = None
+        self.partitions: dict[TopicPartition, Partition[Any]] = {}
+        self.stashed: list[Record] = []
+        """Stashed records of partitions that were just taken, whose types this code knows: for the next batch."""
+
+    def is_taking(self) -> bool:
+        """Whether partitions are assigned that are not served yet."""
+        return bool(self._takeovers)
+
+    def has(self, at: TopicPartition) -> bool:
+        """Whether the partition is served here, or about to be."""
+        return at in self.partitions or any(at in takeover.targets for takeover in tuple(self._takeovers))
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """Listener: take partitions, in slices."""
+        if partitions:
+            assert self.consumer is not None, "callbacks come inside poll"
+            targets = [(at, self._processors[at.topic]) for at in partitions]
+            self._takeovers.append(
+                Takeover(self._host, self._group, self.consumer, self._routes, targets, self._metadata)
+            )
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Listener: nothing is under way between batches, so there is nothing to finish."""
+        for at in partitions:
+            self._drop(at)
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """Listener: as `revoked`; a commit would be refused."""
+        self.revoked(partitions)
+
+    def take_over(self) -> None:
+        """One slice of each takeover; partitions that are ready are served from now on."""
+        for takeover in list(self._takeovers):
+            for taken, partition in takeover.step():
+                self._serve(taken.inbox, taken.position, partition)
+            if not takeover.targets:
+                self._takeovers.remove(takeover)
+
+    def release(self) -> None:
+        """Give up everything."""
+        for at in [*self.partitions, *(at for takeover in self._takeovers for at in takeover.targets)]:
+            self._drop(at)
+
+    def put_down(self) -> list[TopicPartition]:
+        """Forget what is known of the assigned partitions, and deliver nothing of them; returns them."""
+        assert self.consumer is not None, "a batch was polled"
+        assigned = sorted(self.consumer.assignment())
+        self.stashed = []
+        self.release()
+        self.consumer.pause(assigned)
+        return assigned
+
+    def _serve(self, at: TopicPartition, position: int, partition: Partition[Any]) -> None:
+        assert self.consumer is not None, "callbacks come inside poll"
+        self.partitions[at] = partition
+        self._commits.take(at, position)
+        self.consumer.start(at, position)
+        self.stashed.extend(partition.unstash())
+        log.info("partition_taken", group=self._group, topic=at.topic, partition=at.partition)
+
+    def _drop(self, at: TopicPartition) -> None:
+        served = self.partitions.pop(at, None)
+        if served is not None:
+            served.state.close()
+        for takeover in self._takeovers:
+            takeover.drop(at)
+        self._takeovers = [takeover for takeover in self._takeovers if takeover.targets]
+        self._commits.forget(at)
+        self._dropped(at)
