@@ -68,8 +68,8 @@ def _running(folder: Path, url: str) -> Iterator[list[int]]:
     """The service in two processes, and their ids once both are ready."""
     said = folder / "run.log"
     with said.open("wb") as errors:
-        arguments = ("-m", "sagalog", "run", "tickets.app:service", "--log", url, "--processes", "2", "--log-format", "json")
-        supervisor = _start(folder, url, *arguments, errors=errors)
+        options = ("--log", url, "--processes", "2", "--log-format", "json")
+        supervisor = _start(folder, url, "-m", "sagalog", "run", "tickets.app:service", *options, errors=errors)
         ready: list[int] = []
         try:
             assert supervisor.stdout is not None

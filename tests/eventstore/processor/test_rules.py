@@ -1,4 +1,4 @@
-"""Rules of the kernel that show when something is wrong: K2, K5, K6, K7, K8, K13."""
+"""Rules of the kernel that show when something is wrong: K2, K5 to K8, K12, K13."""
 
 from __future__ import annotations
 
@@ -68,6 +68,31 @@ def test_a_batch_that_read_nothing_sends_its_position(bench: Bench, monkeypatch:
 
     assert [set(positions) for positions in sent] == [{HOME}, {HOME}]
     assert {positions[HOME].offset for positions in sent} == {0}
+
+
+def test_positions_of_a_quiet_group_are_committed_daily(
+    bench: Bench, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """K12: the broker forgets the positions of topics that nobody commits for, so all that are owned are sent again."""
+    bench.ask(Add(counter="a", by=1))
+    bench.run()
+    transactor = bench.unit._transactor
+    assert transactor is not None
+    real, sent = transactor.commit, list[Mapping[TopicPartition, Position]]()
+
+    def commit(positions: Mapping[TopicPartition, Position], member: Any) -> dict[TopicPartition, int]:
+        sent.append(positions)
+        return real(positions, member)
+
+    monkeypatch.setattr(transactor, "commit", commit)
+    clock.advance(timedelta(hours=23))
+    bench.run()
+    assert sent == []
+
+    clock.advance(timedelta(hours=2))
+    bench.run(lambda: bool(sent), steps=50)
+
+    assert {at.partition for at in sent[0]} == {0, 1}
 
 
 def test_data_that_the_broker_refuses_is_poison_at_last(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
