@@ -44,6 +44,7 @@ from eventstore import (
     evolve,
     given,
 )
+from sagalog.logs import configure_unless_done
 from sagas import (
     Completed,
     Participant,
@@ -60,7 +61,6 @@ from sagas import (
     wait_for,
     when,
 )
-from sagalog.logs import configure_unless_done
 from schemas import Command, DefinitionError, Event, Message, Metadata, Refusal, Reply, Undo
 
 configure_unless_done()

@@ -12,9 +12,13 @@ from typing import Literal
 import structlog
 
 
-def configure(level: int = logging.INFO, *, format: Literal["text", "json"] = "text") -> None:
+def configure(level: int = logging.INFO, *, format: Literal["text", "json"] = "text") -> None:  # noqa: A002
     """Log from `level` on, for people or for machines."""
-    renderer = structlog.processors.JSONRenderer() if format == "json" else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    renderer = (
+        structlog.processors.JSONRenderer()
+        if format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,

@@ -69,7 +69,7 @@ class Decisions:
             self.answered.append(answer)
 
     def apply(self, ends: Mapping[TopicPartition, int]) -> None:
-        """Write what was committed into the partitions' states. `ends`: the last offset of each partition that it wrote."""
+        """Write what was committed into the partitions' states. `ends`: the last offset of each partition it wrote."""
         for at, partition in self.changed.items():
             name = partition.processor.name
             journals = (events_of(name), state_of(name))

@@ -47,10 +47,3 @@ class Answered(msgspec.Struct, frozen=True):
     """False: the processor keeps the caller's address and answers later."""
     position: int = -1
     """The next position in the partition's events after this batch; −1 if unknown."""
-
-
-class Poison(msgspec.Struct, frozen=True):
-    """An input that failed by its own fault."""
-
-    record: Record
-    error: Exception

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,14 +176,14 @@ class Show:
 
 
 @contextmanager
-def _progress(console: Console, total: int) -> Iterator[Show]:
+def _progress(console: Console, total: int) -> Generator[Show]:
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}"))
     with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[note]}"), console=console) as progress:
         yield Show(progress, total)
 
 
 @contextmanager
-def place(engine: str, folder: Path | None) -> Iterator[tuple[str, Path]]:
+def place(engine: str, folder: Path | None) -> Generator[tuple[str, Path]]:
     """A log's URL and a folder for the run; what is made for the run is gone after it, unless `folder` is given."""
     with ExitStack() as stack:
         home = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="airline-")))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 from threading import Event
+from types import FrameType
 
 from eventstore.clock import SystemClock
 from eventstore.hosting import ProcessHost
@@ -24,7 +25,11 @@ from tests.eventstore.processor.counters import MESSAGES, Counters
 
 def main(url: str, name: str, slot: str, folder: str) -> None:
     stopped = Event()
-    signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, stop)
     log = open_log(url)
     host = ProcessHost(
         service=name,

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
@@ -88,7 +88,7 @@ class Load:
         self._producer.flush()
 
     @contextmanager
-    def going_on(self, per_second: int) -> Iterator[None]:
+    def going_on(self, per_second: int) -> Generator[None]:
         """Post all the time, from a thread."""
         stopped = Event()
 
