@@ -16,7 +16,7 @@ from eventstore.log.port import GroupConsumer, Log, Position, TopicPartition
 
 Where: TypeAlias = Literal["start", "end"]
 
-ALONE_SECONDS = 5.0
+ALONE_SECONDS = 1.5
 """How long a partition may still belong to somebody else after joining."""
 JOIN_SECONDS = 20.0
 POLL_SECONDS = 0.1
@@ -35,9 +35,10 @@ def reset(log: Log, group: str, topic: str, to: Where) -> Mapping[TopicPartition
     if described is None:
         raise TopicMissing(topic)
     places = [TopicPartition(topic, number) for number in range(described.partitions)]
-    consumer = log.group(group, [topic], _Nobody())
+    everything = frozenset([*places, *_read_so_far(log, group)])
+    consumer = log.group(group, sorted({place.topic for place in everything}), _Nobody())
     try:
-        _join(consumer, group, places)
+        _join(consumer, group, everything)
         positions = log.start_positions(places) if to == "start" else log.end_positions(places)
         consumer.commit({place: Position(offset) for place, offset in positions.items()})
     finally:
@@ -45,11 +46,20 @@ def reset(log: Log, group: str, topic: str, to: Where) -> Mapping[TopicPartition
     return positions
 
 
-def _join(consumer: GroupConsumer, group: str, places: Sequence[TopicPartition]) -> None:
+def _read_so_far(log: Log, group: str) -> list[TopicPartition]:
+    """All partitions of the topics that the group reads: a member of it has some of them, whichever it was given."""
+    topics = log.describe()
+    places = [TopicPartition(name, number) for name, one in topics.items() for number in range(one.partitions)]
+    found = log.group_positions(group, places, stable=False)
+    read = {place.topic for place, position in found.items() if position is not None}
+    return [place for place in places if place.topic in read]
+
+
+def _join(consumer: GroupConsumer, group: str, places: frozenset[TopicPartition]) -> None:
     """Wait until all partitions are assigned to this member."""
     begun = time.monotonic()
     joined: float | None = None
-    while consumer.assignment() != frozenset(places):
+    while consumer.assignment() != places:
         batch = consumer.poll(1, POLL_SECONDS)
         now = time.monotonic()
         if batch.member is not None and joined is None:

@@ -1,0 +1,96 @@
+"""`sagalog topics` and `sagalog group`, on logs in memory and on a real Kafka."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from eventstore.log import Log, Topic, TopicPartition, open_log
+from sagalog.cli import run
+from tests.consumers.service.app import fresh
+from tests.waiting import eventually
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+def url(request: pytest.FixtureRequest, unique: Callable[[str], str]) -> str:
+    """A log in memory, or a real Kafka."""
+    return f"kafka://{request.getfixturevalue('kafka')}" if request.param == "kafka" else f"memory://{unique('log')}"
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    """What the command says as JSON."""
+    capsys.readouterr()
+    assert run([*arguments, "--json"]) == 0
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return said
+
+
+def fill(log: Log, topic: str) -> None:
+    """A topic of three partitions with two records each."""
+    log.create([Topic(name=topic, partitions=3)])
+    producer = log.producer()
+    for number in range(6):
+        producer.produce(topic, number % 3, b"key", b"value")
+    producer.flush()
+    producer.close()
+
+
+def test_topics_are_listed(url: str, topic: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with its partitions and what the manifest says."""
+    log = open_log(url)
+    fill(log, topic)
+    listed = {one["name"]: one for one in answer(capsys, "topics", "--log", url)["topics"]}
+    assert (listed[topic]["partitions"], listed[topic]["manifest"]) == (3, 3)
+
+    assert run(["topics", "--log", url]) == 0
+    assert any(line.split() == [topic, "3", "as", "frozen"] for line in capsys.readouterr().out.splitlines())
+    log.close()
+
+
+def test_a_group_is_told_where_to_go_on(
+    url: str, topic: str, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Start and end of each partition are committed, and can be seen."""
+    log, group = open_log(url), unique("group")
+    fill(log, topic)
+    places = [TopicPartition(topic, number) for number in range(3)]
+    for to, offset in (("end", 2), ("start", 0)):
+        said = answer(capsys, "group", "reset", group, "--log", url, "--topic", topic, "--to", to)
+
+        assert said["positions"] == {str(number): offset for number in range(3)}
+        positions = log.group_positions(group, places)
+        assert {position.offset for position in positions.values() if position is not None} == {offset}
+    assert group in answer(capsys, "group", "list", "--log", url)["groups"]
+    log.close()
+
+
+def test_a_group_at_work_is_left_alone(
+    url: str, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With live members it is refused, and says to stop them; afterwards it works."""
+    name = unique("busy")
+    with fresh(name, log=url).blocking() as service:
+        eventually(lambda: not service.asynchronous.not_ready(), 30)
+        assert run(["group", "reset", name, "--log", url, "--topic", "tally.inbox", "--to", "end"]) == 1
+        assert "has live members" in capsys.readouterr().err
+        if url.startswith("kafka:"):
+            return
+
+        log = open_log(url)
+    answer(capsys, "group", "reset", name, "--log", url, "--topic", "tally.inbox", "--to", "end")
+    log.close()
+
+
+def test_a_missing_topic_is_explained(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It ends with 1 and one line."""
+    assert run(["group", "reset", "g", "--log", url, "--topic", "nowhere-at-all", "--to", "end"]) == 1
+    assert "'nowhere-at-all' does not exist" in capsys.readouterr().err
+
+
+def test_where_is_start_or_end(capsys: pytest.CaptureFixture[str]) -> None:
+    """Anything else is refused."""
+    assert run(["group", "reset", "g", "--log", "memory://", "--topic", "t", "--to", "middle"]) == 2
+    assert "start" in capsys.readouterr().err
