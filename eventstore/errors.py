@@ -17,6 +17,7 @@
     │   ├── StaleMember               the group moved on since the batch was polled
     │   ├── OutcomeUnknown            the unit may or may not have happened: ask the log
     │   ├── EmbeddedInUse             the embedded folder belongs to another process
+    │   ├── EmbeddedBroken            the embedded folder cannot be read or written
     │   └── LogClosed                 the log was closed
     ├── StateError
     │   ├── StateLocked               another process holds the state folder
@@ -164,6 +165,17 @@ class OutcomeUnknown(LogError):
 
 class EmbeddedInUse(LogError):
     """The embedded folder belongs to another process, which does not serve this call."""
+
+
+class EmbeddedBroken(LogError):
+    """The embedded folder cannot be read or written. It is the truth, so it is never discarded: see to the disk, open it again."""
+
+    def __init__(self, folder: str, why: str) -> None:
+        super().__init__(
+            f"the log in {folder} cannot be used ({why}): free space or repair the disk and start again; if its files are "
+            "damaged, put back a copy"
+        )
+        self.folder, self.why = folder, why
 
 
 class LogClosed(LogError):

@@ -1,7 +1,7 @@
 """A lock on a folder, held by a process until it closes it or ends, however it ends.
 
 It is an advisory `flock` on a file in the folder: unlike RocksDB's own lock it also excludes a second opener in the same process.
-A process that is stopped (SIGSTOP) keeps it.
+A process that is stopped (SIGSTOP) keeps it; a forked child does not inherit it.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import threading
 import time
 from pathlib import Path
 from typing import Final
+from weakref import WeakSet
 
 _PAUSE_S: Final = 0.02
 
@@ -21,6 +22,7 @@ class FolderLock:
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor: int | None = descriptor
+        _held.add(self)
 
     @classmethod
     def acquire(cls, file: Path, timeout: float) -> FolderLock | None:
@@ -48,3 +50,15 @@ class FolderLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+_held: WeakSet[FolderLock] = WeakSet()
+
+
+def _let_go_in_child() -> None:
+    """Else a child that outlives the holder (of a process pool) would keep the lock."""
+    for lock in list(_held):
+        lock.release()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)

@@ -11,14 +11,18 @@ M = TypeVar("M")
 
 
 def share(
-    partitions: Iterable[TopicPartition], members: Sequence[tuple[M, frozenset[str]]], before: Mapping[TopicPartition, M]
+    partitions: Iterable[TopicPartition],
+    members: Sequence[tuple[M, frozenset[str]]],
+    before: Mapping[TopicPartition, M],
 ) -> dict[TopicPartition, M]:
     """Who shall own what.
 
-    Each partition goes to a member that subscribes its topic; partitions without such a member are left out. A partition stays
-    where it was `before` unless another member that could take it has at least two fewer.
+    Each partition goes to a member that subscribes its topic; partitions without such a member are left out. A
+    partition stays where it was `before` unless another member that could take it has at least two fewer.
     """
-    able = {partition: [i for i, (_, topics) in enumerate(members) if partition.topic in topics] for partition in partitions}
+    able = {
+        partition: [i for i, (_, topics) in enumerate(members) if partition.topic in topics] for partition in partitions
+    }
     able = {partition: candidates for partition, candidates in sorted(able.items()) if candidates}
     index = {id(member): i for i, (member, _) in enumerate(members)}
     load = [0] * len(members)

@@ -1,7 +1,7 @@
 """The broker inside the process: topics, offsets, positions and fencing, under one lock.
 
-Every append, commit and change of a group happens under `lock`; whoever waits for records or assignments waits on `wake`.
-Waiting takes real time; sessions and timestamps follow the given clock, which a test may move by hand.
+Every append, commit and change of a group happens under `lock`; whoever waits for records or assignments waits on
+`wake`. Waiting takes real time; sessions and timestamps follow the given clock, which a test may move by hand.
 """
 
 from __future__ import annotations
@@ -170,7 +170,9 @@ class Broker:
         row = self.topics.get(topic)
         if row is None:
             return TopicMissing(topic)
-        return InvalidRecord(topic, f"it has {row.partitions} partitions, counted from 0, and so no partition {partition}")
+        return InvalidRecord(
+            topic, f"it has {row.partitions} partitions, counted from 0, and so no partition {partition}"
+        )
 
     def append(
         self, partition: Partition, key: bytes | None, value: bytes | None, headers: Headers, timestamp_ms: int | None

@@ -34,30 +34,40 @@ def expired_before(partition: Partition, now_ms: int) -> int:
     return low
 
 
-def compact(partition: Partition, now_ms: int, *, tombstone_ms: int) -> int:
-    """Remove superseded records and seen tombstones of a compacted partition; returns how many."""
+def compact(partition: Partition, now_ms: int, *, tombstone_ms: int) -> tuple[int, int]:
+    """Remove superseded records and seen tombstones of a compacted partition; returns how many went and how many stay."""
     seen, removed = partition.clean, 0
     while True:
         last, upto = _learn(partition)
-        removed += _remove(partition, _superseded(last, seen, now_ms - tombstone_ms))
+        gone, kept = _remove(partition, _superseded(last, seen, now_ms - tombstone_ms))
+        removed += gone
         partition.clean = upto
         if upto >= partition.end:
-            return removed
+            return removed, kept
 
 
 def tidy(partition: Partition, now_ms: int, *, tombstone_ms: int = TOMBSTONE_MS) -> None:
-    """Do what is due after many appends, and say when to come back: later, if there was little to remove."""
+    """Do what is due after many appends, and say when to come back.
+
+    The next time is after as many appends as records were walked over, or four times as many if there was little to remove: so
+    the walk costs less than an append, also on a topic whose keys never repeat.
+    """
     appended = partition.dirty
     if partition.compacted:
-        removed = compact(partition, now_ms, tombstone_ms=tombstone_ms)
+        removed, kept = compact(partition, now_ms, tombstone_ms=tombstone_ms)
     else:
-        low = expired_before(partition, now_ms)
-        removed = low - partition.low
-        if removed:
-            partition.remove((), low)
-            partition.low = low
+        removed, kept = _expire(partition, now_ms), 0
     partition.dirty = 0
-    partition.tidy_at = max(FIRST_TIDY, appended * (1 if removed > appended // 4 else 4))
+    partition.tidy_at = max(FIRST_TIDY, kept) * (1 if removed > appended // 4 else 4)
+
+
+def _expire(partition: Partition, now_ms: int) -> int:
+    low = expired_before(partition, now_ms)
+    removed = low - partition.low
+    if removed:
+        partition.remove((), low)
+        partition.low = low
+    return removed
 
 
 def _learn(partition: Partition) -> tuple[dict[bytes | None, int], int]:
@@ -80,11 +90,16 @@ def _superseded(last: dict[bytes | None, int], seen: int, deadline_ms: int) -> C
     return is_superseded
 
 
-def _remove(partition: Partition, unwanted: Callable[[Record], bool]) -> int:
-    offsets = [record.offset for record in _records(partition, partition.low) if unwanted(record)]
+def _remove(partition: Partition, unwanted: Callable[[Record], bool]) -> tuple[int, int]:
+    offsets, kept = list[int](), 0
+    for record in _records(partition, partition.low):
+        if unwanted(record):
+            offsets.append(record.offset)
+        else:
+            kept += 1
     if offsets:
         partition.remove(offsets, partition.low)
-    return len(offsets)
+    return len(offsets), kept
 
 
 def _records(partition: Partition, position: int) -> Iterator[Record]:

@@ -218,7 +218,9 @@ class LocalConsumer:
                 continue
             if position > there.end or position < there.low:
                 raise PositionMissing(
-                    self.group, *partition, f"{position} is outside {there.low} to {there.end}; start it at one of these"
+                    self.group,
+                    *partition,
+                    f"{position} is outside {there.low} to {there.end}; start it at one of these",
                 )
             records = there.read(position, limit - len(found))
             self._started[partition] = _next(records, limit - len(found), there.end)
@@ -248,6 +250,6 @@ def _next(records: Sequence[Record], limit: int, end: int) -> int:
 
 def _beyond(partition: TopicPartition, position: int, end: int) -> LogError:
     return LogError(
-        f"{partition.topic}[{partition.partition}] ends at {end}, before the position {position}: the topic was made again, or "
-        "the position is of another topic; read from its start"
+        f"{partition.topic}[{partition.partition}] ends at {end}, before the position {position}: the topic was made "
+        "again, or the position is of another topic; read from its start"
     )

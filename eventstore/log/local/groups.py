@@ -1,10 +1,10 @@
 """Consumer groups of the local broker: who is a member, who owns what, who may commit.
 
-Cooperative: when members come or go a *target* is computed, owners give up what is not theirs any more at their next poll, and
-only then does the new owner get it; everything else keeps flowing. All of this runs under the broker's lock.
+Cooperative: when members come or go a *target* is computed, owners give up what is not theirs any more at their next
+poll, and only then does the new owner get it; everything else keeps flowing. All of this runs under the broker's lock.
 
-A member that is silent for a whole session is evicted. It must have been found late twice, half a session apart, so that a
-clock that jumps (a test that moves it by an hour, a laptop that slept) evicts nobody who polls again.
+A member that is silent for a whole session is evicted. It must have been found late twice, half a session apart, so
+that a clock that jumps (a test that moves it by an hour, a laptop that slept) evicts nobody who polls again.
 """
 
 from __future__ import annotations
@@ -125,7 +125,9 @@ class Group:
         assert isinstance(member, LocalMember)
         for partition in positions:
             if stay.owned.get(partition, member.changes + 1) > member.changes:
-                raise StaleMember(f"this member of {self.name!r} does not own {partition.topic}[{partition.partition}] any more")
+                raise StaleMember(
+                    f"this member of {self.name!r} does not own {partition.topic}[{partition.partition}] any more"
+                )
 
     def _stay(self, member: Member) -> Membership:
         if not isinstance(member, LocalMember) or member.group != self.name:

@@ -103,7 +103,9 @@ class LocalTransactor:
         unit = self._unit
         if unit is None:
             raise self._no_unit()
-        unit.append(Entry(self._broker.target(topic, partition, key, value, headers), key, value, headers, timestamp_ms))
+        unit.append(
+            Entry(self._broker.target(topic, partition, key, value, headers), key, value, headers, timestamp_ms)
+        )
 
     def commit(
         self, positions: Mapping[TopicPartition, Position] | None = None, member: Member | None = None

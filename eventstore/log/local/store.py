@@ -22,7 +22,7 @@ class TopicRow(msgspec.Struct, frozen=True, array_like=True):
     name: str
     id: str
     number: int
-    """Stands for the topic in keys; never used again."""
+    """Stands for the topic in keys; no two topics have the same."""
     partitions: int
     manifest: int
     compacted: bool

@@ -1,0 +1,128 @@
+"""`embedded:///folder`: a durable log in a folder, in the process that opened it first.
+
+Options: `partitions` (of topics that do not say), `message_max_bytes`, and `fsync`:
+
+- `fsync=none` (the default): what was acknowledged survives kill −9 of the process, not a power failure or a crash of the machine.
+- `fsync=commit`: an acknowledgement, of a record or a unit, waits until it is on disk.
+
+Several `open_log` calls of one process share the folder. A second process talks to the first one over a socket in the folder
+(rule B): it can make topics, produce, read and look at groups, but cannot join a group or open a transactor.
+
+Layout of the folder, version 1: `lock` (held by the owner), `owner` (JSON `{"v": 1, "pid": …, "socket": "…"}`), `socket`, `log/`
+(RocksDB, see `eventstore.log.local.rocks`). A state folder may lie beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from eventstore.clock import Clock
+from eventstore.errors import EmbeddedBroken, EmbeddedInUse
+from eventstore.folder_lock import FolderLock
+from eventstore.log.local.broker import DEFAULT_PARTITIONS, MESSAGE_MAX_BYTES, Broker
+from eventstore.log.local.log import LocalLog
+from eventstore.log.local.remote.client import RemoteLog, connect
+from eventstore.log.local.remote.server import Server
+from eventstore.log.local.rocks import RocksStore
+from eventstore.log.port import Log
+
+_REACHABLE_S: Final = 5.0
+"""How long a second process waits for an owner that is just starting, or just ending."""
+
+
+@dataclass(slots=True)
+class _Owned:
+    """A folder that this process owns."""
+
+    broker: Broker
+    server: Server
+    lock: FolderLock
+    pid: int
+    handles: int = 0
+
+    def close(self) -> None:
+        """Stop serving, close the store, let others have the folder: in this order."""
+        self.server.close()
+        self.broker.close()
+        self.lock.release()
+
+
+_owned: dict[Path, _Owned] = {}
+_guard = threading.Lock()
+
+
+def open_embedded(
+    url: str,
+    folder: str,
+    *,
+    clock: Clock | None = None,
+    partitions: int = DEFAULT_PARTITIONS,
+    message_max_bytes: int = MESSAGE_MAX_BYTES,
+    fsync: bool = False,
+) -> Log:
+    """The log in a folder, which is made if it is missing. In this process the first to open it decides on the options.
+
+    Raises:
+        EmbeddedBroken: the folder cannot be made, read or written.
+        EmbeddedInUse: another process owns the folder and does not answer.
+    """
+    path = Path(folder).absolute().resolve()
+    deadline = time.monotonic() + _REACHABLE_S
+    while True:
+        with _guard:
+            owned = _owned_here(path) or _take(path, clock, partitions, message_max_bytes, fsync)
+            if owned is not None:
+                owned.handles += 1
+                return LocalLog(url, owned.broker, lambda: _close_handle(path, owned))
+        remote = _remote(url, path)
+        if remote is not None:
+            return remote
+        if time.monotonic() > deadline:
+            raise EmbeddedInUse(
+                f"{path} belongs to a process that does not answer: end it, or continue it if it is stopped; its pid is in "
+                f"{path / 'owner'}"
+            )
+
+
+def _owned_here(path: Path) -> _Owned | None:
+    owned = _owned.get(path)
+    return owned if owned is not None and owned.pid == os.getpid() else None
+
+
+def _take(path: Path, clock: Clock | None, partitions: int, message_max_bytes: int, fsync: bool) -> _Owned | None:
+    """Become the owner, unless another process is."""
+    try:
+        lock = FolderLock.acquire(path / "lock", 0.05)
+    except OSError as error:
+        raise EmbeddedBroken(str(path), str(error)) from error
+    if lock is None:
+        return None
+    try:
+        store = RocksStore(path / "log", fsync=fsync)
+        broker = Broker(store, clock, default_partitions=partitions, message_max_bytes=message_max_bytes)
+        owned = _owned[path] = _Owned(broker, Server(path, broker), lock, os.getpid())
+    except BaseException:
+        lock.release()
+        raise
+    return owned
+
+
+def _remote(url: str, path: Path) -> RemoteLog | None:
+    """The owner's log over its socket; None if nobody answers there (yet, or any more)."""
+    try:
+        return RemoteLog(url, path, connect(path))
+    except (OSError, ValueError):
+        return None
+
+
+def _close_handle(path: Path, owned: _Owned) -> None:
+    with _guard:
+        owned.handles -= 1
+        if owned.handles == 0 and owned.pid == os.getpid():
+            del _owned[path]
+            owned.close()

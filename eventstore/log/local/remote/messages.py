@@ -1,0 +1,248 @@
+"""What a second process and the owner of an embedded folder say to each other.
+
+A frame is: length of what follows, u32 big-endian; the version byte 1; a msgpack map with its kind under `type`. The client sends
+a request and waits for its one answer; a connection carries one request at a time.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from eventstore.errors import (
+    InvalidRecord,
+    LogClosed,
+    LogError,
+    MessageTooLarge,
+    OutcomeUnknown,
+    PartitionCountChanged,
+    TopicMissing,
+)
+
+VERSION: Final = 1
+MAX_FRAME_BYTES: Final = 1 << 30
+
+
+class Hello(msgspec.Struct, tag=True, frozen=True):
+    """First request of a connection; answered by Welcome."""
+
+
+class Welcome(msgspec.Struct, tag=True, frozen=True):
+    """Who the owner is."""
+
+    pid: int
+    message_max_bytes: int
+
+
+class TopicWish(msgspec.Struct, frozen=True, array_like=True):
+    """A topic to create."""
+
+    name: str
+    partitions: int | None
+    compacted: bool
+    retention_ms: int | None
+
+
+class Create(msgspec.Struct, tag=True, frozen=True):
+    """Create topics; answered by Done."""
+
+    topics: list[TopicWish]
+
+
+class Describe(msgspec.Struct, tag=True, frozen=True):
+    """Describe topics; answered by Described."""
+
+    names: list[str] | None
+
+
+class Described(msgspec.Struct, tag=True, frozen=True):
+    """Name, id, partitions and manifest of each topic."""
+
+    topics: list[tuple[str, str, int, int | None]]
+
+
+class Delete(msgspec.Struct, tag=True, frozen=True):
+    """Delete topics; answered by Done."""
+
+    names: list[str]
+
+
+class NewRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A record to append."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    timestamp_ms: int | None
+
+
+class Produce(msgspec.Struct, tag=True, frozen=True):
+    """Append records, each for itself; answered by Produced."""
+
+    records: list[NewRecord]
+
+
+class Failed(msgspec.Struct, tag=True, frozen=True):
+    """An error of ours: its class and its fields."""
+
+    error: str
+    text: str
+    fields: dict[str, str | int]
+
+
+class Produced(msgspec.Struct, tag=True, frozen=True):
+    """The offset or the failure of each record, in their order."""
+
+    results: list[int | Failed]
+
+
+class Read(msgspec.Struct, tag=True, frozen=True):
+    """Read partitions from positions; answered by Found."""
+
+    positions: list[tuple[str, int, int]]
+    max_records: int
+    timeout: float
+
+
+class FoundRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A record as read."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+class Found(msgspec.Struct, tag=True, frozen=True):
+    """Records, and the positions to go on from."""
+
+    records: list[FoundRecord]
+    positions: list[tuple[str, int, int]]
+
+
+class Bounds(msgspec.Struct, tag=True, frozen=True):
+    """Ask where partitions start and end; answered by Bounded."""
+
+    partitions: list[tuple[str, int]]
+
+
+class Bounded(msgspec.Struct, tag=True, frozen=True):
+    """Start and end of each, in their order."""
+
+    bounds: list[tuple[int, int]]
+
+
+class Committed(msgspec.Struct, tag=True, frozen=True):
+    """Ask for a group's positions; answered by Positions."""
+
+    group: str
+    partitions: list[tuple[str, int]]
+
+
+class Positions(msgspec.Struct, tag=True, frozen=True):
+    """Offset and metadata of each, in their order."""
+
+    positions: list[tuple[int, str] | None]
+
+
+class Groups(msgspec.Struct, tag=True, frozen=True):
+    """Ask for the names of groups; answered by Names."""
+
+
+class Names(msgspec.Struct, tag=True, frozen=True):
+    """Names, sorted."""
+
+    names: list[str]
+
+
+class Done(msgspec.Struct, tag=True, frozen=True):
+    """It is done."""
+
+
+Request = Hello | Create | Describe | Delete | Produce | Read | Bounds | Committed | Groups
+Answer = Welcome | Described | Produced | Found | Bounded | Positions | Names | Done | Failed
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_request = msgspec.msgpack.Decoder(Request).decode
+_decode_answer = msgspec.msgpack.Decoder(Answer).decode
+
+
+def send(connection: socket.socket, message: Request | Answer) -> None:
+    """Send one frame."""
+    body = _encode(message)
+    connection.sendall((len(body) + 1).to_bytes(4, "big") + bytes((VERSION,)) + body)
+
+
+def receive_request(connection: socket.socket) -> Request | None:
+    """The next request; None when the client is gone."""
+    body = _receive(connection)
+    return None if body is None else _decode_request(body)
+
+
+def receive_answer(connection: socket.socket) -> Answer:
+    """The answer.
+
+    Raises:
+        ConnectionError: the owner is gone.
+    """
+    body = _receive(connection)
+    if body is None:
+        raise ConnectionError("the owner closed the connection")
+    return _decode_answer(body)
+
+
+def _receive(connection: socket.socket) -> bytes | None:
+    length = _exactly(connection, 4)
+    if not length:
+        return None
+    frame = _exactly(connection, int.from_bytes(length, "big"))
+    if not frame or frame[0] != VERSION:
+        raise ValueError(f"a frame of version {frame[:1].hex() or 'none'}, this program speaks {VERSION}")
+    return frame[1:]
+
+
+def _exactly(connection: socket.socket, size: int) -> bytes:
+    """So many bytes, or none at the end of the connection."""
+    if size > MAX_FRAME_BYTES:
+        raise ValueError(f"a frame of {size:,} bytes: not one of ours")
+    parts = bytearray()
+    while len(parts) < size:
+        part = connection.recv(min(size - len(parts), 1 << 20))
+        if not part:
+            return b""
+        parts += part
+    return bytes(parts)
+
+
+def failure(error: LogError) -> Failed:
+    """An error as it travels."""
+    fields = {name: value for name, value in vars(error).items() if isinstance(value, str | int)}
+    return Failed(type(error).__name__, str(error), fields)
+
+
+def error_of(failed: Failed) -> LogError:
+    """The error that travelled."""
+    fields: Mapping[str, Any] = failed.fields
+    match failed.error:
+        case "TopicMissing":
+            return TopicMissing(fields["topic"])
+        case "InvalidRecord":
+            return InvalidRecord(fields["topic"], fields["why"])
+        case "MessageTooLarge":
+            return MessageTooLarge(fields["topic"], size_bytes=fields["size_bytes"], limit_bytes=fields["limit_bytes"])
+        case "PartitionCountChanged":
+            return PartitionCountChanged(fields["topic"], manifest=fields["manifest"], actual=fields["actual"])
+        case "LogClosed":
+            return LogClosed(failed.text)
+        case "OutcomeUnknown":
+            return OutcomeUnknown(failed.text)
+        case _:
+            return LogError(failed.text)

@@ -1,0 +1,241 @@
+"""The store of `embedded://`: one RocksDB for topics, records and group positions.
+
+An append or a unit is one write batch, so it is there as a whole or not at all. The write-ahead log makes it survive kill −9 of
+the process; `fsync` also a power failure: then an acknowledgement waits until the log is on disk. Readers may see a record a
+moment before that; whatever they write in consequence comes later in the same write-ahead log.
+
+Byte layout, version 1. Integers are big-endian; every value begins with the version byte 1, then:
+
+=========================================================  ==========================================================
+key                                                        value
+=========================================================  ==========================================================
+`F`                                                        nothing: the format of the folder
+`T` topic number u32                                       msgpack array: the fields of `TopicRow`
+`R` topic number u32, partition u32, offset u64            msgpack array: timestamp in ms, key, value, array of [name, value]
+`B` topic number u32, partition u32                        u64 low, end, clean: written when records are removed
+`G` topic number u32, partition u32, group in UTF-8        msgpack array: offset, metadata
+=========================================================  ==========================================================
+
+The end of a partition is the larger of its `B` row's and the offset after its last record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+from struct import Struct
+from typing import cast
+
+import msgspec
+from rocksdict import DBCompressionType, Options, Rdict, ReadOptions, WriteBatch
+
+from eventstore.errors import EmbeddedBroken, OutcomeUnknown
+from eventstore.log.local.store import Partition, Store, TopicRow
+from eventstore.log.port import Position, Record, TopicPartition
+
+FORMAT = b"\x01"
+
+_PARTITION = Struct(">cII")
+_BOUNDS = Struct(">QQQ")
+_MIB = 1 << 20
+_RECENT = 2_048
+"""Records per partition that are kept decoded, for readers at its end."""
+_ROWS_PER_BATCH = 2_000
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class _Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+_decode = msgspec.msgpack.Decoder(_Stored).decode
+_decode_topic = msgspec.msgpack.Decoder(TopicRow).decode
+_decode_position = msgspec.msgpack.Decoder(tuple[int, str]).decode
+
+
+class RocksPartition(Partition):
+    """A partition in RocksDB, its last records also in memory."""
+
+    __slots__ = ("_database", "_recent", "_upper", "bounds_key", "prefix")
+
+    def __init__(self, database: Rdict, row: TopicRow, number: int) -> None:
+        super().__init__(row, number)
+        self._database = database
+        self.prefix = _PARTITION.pack(b"R", row.number, number)
+        self.bounds_key = _PARTITION.pack(b"B", row.number, number)
+        self._upper = _PARTITION.pack(b"R", row.number, number + 1)
+        self._recent: list[Record] = []
+        bounds = cast("bytes | None", database.get(self.bounds_key))
+        if bounds is not None:
+            self.low, self.end, self.clean = _BOUNDS.unpack_from(bounds, 1)
+        self.end = max(self.end, self._after_last())
+        self.dirty = self.end - self.clean
+
+    def read(self, position: int, limit: int) -> list[Record]:
+        recent = self._recent
+        if recent and position >= (first := recent[0].offset):
+            return recent[position - first : position - first + limit]
+        if position >= self.end:
+            return []
+        return list(islice(self._stored(position), limit))
+
+    def remove(self, offsets: Sequence[int], low: int) -> None:
+        self._recent = []
+        batch = WriteBatch(raw_mode=True)
+        batch.put(self.bounds_key, FORMAT + _BOUNDS.pack(low, self.end, self.clean))
+        if low > self.low:
+            batch.delete_range(self.prefix + self.low.to_bytes(8, "big"), self.prefix + low.to_bytes(8, "big"))
+        self._database.write(batch)
+        for at in range(0, len(offsets), _ROWS_PER_BATCH):
+            batch = WriteBatch(raw_mode=True)
+            for offset in offsets[at : at + _ROWS_PER_BATCH]:
+                batch.delete(self.prefix + offset.to_bytes(8, "big"))
+            self._database.write(batch)
+
+    def remember(self, records: Sequence[Record]) -> None:
+        """Keep what was just appended for readers at the end."""
+        self._recent += records
+        if len(self._recent) > 2 * _RECENT:
+            del self._recent[:-_RECENT]
+
+    def _stored(self, position: int) -> Iterator[Record]:
+        options = ReadOptions()
+        options.set_iterate_upper_bound(self._upper)
+        rows = self._database.items(from_key=self.prefix + position.to_bytes(8, "big"), read_opt=options)
+        name, number = self.name, self.number
+        for key, value in cast("Iterator[tuple[bytes, bytes]]", rows):
+            stored = _decode(value[1:])
+            yield Record(
+                name,
+                number,
+                int.from_bytes(key[9:], "big"),
+                stored.timestamp_ms,
+                stored.key,
+                stored.value,
+                stored.headers,
+            )
+
+    def _after_last(self) -> int:
+        rows = cast("Iterator[tuple[bytes, bytes]]", self._database.items(backwards=True, from_key=self._upper))
+        for key, _ in rows:
+            if key < self._upper:
+                return int.from_bytes(key[9:], "big") + 1 if key.startswith(self.prefix) else 0
+        return 0
+
+
+class RocksStore(Store):
+    """Everything in one RocksDB folder, which this process has locked."""
+
+    def __init__(self, folder: Path, *, fsync: bool = False) -> None:
+        self.folder, self._fsync = folder, fsync
+        self._failure: str | None = None
+        self._numbers: dict[str, int] = {}
+        try:
+            self._database = Rdict(str(folder), _options())
+            known = cast("bytes | None", self._database.get(b"F"))
+            if known is None:
+                self._database.put(b"F", FORMAT)
+        except Exception as error:
+            raise EmbeddedBroken(str(folder), str(error)) from error
+        if known not in (None, FORMAT):
+            raise EmbeddedBroken(str(folder), f"its format is {known!r}, this program knows {FORMAT!r}")
+
+    def topics(self) -> list[TopicRow]:
+        return [_decode_topic(value[1:]) for _, value in self._rows(b"T", b"U")]
+
+    def positions(self) -> Iterable[tuple[str, TopicPartition, Position]]:
+        names = {row.number: row.name for row in self.topics()}
+        for key, value in self._rows(b"G", b"H"):
+            _, topic, partition = _PARTITION.unpack_from(key)
+            yield key[9:].decode(), TopicPartition(names[topic], partition), Position(*_decode_position(value[1:]))
+
+    def save_topic(self, row: TopicRow) -> None:
+        batch = WriteBatch(raw_mode=True)
+        batch.put(_topic_key(row.number), FORMAT + _encode(row))
+        self._write(batch)
+        self.sync()
+
+    def drop_topic(self, row: TopicRow, groups: Iterable[str]) -> None:
+        batch = WriteBatch(raw_mode=True)
+        batch.delete(_topic_key(row.number))
+        for kind in (b"R", b"B", b"G"):
+            batch.delete_range(kind + row.number.to_bytes(4, "big"), kind + (row.number + 1).to_bytes(4, "big"))
+        self._write(batch)
+        self.sync()
+
+    def open_partition(self, row: TopicRow, number: int) -> RocksPartition:
+        self._numbers[row.name] = row.number
+        return RocksPartition(self._database, row, number)
+
+    def append(
+        self,
+        writes: Iterable[tuple[Partition, Sequence[Record]]],
+        group: str = "",
+        positions: Mapping[TopicPartition, Position] | None = None,
+    ) -> None:
+        batch = WriteBatch(raw_mode=True)
+        put, written = batch.put, list[tuple[RocksPartition, Sequence[Record]]]()
+        for partition, records in writes:
+            assert isinstance(partition, RocksPartition)
+            written.append((partition, records))
+            prefix = partition.prefix
+            for record in records:
+                row = (record.timestamp_ms, record.key, record.value, record.headers)
+                put(prefix + record.offset.to_bytes(8, "big"), FORMAT + _encode(row))
+        if positions:
+            for (topic, number), position in positions.items():
+                key = _PARTITION.pack(b"G", self._numbers[topic], number) + group.encode()
+                put(key, FORMAT + _encode((position.offset, position.metadata)))
+        self._write(batch)
+        for partition, records in written:
+            partition.remember(records)
+
+    def sync(self) -> None:
+        if self._fsync:
+            try:
+                self._database.flush_wal(True)
+            except Exception as error:
+                raise self._failed(error) from error
+
+    def close(self) -> None:
+        self._database.close()
+
+    def _write(self, batch: WriteBatch) -> None:
+        if self._failure is not None:
+            raise EmbeddedBroken(str(self.folder), self._failure)
+        try:
+            self._database.write(batch)
+        except Exception as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: Exception) -> OutcomeUnknown:
+        """After a failed write nobody knows what the next opener will find: nothing more is written."""
+        self._failure = str(error)
+        return OutcomeUnknown(
+            f"writing to {self.folder} failed ({error}): start again, the log then tells what was written"
+        )
+
+    def _rows(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        options = ReadOptions()
+        options.set_iterate_upper_bound(end)
+        return cast("Iterator[tuple[bytes, bytes]]", self._database.items(from_key=start, read_opt=options))
+
+
+def _topic_key(number: int) -> bytes:
+    return b"T" + number.to_bytes(4, "big")
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_write_buffer_size(32 * _MIB)
+    options.set_max_background_jobs(2)
+    options.set_keep_log_file_num(1)
+    options.set_stats_dump_period_sec(0)
+    return options
