@@ -8,9 +8,10 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 import pytest
@@ -64,7 +65,7 @@ def test_one_of_two_processes_is_killed(kafka: str, folder: Path, suffix: str) -
 
 
 @contextmanager
-def _running(folder: Path, url: str) -> Iterator[list[int]]:
+def _running(folder: Path, url: str) -> Generator[list[int]]:
     """The service in two processes, and their ids once both are ready."""
     said = folder / "run.log"
     with said.open("wb") as errors:
@@ -87,11 +88,11 @@ def _running(folder: Path, url: str) -> Iterator[list[int]]:
                 raise
 
 
-def _start(folder: Path, url: str, *arguments: str, errors: object = None) -> subprocess.Popen[str]:
+def _start(folder: Path, url: str, *arguments: str, errors: IO[bytes] | None = None) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", "SAGALOG_LOG": url}
     return subprocess.Popen(
         [sys.executable, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
-    )  # type: ignore[call-overload,no-any-return]
+    )
 
 
 def _output(folder: Path, url: str, *arguments: str) -> str:

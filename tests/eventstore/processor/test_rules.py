@@ -100,7 +100,7 @@ def test_data_that_the_broker_refuses_is_poison_at_last(bench: Bench, monkeypatc
     bench.run()
     transactor = bench.unit._transactor
     assert transactor is not None
-    produce, commit, refused = transactor.produce, transactor.commit, list[bytes]()
+    produce, commit, refused = transactor.produce, transactor.commit, list[bytes | None]()
     three = bench.serde.encode(Added(by=3))
 
     def watched(topic: str, partition: int, key: bytes | None, value: bytes | None, *rest: Any, **options: Any) -> None:
