@@ -101,7 +101,7 @@ def test_other_commands_look_into_a_log_that_is_in_use(tmp_path: Path, capsys: p
             assert run([*command.split(), "--log", url]) == 0
             assert said in capsys.readouterr().out
         assert run(["group", "reset", "tallies", "--log", url, "--topic", "tally.inbox", "--to", "end"]) == 1
-        assert "has live members" in capsys.readouterr().err
+        assert "End that process first" in capsys.readouterr().err
 
 
 def test_a_process_that_was_asked_wrongly_is_not_started_again() -> None:
