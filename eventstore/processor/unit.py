@@ -35,6 +35,10 @@ GATHER_SECONDS = 0.0015
 """How long a batch waits for callers that were just answered to call again: one commit then serves them all."""
 IDLE_SECONDS = 0.02
 BUSY_SECONDS = 0.0005
+LOCAL_SECONDS = 1.0
+"""For this long after a local call the next one is waited for, and the inbox looked into at short intervals; after that
+it is the other way round, because a loop can wait for one thing only."""
+LOCAL_IDLE_SECONDS = 0.004
 EMPTY_SECONDS = 3.0
 """A member of a group that was given no partition for this long is not about to get one."""
 
@@ -71,6 +75,7 @@ class Unit:
         """Callers that the last batch answered: they may be about to call again."""
         self._limit = BATCH_INPUTS
         self._idle = BUSY_SECONDS
+        self._called_at = -LOCAL_SECONDS
         self._counts = dict.fromkeys(("inputs", "batches", "aborted", "unknown", "failed", "fenced"), 0.0)
         self._consumer: GroupConsumer | None = None
 
@@ -122,7 +127,7 @@ class Unit:
     def step(self, timeout: float) -> bool:
         consumer = self._consumer
         assert consumer is not None, "open() comes first"
-        batch = consumer.poll(self._limit, 0.0 if self._joined else min(timeout, IDLE_SECONDS))
+        batch = consumer.poll(self._limit, self._patience(timeout))
         self._note_membership(joined=batch.member is not None)
         for at in self._served.partitions:
             self._commits.positions[at] = consumer.position(at)
@@ -131,9 +136,21 @@ class Unit:
         if worked or self._served.is_taking():
             self._idle = BUSY_SECONDS
         else:
-            self._calls.wait(min(self._idle, timeout))
+            if self._is_local():
+                self._calls.wait(min(self._idle, timeout, LOCAL_IDLE_SECONDS))
             self._idle = min(self._idle * 1.5, IDLE_SECONDS)
         return worked
+
+    def _patience(self, timeout: float) -> float:
+        """How long to wait for inbox records: not at all while there is other work, or local calls are waited for."""
+        if not self._joined:
+            return min(timeout, IDLE_SECONDS)
+        if self._calls or self._served.is_taking() or self._is_local() or self._idle == BUSY_SECONDS:
+            return 0.0
+        return min(timeout, self._idle)
+
+    def _is_local(self) -> bool:
+        return self._host.clock.monotonic() - self._called_at < LOCAL_SECONDS
 
     def stop(self, deadline: float) -> None:
         """Finish waiting calls while there is time, then leave the group. No batch is open between steps."""
@@ -188,6 +205,8 @@ class Unit:
         waiting, self._waiting = self._waiting, []
         calls = self._here([*waiting, *self._calls.take(self._limit)])
         self._returning = 0
+        if calls:
+            self._called_at = self._host.clock.monotonic()
         stashed, self._served.stashed = self._served.stashed, []
         return Inputs(stashed=stashed, records=batch.records, calls=calls, instants=self._due_instants())
 
