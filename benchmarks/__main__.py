@@ -27,7 +27,7 @@ _FIGURES = msgspec.json.Decoder(list[Figure])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, print, and write what was asked for; 1 if a benchmark failed."""
+    """Measure, print, and write what there is after each benchmark; 1 if one failed."""
     options = _parser().parse_args(arguments)
     console = Console(width=max(110, Console().width))
     engines: list[Engine] = options.engine or list(ENGINES)
@@ -41,12 +41,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             figures.extend(found)
             if not found:
                 failed.append(f"{name} on {engine}")
-    made = report(medians(figures), _said(options), failed)
-    console.print(table(made))
+            if options.json:
+                _write(report(medians(figures), _said(options), failed), options.json)
+    console.print(table(report(medians(figures), _said(options), failed)))
     for name in failed:
         console.print(f"[bold]{name} failed[/bold]")
-    if options.json:
-        _write(made, options.json)
     return 1 if failed else 0
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,8 @@ class Deposit(msgspec.Struct):
 
 def create(bootstrap: str, *topics: str) -> None:
     """Create topics and wait for them."""
-    admin = AdminClient({"bootstrap.servers": bootstrap})
-    made = admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in topics])
+    admin: Any = AdminClient({"bootstrap.servers": bootstrap})  # its types hold unknown ones
+    made: dict[str, Future[None]] = admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in topics])
     for future in made.values():
         future.result(API_S)
 

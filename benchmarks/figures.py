@@ -72,7 +72,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report(figures: Sequence[Figure], options: dict[str, str], failed: Sequence[str]) -> Report:
-    """The report of a run that ends now, on this machine."""
+    """The report of a run that ends now, on this machine. Its load tells whether others used it too."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     return Report(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -80,6 +80,7 @@ def report(figures: Sequence[Figure], options: dict[str, str], failed: Sequence[
             "cores": str(os.cpu_count()),
             "memory": f"{memory:.0f} GiB",
             "system": f"{platform.system()} {platform.machine()}",
+            "load": f"{os.getloadavg()[0]:.1f}",
         },
         versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
         options=options,
@@ -107,9 +108,9 @@ def _median(same: Sequence[Figure]) -> Figure:
 
 def table(found: Report) -> Table:
     """What people read."""
-    made = Table(
-        title=f"{found.at}, {found.machine['cores']} cores, Python {found.versions['python']}", title_justify="left"
-    )
+    cores, load = found.machine["cores"], found.machine["load"]
+    title = f"{found.at}, {cores} cores, load {load}, Python {found.versions['python']}"
+    made = Table(title=title, title_justify="left")
     made.add_column("figure")
     for name in ("engine", "measured", "bare loop", "ratio", "target", "reached"):
         made.add_column(name, justify="right")
