@@ -78,7 +78,9 @@ class AttemptTimedOut(WorkerError):
     is_retryable = True
 
     def __init__(self, handler: str, seconds: float) -> None:
-        super().__init__(f"{handler} did not end within {seconds:g} s and was cancelled: raise timeout= if it may take longer")
+        super().__init__(
+            f"{handler} did not end within {seconds:g} s and was cancelled: raise timeout= if it may take longer"
+        )
         self.handler, self.seconds = handler, seconds
 
 
@@ -107,8 +109,8 @@ class BadAcknowledgement(WorkerError):
 
     def __init__(self, metadata: str, why: str) -> None:
         super().__init__(
-            f"the group's position carries {metadata[:60]!r}, which no worker of this version wrote ({why}): check that no other "
-            "program commits under this group, then reset the position"
+            f"the group's position carries {metadata[:60]!r}, which no worker of this version wrote ({why}): check "
+            "that no other program commits under this group, then reset the position"
         )
         self.metadata, self.why = metadata, why
 
@@ -140,7 +142,9 @@ class NothingChosen(DeadLetterError):
     """It was not said which dead letters are meant."""
 
     def __init__(self) -> None:
-        super().__init__("which dead letters? Give ids, or say which (--group, --error, --type, --key), or --everything")
+        super().__init__(
+            "which dead letters? Give ids, or say which (--group, --error, --type, --key), or --everything"
+        )
 
 
 class CannotRedrive(DeadLetterError):
@@ -148,8 +152,8 @@ class CannotRedrive(DeadLetterError):
 
     def __init__(self, dead_letter: str, group: str, topic: str) -> None:
         super().__init__(
-            f"{dead_letter} cannot be redriven: {topic} does not exist, so {group} does not read it. Start the group's worker once "
-            "(it makes the topic), or discard the dead letter"
+            f"{dead_letter} cannot be redriven: {topic} does not exist, so {group} does not read it. Start the group's "
+            "worker once (it makes the topic), or discard the dead letter"
         )
         self.dead_letter, self.group, self.topic = dead_letter, group, topic
 
@@ -197,8 +201,8 @@ class GroupInUse(ServiceError):
 
     def __init__(self, group: str, got: int, wanted: int) -> None:
         super().__init__(
-            f"group {group!r} has live members (of {wanted} partitions {got} were free): stop the processes of its service, wait "
-            "10 s if one was killed, and try again"
+            f"group {group!r} has live members (of {wanted} partitions {got} were free): stop the processes of its "
+            "service, wait 10 s if one was killed, and try again"
         )
         self.group, self.got, self.wanted = group, got, wanted
 
@@ -211,7 +215,9 @@ class KeyTypeUnknown(ViewError):
     """A table's key type has no order-preserving form."""
 
     def __init__(self, annotation: Any) -> None:
-        super().__init__(f"a table cannot have keys of type {annotation}: use str, int, bytes or a fixed tuple of these")
+        super().__init__(
+            f"a table cannot have keys of type {annotation}: use str, int, bytes or a fixed tuple of these"
+        )
         self.annotation = annotation
 
 
@@ -220,8 +226,8 @@ class RowTypeUnfit(ViewError):
 
     def __init__(self, annotation: Any, why: str) -> None:
         super().__init__(
-            f"a table cannot have rows of type {annotation} ({why}): use a frozen pydantic model, or an immutable type such "
-            "as int, str, float, datetime or a tuple"
+            f"a table cannot have rows of type {annotation} ({why}): use a frozen pydantic model, or an immutable type "
+            "such as int, str, float, datetime or a tuple"
         )
         self.annotation, self.why = annotation, why
 
@@ -230,7 +236,9 @@ class BadRowKey(ViewError):
     """A key is not of its table's key type."""
 
     def __init__(self, key: object, wanted: str) -> None:
-        super().__init__(f"{key!r} is no key or key prefix of this table, whose keys are {wanted} (integers have 64 bits)")
+        super().__init__(
+            f"{key!r} is no key or key prefix of this table, whose keys are {wanted} (integers have 64 bits)"
+        )
         self.key, self.wanted = key, wanted
 
 
@@ -247,10 +255,10 @@ class KeyElsewhere(ViewError):
 
     def __init__(self, table: str, key: object, *, partition: int, belongs: int, record_key: str) -> None:
         super().__init__(
-            f"{table}[{key!r}] belongs to partition {belongs}, but was read or written for record {record_key!r} of partition "
-            f"{partition}. Records of other partitions may touch the same row, and no reader would find it here: declare "
-            "the table with table(merge=…), which combines the partitions' rows when they are read, or key it by what "
-            "the records are keyed by"
+            f"{table}[{key!r}] belongs to partition {belongs}, but was read or written for record {record_key!r} of "
+            f"partition {partition}. Records of other partitions may touch the same row, and no reader would find it "
+            "here: declare the table with table(merge=…), which combines the partitions' rows when they are read, or "
+            "key it by what the records are keyed by"
         )
         self.table, self.key, self.partition, self.belongs, self.record_key = table, key, partition, belongs, record_key
 
@@ -261,8 +269,8 @@ class NotCopartitioned(ViewError):
     def __init__(self, view: str, partitions: Mapping[str, int]) -> None:
         counts = ", ".join(f"{topic} has {count}" for topic, count in sorted(partitions.items()))
         super().__init__(
-            f"the topics of view {view!r} need equal partition counts: {counts}. Make one view for each count, or copy a "
-            "topic to a new name with the other count"
+            f"the topics of view {view!r} need equal partition counts: {counts}. Make one view for each count, or copy "
+            "a topic to a new name with the other count"
         )
         self.view, self.partitions = view, dict(partitions)
 
@@ -272,8 +280,8 @@ class ViewStopped(ViewError):
 
     def __init__(self, view: str, partition: int, *, record: str, error: str) -> None:
         super().__init__(
-            f"view {view!r} stopped partition {partition} at {record}: {error}. Correct the handler and deploy again: it goes "
-            "on from there. If rows were computed wrongly before, raise the view's version, which rebuilds it"
+            f"view {view!r} stopped partition {partition} at {record}: {error}. Correct the handler and deploy again: "
+            "it goes on from there. If rows were computed wrongly before, raise the view's version, which rebuilds it"
         )
         self.view, self.partition, self.record, self.error = view, partition, record, error
 
@@ -295,8 +303,8 @@ class PartitionUnserved(ViewError):
 
     def __init__(self, view: str, partition: int, *, waited: float, why: str) -> None:
         super().__init__(
-            f"nobody served partition {partition} of view {view!r} within {waited:g} s ({why}): try again; if it lasts, check "
-            "that a process of the service runs and that its /ready says so"
+            f"nobody served partition {partition} of view {view!r} within {waited:g} s ({why}): try again; if it "
+            "lasts, check that a process of the service runs and that its /ready says so"
         )
         self.view, self.partition, self.waited, self.why = view, partition, waited, why
 
@@ -308,8 +316,8 @@ class PositionNotReached(ViewError):
 
     def __init__(self, view: str, partition: int, *, waited: float) -> None:
         super().__init__(
-            f"view {view!r} did not reach the given position in partition {partition} within {waited:g} s: it lags behind; try "
-            "again, or read without at_least"
+            f"view {view!r} did not reach the given position in partition {partition} within {waited:g} s: it lags "
+            "behind; try again, or read without at_least"
         )
         self.view, self.partition, self.waited = view, partition, waited
 

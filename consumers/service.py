@@ -13,13 +13,12 @@ import signal
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Coroutine, Generator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from typing import Any, Self, TypeVar, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import structlog
 
 from consumers.blocking import Blocking, blocking
 from consumers.errors import ComponentUnknown, HttpUnavailable
-from consumers.http import Endpoint
 from consumers.queries import Queryable, Tables
 from consumers.table import Table
 from eventstore.component import Component, Plan, Runtime
@@ -28,6 +27,9 @@ from eventstore.hosting import Hosting, make_host, stop_or_leave
 from eventstore.log import open_log
 from eventstore.offload import to_the_end
 from schemas import Command, Refusal, Reply, key_of
+
+if TYPE_CHECKING:
+    from consumers.http import Endpoint
 
 log = structlog.get_logger()
 
@@ -187,6 +189,8 @@ class _Asker:
 
 
 def _endpoint(bind: str) -> Endpoint:
+    from consumers.http import Endpoint  # here, for it takes a tenth of the time that importing services takes
+
     try:
         return Endpoint(bind)
     except (OSError, ValueError) as error:
@@ -386,8 +390,8 @@ def _plan(service: str, component: Component) -> Plan:
     described = getattr(component, "__component__", None)
     if described is None:
         raise TypeError(
-            f"{service} cannot host {component!r}: a component is an EventStore, a Worker, a Reactor, a Participant, or "
-            "the class of an Aggregate, a View or a Saga"
+            f"{service} cannot host {component!r}: a component is an EventStore, a Worker, a Reactor, a Participant, "
+            "or the class of an Aggregate, a View or a Saga"
         )
     plan: Plan = described()
     return plan

@@ -168,12 +168,12 @@ class EmbeddedInUse(LogError):
 
 
 class EmbeddedBroken(LogError):
-    """The embedded folder cannot be read or written. It is the truth, so it is never discarded: see to the disk, open it again."""
+    """The embedded folder cannot be read or written. It is the truth, never discarded: see to the disk and open again."""
 
     def __init__(self, folder: str, why: str) -> None:
         super().__init__(
-            f"the log in {folder} cannot be used ({why}): free space or repair the disk and start again; if its files are "
-            "damaged, put back a copy"
+            f"the log in {folder} cannot be used ({why}): free space or repair the disk and start again; if its files "
+            "are damaged, put back a copy"
         )
         self.folder, self.why = folder, why
 

@@ -106,7 +106,9 @@ def _embedded(url: str, address: str, options: dict[str, str], clock: Clock | No
     if fsync not in ("commit", "none"):
         raise BadLogUrl(url, f"fsync is `commit` or `none`, not {fsync!r}")
     if address.startswith("//") and not address.startswith("///"):
-        raise BadLogUrl(url, "an absolute folder has three slashes (embedded:///data), a relative one none (embedded:data)")
+        raise BadLogUrl(
+            url, "an absolute folder has three slashes (embedded:///data), a relative one none (embedded:data)"
+        )
     folder = unquote(address[2:] if address.startswith("///") else address)
     if not folder or folder == "/":
         raise BadLogUrl(url, "it names no folder")

@@ -2,14 +2,15 @@
 
 Options: `partitions` (of topics that do not say), `message_max_bytes`, and `fsync`:
 
-- `fsync=none` (the default): what was acknowledged survives kill −9 of the process, not a power failure or a crash of the machine.
+- `fsync=none` (the default): what was acknowledged survives kill −9 of the process, not a power failure or a crash of
+  the machine.
 - `fsync=commit`: an acknowledgement, of a record or a unit, waits until it is on disk.
 
-Several `open_log` calls of one process share the folder. A second process talks to the first one over a socket in the folder
-(rule B): it can make topics, produce, read and look at groups, but cannot join a group or open a transactor.
+Several `open_log` calls of one process share the folder. A second process talks to the first one over a socket in the
+folder (rule B): it can make topics, produce, read and look at groups, but cannot join a group or open a transactor.
 
-Layout of the folder, version 1: `lock` (held by the owner), `owner` (JSON `{"v": 1, "pid": …, "socket": "…"}`), `socket`, `log/`
-(RocksDB, see `eventstore.log.local.rocks`). A state folder may lie beside them.
+Layout of the folder, version 1: `lock` (held by the owner), `owner` (JSON `{"v": 1, "pid": …, "socket": "…"}`),
+`socket`, `log/` (RocksDB, see `eventstore.log.local.rocks`). A state folder may lie beside them.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -78,14 +80,14 @@ def open_embedded(
             owned = _owned_here(path) or _take(path, clock, partitions, message_max_bytes, fsync)
             if owned is not None:
                 owned.handles += 1
-                return LocalLog(url, owned.broker, lambda: _close_handle(path, owned))
+                return LocalLog(url, owned.broker, partial(_close_handle, path, owned))
         remote = _remote(url, path)
         if remote is not None:
             return remote
         if time.monotonic() > deadline:
             raise EmbeddedInUse(
-                f"{path} belongs to a process that does not answer: end it, or continue it if it is stopped; its pid is in "
-                f"{path / 'owner'}"
+                f"{path} belongs to a process that does not answer: end it, or continue it if it is stopped; its pid "
+                f"is in {path / 'owner'}"
             )
 
 

@@ -1,7 +1,7 @@
 """`memory://`: a log in lists and dictionaries, for unit tests and simulation.
 
-`memory://` is a new log each time, `memory://name` the same one for all who open it in this process, until `discard(name)`.
-Nothing outlives the process. Options: `partitions` (of topics that do not say), `message_max_bytes`.
+`memory://` is a new log each time, `memory://name` the same one for all who open it in this process, until
+`discard(name)`. Nothing outlives the process. Options: `partitions` (of topics that do not say), `message_max_bytes`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which partition a key belongs to: murmur2, as Java's default partitioner does it, equal on all engines.
 
-`partition = (murmur2(key) & 0x7fffffff) % partitions`. librdkafka's own default (CRC32) differs, so every record of ours names
-its partition.
+`partition = (murmur2(key) & 0x7fffffff) % partitions`. librdkafka's own default (CRC32) differs, so every record of
+ours names its partition.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ Three engines implement it: `kafka://`, `embedded:///folder` and `memory://`. Ev
 The port is synchronous and batched. Nothing here is safe to call from two threads at once, except `Log` itself and
 `Producer.produce`.
 
-Positions are *next offsets to read*. Offsets of a partition grow but need not be dense: transaction markers take some, so
-compare positions, never count by them.
+Positions are *next offsets to read*. Offsets of a partition grow but need not be dense: transaction markers take some,
+so compare positions, never count by them.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Log(Protocol):
         ...
 
     def reader(self, positions: Mapping[TopicPartition, int], *, isolation: Isolation = "committed") -> Reader:
-        """Read partitions from these positions, without a group. A position below the log's start begins at its start."""
+        """Read partitions from these positions, without a group. One below the log's start begins at its start."""
         ...
 
     def start_positions(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
@@ -297,7 +297,8 @@ class GroupConsumer(Protocol):
         Only committed records are returned.
 
         Raises:
-            LogError: what the engine cannot mend by itself (authorization, a topic that vanished, an offset out of range).
+            LogError: what the engine cannot mend by itself (authorization, a topic that vanished, an offset out of
+            range).
         """
         ...
 
@@ -306,7 +307,7 @@ class GroupConsumer(Protocol):
         ...
 
     def start(self, partition: TopicPartition, position: int) -> None:
-        """Deliver the records of an assigned partition from `position`. Repositions and resumes one that was started."""
+        """Deliver the records of an assigned partition from `position`. One that was started is moved, and resumed."""
         ...
 
     def position(self, partition: TopicPartition) -> int:
@@ -321,9 +322,7 @@ class GroupConsumer(Protocol):
         """Deliver again."""
         ...
 
-    def committed(
-        self, partitions: Iterable[TopicPartition], timeout: float
-    ) -> dict[TopicPartition, Position | None]:
+    def committed(self, partitions: Iterable[TopicPartition], timeout: float) -> dict[TopicPartition, Position | None]:
         """Committed positions, None where there is none, waiting for pending ones (K4).
 
         Raises:
@@ -358,4 +357,3 @@ class Reader(Protocol):
     def close(self) -> None:
         """Release the connection."""
         ...
-

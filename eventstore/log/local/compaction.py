@@ -1,8 +1,9 @@
 """Remove what a partition need not keep: earlier records of a key, old tombstones, records past their retention.
 
-As Kafka's cleaner does it: learn the last offset of each key in the part that is not clean yet (so many keys at a time, to bound
-memory), then walk the partition from its start and remove what a later record of the same key replaces. A tombstone goes when
-an earlier run has seen it already *and* it is old enough, so that a reader that is restoring meets it.
+As Kafka's cleaner does it: learn the last offset of each key in the part that is not clean yet (so many keys at a time,
+to bound memory), then walk the partition from its start and remove what a later record of the same key replaces. A
+tombstone goes when an earlier run has seen it already *and* it is old enough, so that a reader that is restoring meets
+it.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def expired_before(partition: Partition, now_ms: int) -> int:
 
 
 def compact(partition: Partition, now_ms: int, *, tombstone_ms: int) -> tuple[int, int]:
-    """Remove superseded records and seen tombstones of a compacted partition; returns how many went and how many stay."""
+    """Remove superseded records and seen tombstones of a compacted partition; returns how many went, how many stay."""
     seen, removed = partition.clean, 0
     while True:
         last, upto = _learn(partition)
@@ -49,8 +50,8 @@ def compact(partition: Partition, now_ms: int, *, tombstone_ms: int) -> tuple[in
 def tidy(partition: Partition, now_ms: int, *, tombstone_ms: int = TOMBSTONE_MS) -> None:
     """Do what is due after many appends, and say when to come back.
 
-    The next time is after as many appends as records were walked over, or four times as many if there was little to remove: so
-    the walk costs less than an append, also on a topic whose keys never repeat.
+    The next time is after as many appends as records were walked over, or four times as many if there was little to
+    remove: so the walk costs less than an append, also on a topic whose keys never repeat.
     """
     appended = partition.dirty
     if partition.compacted:

@@ -1,8 +1,8 @@
 """The store of `embedded://`: one RocksDB for topics, records and group positions.
 
-An append or a unit is one write batch, so it is there as a whole or not at all. The write-ahead log makes it survive kill −9 of
-the process; `fsync` also a power failure: then an acknowledgement waits until the log is on disk. Readers may see a record a
-moment before that; whatever they write in consequence comes later in the same write-ahead log.
+An append or a unit is one write batch, so it is there as a whole or not at all. The write-ahead log makes it survive
+kill −9 of the process; `fsync` also a power failure: then an acknowledgement waits until the log is on disk. Readers
+may see a record a moment before that; whatever they write in consequence comes later in the same write-ahead log.
 
 Byte layout, version 1. Integers are big-endian; every value begins with the version byte 1, then:
 
@@ -11,7 +11,7 @@ key                                                        value
 =========================================================  ==========================================================
 `F`                                                        nothing: the format of the folder
 `T` topic number u32                                       msgpack array: the fields of `TopicRow`
-`R` topic number u32, partition u32, offset u64            msgpack array: timestamp in ms, key, value, array of [name, value]
+`R` topic number u32, partition u32, offset u64            msgpack array: timestamp in ms, key, value, header pairs
 `B` topic number u32, partition u32                        u64 low, end, clean: written when records are removed
 `G` topic number u32, partition u32, group in UTF-8        msgpack array: offset, metadata
 =========================================================  ==========================================================

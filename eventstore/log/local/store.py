@@ -1,6 +1,7 @@
 """The seam between the local broker and where it keeps things: lists, or RocksDB.
 
-The broker calls a store under its lock, one call at a time. A store decides nothing: offsets, order and checks are the broker's.
+The broker calls a store under its lock, one call at a time. A store decides nothing: offsets, order and checks are the
+broker's.
 """
 
 from __future__ import annotations

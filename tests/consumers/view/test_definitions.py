@@ -1,5 +1,4 @@
 # pyright: reportUnusedClass=false, reportRedeclaration=false
-# ruff: noqa: D103 - each function is a case, named by what is wrong with it
 """What a view class declares, and what import refuses, with the line to change."""
 
 from __future__ import annotations
@@ -57,8 +56,8 @@ def overwritten() -> None:
         @on
         def one(self, event: Placed) -> None: ...
 
-        @on
-        def one(self, event: Paid) -> None: ...  # type: ignore[no-redef] # noqa: F811
+        @on  # type: ignore[no-redef]
+        def one(self, event: Paid) -> None: ...  # noqa: F811
 
 
 def mutable() -> None:
@@ -107,7 +106,7 @@ def resource() -> None:
 
 def asynchronous() -> None:
     class Asynchronous(View, topics=["x"]):
-        @on  # type: ignore[arg-type] # pyright: ignore[reportArgumentType] # here
+        @on  # type: ignore[type-var] # pyright: ignore[reportArgumentType] # here
         async def one(self, event: Placed) -> None: ...
 
 

@@ -170,8 +170,8 @@ class RemoteLog:
 
     def _refuse(self, what: str) -> NoReturn:
         raise EmbeddedInUse(
-            f"{self._folder} belongs to process {self.owner}, and {what} needs its own process: one process per embedded folder. "
-            "End that process first, or use kafka:// for several"
+            f"{self._folder} belongs to process {self.owner}, and {what} needs its own process: one process per "
+            "embedded folder. End that process first, or use kafka:// for several"
         )
 
 
@@ -268,7 +268,9 @@ class RemoteReader:
     def read(self, max_records: int, timeout: float) -> list[Record]:
         if not self._positions:
             return []
-        request = m.Read([(*partition, at) for partition, at in self._positions.items()], max_records, timeout)
+        request = m.Read(
+            [(at.topic, at.partition, position) for at, position in self._positions.items()], max_records, timeout
+        )
         found = self._connection.ask(request, m.Found, wait_s=timeout)
         for topic, partition, position in found.positions[1:] + found.positions[:1]:
             at = TopicPartition(topic, partition)
@@ -286,4 +288,4 @@ class RemoteReader:
 
 
 def _pairs(partitions: Iterable[TopicPartition]) -> list[tuple[str, int]]:
-    return [tuple(partition) for partition in partitions]
+    return [(at.topic, at.partition) for at in partitions]

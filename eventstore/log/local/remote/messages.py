@@ -1,14 +1,14 @@
 """What a second process and the owner of an embedded folder say to each other.
 
-A frame is: length of what follows, u32 big-endian; the version byte 1; a msgpack map with its kind under `type`. The client sends
-a request and waits for its one answer; a connection carries one request at a time.
+A frame is: length of what follows, u32 big-endian; the version byte 1; a msgpack map with its kind under `type`. The
+client sends a request and waits for its one answer; a connection carries one request at a time.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -171,8 +171,8 @@ Request = Hello | Create | Describe | Delete | Produce | Read | Bounds | Committ
 Answer = Welcome | Described | Produced | Found | Bounded | Positions | Names | Done | Failed
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_request = msgspec.msgpack.Decoder(Request).decode
-_decode_answer = msgspec.msgpack.Decoder(Answer).decode
+_decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
+_decode_answer: Callable[[bytes], Answer] = msgspec.msgpack.Decoder(Answer).decode
 
 
 def send(connection: socket.socket, message: Request | Answer) -> None:
@@ -230,7 +230,7 @@ def failure(error: LogError) -> Failed:
 
 def error_of(failed: Failed) -> LogError:
     """The error that travelled."""
-    fields: Mapping[str, Any] = failed.fields
+    fields = cast("Mapping[str, Any]", failed.fields)
     match failed.error:
         case "TopicMissing":
             return TopicMissing(fields["topic"])

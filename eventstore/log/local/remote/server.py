@@ -1,7 +1,8 @@
 """The owner's side: a thread that accepts, a thread per connection.
 
-The socket is `<folder>/socket`, or, where that path is too long for a socket, in a short temporary folder of its own; `<folder>/owner`
-says which. What a killed owner left behind is removed by the next one, which has the folder's lock by then.
+The socket is `<folder>/socket`, or, where that path is too long for a socket, in a short temporary folder of its own;
+`<folder>/owner` says which. What a killed owner left behind is removed by the next one, which has the folder's lock by
+then.
 """
 
 from __future__ import annotations
@@ -148,7 +149,7 @@ def _read(broker: Broker, request: m.Read) -> m.Found:
             m.FoundRecord(r.topic, r.partition, r.offset, r.timestamp_ms, r.key, r.value, tuple(r.headers))
             for r in records
         ],
-        [(*partition, reader.position(partition)) for partition in positions],
+        [(at.topic, at.partition, reader.position(at)) for at in positions],
     )
 
 
