@@ -88,6 +88,8 @@ class ReactorLoop:
         for at in self._positions:
             self._positions[at] = consumer.position(at)
         if batch.member is None:
+            if batch.records:
+                self._read_again()
             return False
         if batch.records or self._is_position_due():
             self._run(batch)
@@ -183,10 +185,14 @@ class ReactorLoop:
         log.warning("batch_aborted", group=self.group, error=type(error).__name__, detail=str(error))
         self._counts["aborted"] += 1
         assert self._transactor is not None, "a batch was open"
-        assert self._consumer is not None, "a batch was polled"
         if replace:
             self._transactor.close()
             self._transactor = self._host.log.transactor(self._id)
+        self._read_again()
+
+    def _read_again(self) -> None:
+        """Begin anew from the committed positions, before anything else is handled."""
+        assert self._consumer is not None, "a batch was polled"
         assigned = self._consumer.assignment()
         self._consumer.pause(assigned)
         self._taking.update(assigned)

@@ -102,6 +102,7 @@ class Partition(Generic[S]):
             "input_failed", processor=self.processor.name, partition=self.number, key=item.key,
             type=item.metadata.type, id=item.metadata.id, error=type(error).__name__, detail=str(error)[:500],
         )  # fmt: skip
+        self._step += 1  # each failure is an answer of its own
         failure = Failure(error=type(error).__name__, detail=str(error)[:2000], final=False)
         if "saga" not in item.metadata.attributes:
             out.append(dead_letter_record(item, error, self.inbox, self._group, self._serde, self._now_ms))

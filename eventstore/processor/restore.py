@@ -67,6 +67,8 @@ class Restore:
         assert key is not None, "records of a compacted topic have keys"
         if key[:1] == b"t" and value is not None:
             self._newer(key, value)
+        elif key[:1] == b"g" and value is not None:
+            self._further(key, value)
         else:
             if key[:1] == b"d" and value is not None:
                 self._step = max(self._step, step_of(value))
@@ -89,14 +91,19 @@ class Restore:
         for name, due_ms, payload in done.timers:
             self._newer(timer_key(key, name), encode_timer(Timer(done.step, due_ms, payload)))
         row = stage_of(metadata)
-        if row is not None and row[1] is not None and row[1][1] > self._stage(row[0]):
-            self._rows[row[0]] = row[1]
+        if row is not None:
+            self._further(*row)
 
     def _newer(self, key: bytes, value: bytes) -> None:
         step = step_of(value)
         self._step = max(self._step, step)
         known = self._current(key)
         if known is None or step_of(known) <= step:
+            self._rows[key] = value
+
+    def _further(self, key: bytes, value: bytes | None) -> None:
+        """A saga's step never goes back to an earlier stage (P2), whichever topic speaks of it last."""
+        if value is not None and value[1] >= self._stage(key):
             self._rows[key] = value
 
     def _stage(self, key: bytes) -> int:

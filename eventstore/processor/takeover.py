@@ -30,6 +30,8 @@ from eventstore.state.port import State
 log = structlog.get_logger()
 
 SLICE_SECONDS = 0.05
+LONGEST_SLICE_SECONDS = 0.4
+"""How long to wait for positions at most: a busy broker may never answer within a slice."""
 PENDING_SECONDS = 1.0
 """How long a position may be pending before the one who holds it open is fenced (K5)."""
 RECORDS_AT_ONCE = 2_000
@@ -86,6 +88,7 @@ class Takeover:
         self.targets = {inbox: Taken(inbox, processor) for inbox, processor in targets}
         self.phase = Phase.POSITION
         self._since = host.clock.monotonic()
+        self._patience = SLICE_SECONDS
         self._fencing: Thread | None = None
         self._reader: Reader | None = None
         self._slices: dict[Phase, Callable[[], None]] = {
@@ -123,8 +126,9 @@ class Takeover:
     def _take_positions(self) -> None:
         inboxes = [taken.inbox for taken in self.targets.values() if taken.position < 0]
         try:
-            found = self._consumer.committed(inboxes, SLICE_SECONDS)
+            found = self._consumer.committed(inboxes, self._patience)
         except TimeoutError:
+            self._patience = min(self._patience * 2, LONGEST_SLICE_SECONDS)
             self._fence_predecessor(inboxes)
             return
         missing = [inbox for inbox in inboxes if found.get(inbox) is None]

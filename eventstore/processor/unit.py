@@ -15,8 +15,8 @@ from typing import Any
 import structlog
 
 from eventstore.component import Host
-from eventstore.errors import Fenced, InvalidRecord, MessageTooLarge, OutcomeUnknown, TransactionAborted
-from eventstore.log.port import Batch, GroupConsumer, TopicPartition, Transactor
+from eventstore.errors import Fenced, InvalidRecord, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
+from eventstore.log.port import Batch, GroupConsumer, Record, TopicPartition, Transactor
 from eventstore.processor.batch import BATCH_INPUTS, Decisions, Inputs
 from eventstore.processor.calls import Calls
 from eventstore.processor.commits import Commits
@@ -76,7 +76,8 @@ class Unit:
         self._limit = BATCH_INPUTS
         self._idle = BUSY_SECONDS
         self._called_at = -LOCAL_SECONDS
-        self._counts = dict.fromkeys(("inputs", "batches", "aborted", "unknown", "failed", "fenced"), 0.0)
+        names = ("inputs", "batches", "aborted", "unknown", "failed", "fenced")
+        self._counts: dict[str, float] = dict.fromkeys(names, 0.0)
         self._consumer: GroupConsumer | None = None
 
     @property
@@ -132,6 +133,8 @@ class Unit:
         for at in self._served.partitions:
             self._commits.positions[at] = consumer.position(at)
         self._served.take_over()
+        if batch.member is None:
+            self._read_again(batch.records)
         worked = batch.member is not None and self._run(batch)
         if worked or self._served.is_taking():
             self._idle = BUSY_SECONDS
@@ -154,19 +157,37 @@ class Unit:
 
     def stop(self, deadline: float) -> None:
         """Finish waiting calls while there is time, then leave the group. No batch is open between steps."""
-        while self._calls and self._host.clock.monotonic() < deadline:
-            self.step(0.01)
-        consumer = self._consumer
-        if consumer is not None:
-            batch = consumer.poll(1, 0.0)  # may still assign something
-            if batch.member is not None and not batch.records and self._commits.is_behind():
-                self._commits.commit(batch)
-            consumer.close()
-            self._consumer = self._served.consumer = None
-        self._served.release()
-        self._commits.close()
-        for call in [*self._waiting, *self._calls.close()]:
-            self._moved(call)
+        try:
+            while self._calls and self._host.clock.monotonic() < deadline:
+                self.step(0.01)
+            self._send_last_positions()
+        finally:
+            self._leave()
+
+    def _send_last_positions(self) -> None:
+        """Spare the successor what was read without output. That it has to be read again does no harm."""
+        if self._consumer is None:
+            return
+        batch = self._consumer.poll(1, 0.0)  # may still assign something
+        if batch.member is None or batch.records or not self._commits.is_behind():
+            return
+        try:
+            self._commits.commit(batch)
+        except LogError as error:
+            log.info("last_positions_not_sent", group=self.group, error=type(error).__name__, detail=str(error))
+
+    def _leave(self) -> None:
+        """Release everything, whatever fails: a member that nobody polls would hold its partitions for a minute."""
+        consumer, self._consumer = self._consumer, None
+        try:
+            if consumer is not None:
+                consumer.close()
+        finally:
+            self._served.consumer = None
+            self._served.release()
+            self._commits.close()
+            for call in [*self._waiting, *self._calls.close()]:
+                self._moved(call)
 
     def _note_membership(self, *, joined: bool) -> None:
         if joined and not self._joined:
@@ -257,15 +278,19 @@ class Unit:
         self._commits.abort()
         self._counts["aborted"] += 1
         decisions.drop()
+        self._read_again(inputs.records)
+        self._served.stashed = [*inputs.stashed, *self._served.stashed]
+        self._calls.put_back(inputs.calls)
+
+    def _read_again(self, records: Sequence[Record]) -> None:
+        """Have these records, which were not handled, delivered once more."""
         first: dict[TopicPartition, int] = {}
-        for record in inputs.records:
+        for record in records:
             first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
         for at, offset in first.items():
             if at in self._served.partitions and self._consumer is not None:
                 self._consumer.start(at, offset)
                 self._commits.positions[at] = offset
-        self._served.stashed = [*inputs.stashed, *self._served.stashed]
-        self._calls.put_back(inputs.calls)
 
     def _halve(self, error: TransactionAborted, batch: Batch, calls: Sequence[Call]) -> None:
         """A smaller batch next time; one input that fails by its own data is poison."""
