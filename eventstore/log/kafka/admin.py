@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from confluent_kafka import (
@@ -132,13 +132,18 @@ class Admin:
             time.sleep(PAUSE)
 
     def groups(self) -> list[str]:
-        """The names of all groups, sorted."""
-        with self._mapped("list the groups"):
-            found = self._client.list_consumer_groups(request_timeout=self._settings.api_timeout).result()
-        for failure in found.errors:
-            error = failure if isinstance(failure, KafkaError) else error_of(failure)
-            raise self._general(error, "list the groups")
-        return sorted(group.group_id for group in found.valid)
+        """The names of all groups, sorted. A coordinator that starts is waited for: it does not know its groups yet."""
+        deadline = time.monotonic() + self._settings.api_timeout
+        while True:
+            late = time.monotonic() >= deadline
+            with self._mapped("list the groups"):
+                found = self._client.list_consumer_groups(request_timeout=self._settings.api_timeout).result()
+            errors = [each if isinstance(each, KafkaError) else error_of(each) for each in found.errors]
+            if not errors:
+                return sorted(group.group_id for group in found.valid)
+            if late or any(error.code() not in SETTLING for error in errors):
+                raise self._general(errors[0], "list the groups")
+            time.sleep(PAUSE)
 
     def _group_places(
         self, group: str, partitions: Sequence[TopicPartition], *, stable: bool, timeout: float
@@ -184,7 +189,13 @@ class Admin:
                 wanted.append(partition)
             if wanted:
                 time.sleep(PAUSE)
+                self._look_again()
         return found
+
+    def _look_again(self) -> None:
+        """Refresh what librdkafka remembers of leaders: a list of offsets never does, however often it is refused."""
+        with suppress(KafkaException):
+            self._client.list_topics(timeout=self._settings.api_timeout)
 
     def _ask_offsets(
         self, partitions: Sequence[TopicPartition], spec: Any, isolation: Isolation
