@@ -1,9 +1,13 @@
-"""`python -m tests.chaos [--minutes N] [--seed S] [--folder DIR]`: storms, one after the other, until the time is over."""
+"""Storms, one after the other, until the time is over.
+
+python -m tests.chaos [--minutes N] [--seed S] [--folder DIR]
+"""
 
 from __future__ import annotations
 
 import argparse
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -21,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=None, help="of the first storm; each further one has the next")
     parser.add_argument("--folder", type=Path, default=None, help="where processes write; kept")
     chosen = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
     seed = random.randrange(1_000_000) if chosen.seed is None else chosen.seed
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="sagalog-chaos-"))
     summary, end = Summary(), time.monotonic() + chosen.minutes * 60

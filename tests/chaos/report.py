@@ -39,10 +39,10 @@ class Summary:
 
     def lines(self) -> list[str]:
         """The table."""
+        what = f"{self._sagas:,} sagas with {self._events:,} events, {self._faults.total()} faults"
         lines = [
             "",
-            f"{self.storms} storms in {self._seconds / 60:.1f} min: {self._sagas:,} sagas with {self._events:,} events, "
-            f"{self._faults.total()} faults",
+            f"{self.storms} storms in {self._seconds / 60:.1f} min: {what}",
             "",
             f"{'fault':<42} {'times':>5}   {'sagas went on after (p50, max)':>30}",
         ]

@@ -63,6 +63,7 @@ class Storm:
         self._fleet = Fleet(cluster.bootstrap, folder, processes=PROCESSES, proxied=self._proxied)
         self._ledger = Ledger(self._log)
         self._hits: list[Hit] = []
+        self._broker_is_up = True
         self._later: list[tuple[float, int, Callable[[], object]]] = []
         self._numbers = count()
         self._total = expected_parties()
@@ -103,7 +104,7 @@ class Storm:
             self._turn()
 
     def _await_first_saga(self) -> float:
-        """Every other storm is left alone until flights are cancelled, so that faults meet sagas from the first one on."""
+        """Every other storm is left alone until flights are cancelled: then all faults meet sagas."""
         deadline = time.monotonic() + RECOVERY_SECONDS
         while not self._ledger.events and time.monotonic() < deadline:
             self._turn()
@@ -159,7 +160,7 @@ class Storm:
     # The nemesis
 
     def _inflict(self, fault: Fault) -> None:
-        owners = self._ledger.owners("airline") if fault.kind is not Kind.BROKER else {}
+        owners = self._ledger.owners("airline") if self._broker_is_up else {}
         at_ms = time.time_ns() // 1_000_000
         if not self._apply(fault):
             return
@@ -173,7 +174,8 @@ class Storm:
         fleet, victims, seconds = self._fleet, fault.victims, fault.seconds
         match fault.kind:
             case Kind.KILL | Kind.KILL_TWO:
-                return any([fleet.kill(slot, away=seconds) for slot in victims])
+                killed = [fleet.kill(slot, away=seconds) for slot in victims]
+                return any(killed)
             case Kind.TERMINATE:
                 return fleet.terminate(victims[0])
             case Kind.PAUSE | Kind.HANG:
@@ -182,9 +184,12 @@ class Storm:
             case Kind.HANG_AND_KILL:
                 self._after(seconds, lambda: fleet.kill(victims[0], away=1.0))
                 return fleet.freeze(victims[0])
+            case Kind.BROKER if not self._broker_is_up:
+                return False
             case Kind.BROKER:
                 self._cluster.kill()
-                self._after(seconds, self._cluster.restart)
+                self._broker_is_up = False
+                self._after(seconds, self._restart_broker)
                 return True
             case Kind.CUT:
                 fleet.proxy.break_all()
@@ -196,6 +201,10 @@ class Storm:
             case Kind.COMMIT_UNANSWERED:
                 fleet.proxy.cut(END_TXN, "unanswered")
                 return True
+
+    def _restart_broker(self) -> None:
+        self._cluster.restart()
+        self._broker_is_up = True
 
     def _after(self, seconds: float, action: Callable[[], object]) -> None:
         heappush(self._later, (time.monotonic() + seconds, next(self._numbers), action))
