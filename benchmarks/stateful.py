@@ -75,15 +75,15 @@ def _bare(bootstrap: str, folder: Path, count: int) -> tuple[Loop, Rows]:
                 positions[partition] = (message.offset() or 0) + 1
                 seen += 1
         encoded = {sensor.encode(): encode(rows[sensor]) for sensor in dirty}
-        for (key, row), partition in zip(encoded.items(), dirty.values(), strict=True):
-            producer.produce(changelog, row, key, partition)
+        for (key, value), partition in zip(encoded.items(), dirty.values(), strict=True):
+            producer.produce(changelog, value, key, partition)
         if not positions:
             producer.abort_transaction(API_S)
             continue
         commit(producer, consumer, positions, TOPIC)
         batch = WriteBatch(raw_mode=True)
-        for key, row in encoded.items():
-            batch.put(key, row)
+        for key, value in encoded.items():
+            batch.put(key, value)
         state.write(batch)
     took = Loop(count / watch.seconds, watch.cpu / count * 1e6)
     consumer.close()

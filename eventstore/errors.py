@@ -168,7 +168,7 @@ class EmbeddedInUse(LogError):
 
 
 class EmbeddedBroken(LogError):
-    """The embedded folder cannot be read or written. It is the truth, never discarded: see to the disk and open again."""
+    """The embedded folder cannot be read or written. It is the truth, never discarded: see to the disk, open again."""
 
     def __init__(self, folder: str, why: str) -> None:
         super().__init__(
