@@ -20,11 +20,13 @@ TAIL_CHARACTERS = 600
 class Fleet:
     """Starts, kills, stops and resumes. Notes what ends without having been asked to."""
 
-    def __init__(self, bootstrap: str, folder: Path, *, processes: int, proxied: int) -> None:
+    def __init__(self, bootstrap: str, folder: Path, *, processes: int, proxied: int | None) -> None:
+        """`proxied`: the process that is behind a proxy, if one is."""
         self._folder, self._count = folder, processes
         self.proxy = KafkaProxy(bootstrap)
-        addresses = dict.fromkeys(range(processes), bootstrap) | {proxied: self.proxy.bootstrap}
-        self._urls = {slot: f"kafka://{address}" for slot, address in addresses.items()}
+        self._urls = {
+            slot: f"kafka://{self.proxy.bootstrap if slot == proxied else bootstrap}" for slot in range(processes)
+        }
         self._told: Queue[dict[str, int]] = Queue()
         self._running: dict[int, Process] = {}
         self._down_until: dict[int, float] = {}
@@ -37,6 +39,10 @@ class Fleet:
     @property
     def slots(self) -> range:
         return range(self._count)
+
+    def are_all_up(self) -> bool:
+        """Whether every process has told how far it is since it was started."""
+        return len(self.latest) == self._count
 
     def start_all(self) -> None:
         for slot in self.slots:
