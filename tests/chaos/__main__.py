@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=None, help="of the first storm; each further one has the next")
     parser.add_argument("--folder", type=Path, default=None, help="where processes write; kept")
     chosen = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that what was started is stopped
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))  # so that what was started is stopped
     seed = random.randrange(1_000_000) if chosen.seed is None else chosen.seed
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="sagalog-chaos-"))
     summary, end = Summary(), time.monotonic() + chosen.minutes * 60

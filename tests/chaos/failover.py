@@ -108,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=10)
     parser.add_argument("--folder", type=Path, default=None, help="where processes write; kept")
     chosen = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(1))
     folder = chosen.folder or Path(tempfile.mkdtemp(prefix="sagalog-failover-"))
     found = measure(chosen.kills, folder, lambda line: print(line, flush=True))
     print(f"{len(found)} kills: sagas went on after {median(found):.1f} s (p50), {max(found):.1f} s (max)")
