@@ -24,8 +24,9 @@ _BARE = (
     + """
 from pathlib import Path
 from benchmarks import bare
-bare.create(sys.argv[1], "bare-idle")
-consumer, producer = bare.consumer_of(sys.argv[1], "bare-idle"), bare.transactor_of(sys.argv[1], "bare-idle")
+topic = f"bare-{bare.RUN}-idle"
+bare.create(sys.argv[1], topic)
+consumer, producer = bare.consumer_of(sys.argv[1], topic), bare.transactor_of(sys.argv[1], topic)
 state = bare.opened(Path(sys.argv[2]) / "bare")
 while not consumer.assignment():
     consumer.poll(0.1)
