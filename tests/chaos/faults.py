@@ -60,17 +60,13 @@ _USUAL_SECONDS = (0.0, 4.0)
 _OF_THE_PROXY = frozenset({Kind.CUT, Kind.COMMIT_UNSENT, Kind.COMMIT_UNANSWERED})
 
 
-def schedule(
-    seed: int, *, processes: int, proxied: int, until: float, kinds: frozenset[Kind] = frozenset(Kind)
-) -> list[Fault]:
+def schedule(seed: int, *, processes: int, proxied: int, until: float) -> list[Fault]:
     """The faults of a storm, in order of time. `proxied`: the process whose connections can be cut."""
     chance = random.Random(f"nemesis {seed}")
     faults: list[Fault] = []
-    chosen = [kind for kind in _WEIGHTS if kind in kinds]
-    weights = [_WEIGHTS[kind] for kind in chosen]
     at = chance.uniform(FIRST_FAULT_SECONDS, 3 * FIRST_FAULT_SECONDS)
     while at < until:
-        kind = chance.choices(chosen, weights)[0]
+        kind = chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
         faults.append(Fault(at, kind, _victims(chance, kind, processes, proxied), _seconds(chance, kind)))
         at += chance.choice((0.05, 1.0, 1.0, 3.0)) * chance.uniform(0.5, 3.0)
     return faults

@@ -25,7 +25,6 @@ NEMESIS_SECONDS = 45.0
 RECOVERY_SECONDS = 150.0
 """How long the storm may go on when everything runs again."""
 VIEW_SECONDS = 30.0
-KILLS = frozenset({Kind.KILL, Kind.KILL_TWO})
 
 
 @dataclass
@@ -55,9 +54,9 @@ class Storm:
     """Runs one storm to its end."""
 
     def __init__(
-        self, cluster: Cluster, folder: Path, seed: int, say: Callable[[str], None], kinds: frozenset[Kind]
+        self, cluster: Cluster, folder: Path, seed: int, say: Callable[[str], None], nemesis_seconds: float
     ) -> None:
-        self._cluster, self._say, self._kinds = cluster, say, kinds
+        self._cluster, self._say, self._nemesis_seconds = cluster, say, nemesis_seconds
         self._log = open_log(f"kafka://{cluster.bootstrap}")
         self._proxied = seed % PROCESSES
         self._fleet = Fleet(cluster.bootstrap, folder, processes=PROCESSES, proxied=self._proxied)
@@ -85,13 +84,7 @@ class Storm:
         return self.report
 
     def _rage(self, began: float) -> None:
-        faults = schedule(
-            self.report.seed,
-            processes=PROCESSES,
-            proxied=self._proxied,
-            until=NEMESIS_SECONDS,
-            kinds=self._kinds,
-        )
+        faults = schedule(self.report.seed, processes=PROCESSES, proxied=self._proxied, until=self._nemesis_seconds)
         self._fleet.start_all()
         if self.report.seed % 2:
             began = self._await_first_saga()
@@ -211,9 +204,9 @@ class Storm:
 
 
 def run_storm(
-    seed: int, folder: Path, *, say: Callable[[str], None] = print, kinds: frozenset[Kind] = frozenset(Kind)
+    seed: int, folder: Path, *, say: Callable[[str], None] = print, nemesis_seconds: float = NEMESIS_SECONDS
 ) -> Report:
     """A storm with the faults that follow from the seed, on a broker of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     with broker(provider="local") as cluster:
-        return Storm(cluster, folder, seed, say, kinds).run()
+        return Storm(cluster, folder, seed, say, nemesis_seconds).run()

@@ -8,6 +8,7 @@ import pytest
 
 from eventstore.errors import StaleMember
 from eventstore.log.kafka import KafkaLog
+from eventstore.log.kafka.group import KafkaMember
 from eventstore.log.port import Position, TopicPartition
 from eventstore.testing.proxy import KafkaProxy
 from tests.eventstore.log.kafka.members import Heard, Members, polled, settle
@@ -48,6 +49,29 @@ def test_a_member_that_rejoined_cannot_commit_for_a_partition_it_lost(
     transactor.begin()
     transactor.commit({lost: Position(1)}, second.poll(1, 0.0).member)
     assert log.group_positions(members.group, [lost]) == {lost: Position(1)}
+    transactor.close()
+
+
+def test_the_broker_alone_would_take_a_commit_for_a_lost_partition(
+    log: KafkaLog,
+    members: Members,
+    made: Sequence[TopicPartition],
+    unique: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """K3, taken out: a member that ignores the change of its assignment commits what another one owns."""
+    monkeypatch.setattr(KafkaMember, "may_commit", lambda self, partitions: True)
+    first = members.join(log, made[0].topic)
+    settle({first: 2})
+    second = members.join(log, made[0].topic)
+    settle({first: 1, second: 1})
+    (lost,) = second.assignment()
+    transactor = log.transactor(unique("tx"))
+
+    transactor.begin()
+    transactor.commit({lost: Position(7)}, first.poll(1, 0.0).member)
+
+    assert log.group_positions(members.group, [lost]) == {lost: Position(7)}
     transactor.close()
 
 
