@@ -28,12 +28,11 @@ from datetime import datetime
 from consumers.errors import NotADeadLetter
 from consumers.origin import REDRIVE, Origin, origin_of
 from eventstore.clock import Clock
-from eventstore.dead_letters import PREFIX, dead_letter_headers
+from eventstore.dead_letters import ELIDED, PREFIX, dead_letter_headers
 from eventstore.errors import MessageTooLarge
 from eventstore.log.port import Headers, Log, Producer, Record, Topic, TopicPartition
 from eventstore.processor.topics import dead_letters_of
 
-ELIDED = "__dlq.value"
 DAY_MS = 24 * 60 * 60 * 1000
 
 

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from eventstore.log.port import Headers
 
 PREFIX = "__dlq.errors."
+ELIDED = "__dlq.value"
+"""The header, with the value `at origin`, of a record so large that it leaves its value there."""
 MESSAGE_LIMIT = 2_000
 """Characters of the error's text that are kept."""
 

@@ -7,6 +7,7 @@ thread.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ from schemas import Message, Serde
 
 log = structlog.get_logger()
 
+_DEFAULT_THRESHOLD = gc.get_threshold()
 START_SECONDS = 30.0
 """How long starting may take before it is an error."""
 GRACE_SECONDS = 5.0
@@ -109,6 +111,7 @@ class Hosting:
         Raises:
             EventStoreError: what kept the first loop from opening; everything is stopped again.
         """
+        collect_less_often()
         try:
             self._prepare()
             for thread in self.threads:
@@ -208,6 +211,16 @@ class Hosting:
 
 def _metrics(thread: LoopThread) -> dict[str, float]:
     return {"loop_up": float(thread.error is None), "loop_failures_total": float(thread.failures)}
+
+
+def collect_less_often() -> None:
+    """Let Python look for cyclic garbage every 20,000 objects instead of every 700, unless the program chose otherwise.
+
+    A batch makes thousands of objects that live until its commit and form no cycles; looking at them again and again
+    took up to a fifth of a view's time.
+    """
+    if gc.get_threshold() == _DEFAULT_THRESHOLD:
+        gc.set_threshold(20_000, 20, 50)
 
 
 def joined(processors: Iterable[Processor[Any]]) -> list[Processor[Any]]:

@@ -14,7 +14,7 @@ from eventstore.processor.inputs import Outgoing
 from eventstore.processor.port import Destination, Processor
 from eventstore.processor.routes import Routes
 from eventstore.processor.topics import events_of, inbox_of
-from schemas import Command, Event, Message, Metadata, ReplyTo, Serde, key_of
+from schemas import Command, Event, Message, Metadata, Nothing, ReplyTo, Serde, key_of
 
 S = TypeVar("S")
 
@@ -123,6 +123,22 @@ class InputContext(Generic[S]):
     def reply(self, message: Message | None, *, final: bool = True) -> None:
         self.answer, self.answered, self.answer_is_final = message, True, final
 
+    def encoded_answer(self) -> bytes | None:
+        """The answer that is kept for repeats; None if there is none, or it is not final.
+
+        Raises:
+            MessageTooLarge: it does not fit into a record of its own, or, with the timers that were set, beside the
+                last event, whose metadata keeps both.
+        """
+        topic, kept = self._inbox[0], None
+        if self.answered:
+            encoded = self._encoded(Nothing() if self.answer is None else self.answer, topic)
+            kept = encoded if self.answer_is_final else None
+        if self.events:
+            size_bytes = len(kept or b"") + sum(len(payload) for _, payload in self.timers.values())
+            self._check_bytes(len(self.events[-1][1]) + size_bytes * 4 // 3, topic)
+        return kept
+
     def schedule(self, name: str, at: datetime, message: Message) -> None:
         self.cancelled.discard(name)
         self.timers[name] = (int(at.timestamp() * 1000), self._encoded(message, self._inbox[0]))
@@ -137,6 +153,9 @@ class InputContext(Generic[S]):
         return value
 
     def _check_size(self, value: bytes, topic: str) -> None:
+        self._check_bytes(len(value), topic)
+
+    def _check_bytes(self, size_bytes: int, topic: str) -> None:
         limit = self._routes.message_max_bytes
-        if len(value) + OVERHEAD_BYTES > limit:
-            raise MessageTooLarge(topic, size_bytes=len(value) + OVERHEAD_BYTES, limit_bytes=limit)
+        if size_bytes + OVERHEAD_BYTES > limit:
+            raise MessageTooLarge(topic, size_bytes=size_bytes + OVERHEAD_BYTES, limit_bytes=limit)

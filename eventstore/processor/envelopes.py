@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from eventstore.dead_letters import dead_letter_headers
+from eventstore.dead_letters import ELIDED, dead_letter_headers
 from eventstore.log.port import Headers
+from eventstore.processor.context import OVERHEAD_BYTES
 from eventstore.processor.inputs import Input, Outgoing
 from eventstore.processor.topics import dead_letters_of
 from schemas import Message, Metadata, Nothing, Serde
 
 
-def reply_record(item: Input, message: Message | None, reply_id: str, serde: Serde, now_ms: int) -> Outgoing | None:
+def reply_record(
+    item: Input, message: Message | None, reply_id: str, serde: Serde, now_ms: int, encoded: bytes | None = None
+) -> Outgoing | None:
     """The answer to the address that the input carried; None if it carried none.
 
-    A local caller is answered without a record.
+    A local caller is answered without a record. `encoded`: the answer's bytes, where they are known already.
     """
     to = item.metadata.reply
     if to is None or item.call is not None:
@@ -23,13 +26,16 @@ def reply_record(item: Input, message: Message | None, reply_id: str, serde: Ser
         attributes={"refusal": "final"},
     )  # fmt: skip
     key = to.key.encode() if to.key else None
-    return to.topic, to.partition, key, serde.encode(answer), (("meta", meta.encode()),), now_ms
+    return to.topic, to.partition, key, encoded or serde.encode(answer), (("meta", meta.encode()),), now_ms
 
 
 def dead_letter_record(
-    item: Input, error: Exception, inbox: tuple[str, int], group: str, serde: Serde, now_ms: int
+    item: Input, error: Exception, inbox: tuple[str, int], group: str, serde: Serde, now_ms: int, limit_bytes: int
 ) -> Outgoing:
-    """The input as it came, with its origin and the error. One that was no record is written as it would have come."""
+    """The input as it came, with its origin and the error. One that was no record is written as it would have come.
+
+    A record that does not fit beside these headers leaves its value at its origin.
+    """
     record, (topic, partition) = item.record, inbox
     key: bytes | None
     value: bytes | None
@@ -43,4 +49,7 @@ def dead_letter_record(
         headers=headers, topic=topic, partition=partition, offset=offset, group=group, error=error, attempts=1,
         now_ms=now_ms,
     )  # fmt: skip
+    size = len(key or b"") + len(value or b"") + sum(len(name) + len(content) for name, content in headers)
+    if size + OVERHEAD_BYTES > limit_bytes:
+        value, headers = None, (*headers, (ELIDED, b"at origin"))
     return dead_letters_of(topic, group), partition, key, value, headers, now_ms

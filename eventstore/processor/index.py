@@ -43,7 +43,7 @@ class StreamIndex:
     def head(self, stream: str) -> int:
         """The version of the stream's last event; −1 if it has none."""
         row = self._state.get(b"h" + stream.encode())
-        return -1 if row is None else int(_HEAD.unpack(row)[1])
+        return -1 if row is None else version_of_head(row)
 
     def read(
         self, stream: str, *, after: int = -1, until: int | None = None, backwards: bool = False
@@ -58,7 +58,7 @@ class StreamIndex:
         """Each stream whose id begins with `prefix`, with the version of its last event, in order of the id's bytes."""
         start = b"h" + prefix.encode()
         for key, value in self._state.scan(start, start + b"\xff" * 4):
-            yield key[1:].decode(), int(_HEAD.unpack(value)[1])
+            yield key[1:].decode(), version_of_head(value)
 
 
 def _stored(key: bytes, value: bytes) -> StoredEvent:
@@ -77,3 +77,8 @@ def event_row(stream: bytes, version: int, timestamp_ms: int, offset: int, meta:
 def head_row(stream: bytes, version: int) -> Row:
     """The row that says how far a stream goes."""
     return b"h" + stream, _HEAD.pack(1, version)
+
+
+def version_of_head(value: bytes) -> int:
+    """The version that a head's row says."""
+    return int(_HEAD.unpack(value)[1])

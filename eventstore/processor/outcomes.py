@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from eventstore.processor.rows import Outcome, decode_outcome, encode_outcome, outcome_key
 from eventstore.state.port import Row, State
 
@@ -23,29 +21,23 @@ class Outcomes:
             outcome = None if value is None else decode_outcome(value)
         return outcome
 
-    def remember(self, input_id: str, step: int, time_ms: int, answer: bytes | None) -> Row:
+    def remember(self, input_id: str, outcome: Outcome) -> Row:
         """Note an outcome of the batch; returns its row."""
-        outcome = self._batch[input_id] = Outcome(step, time_ms, answer)
+        self._batch[input_id] = outcome
         return outcome_key(input_id), encode_outcome(outcome)
 
     def forget_batch(self) -> None:
         """The batch ended: its outcomes are in the state, or it never happened."""
         self._batch.clear()
 
-    def expired(self, before_ms: int, after: bytes, limit: int) -> tuple[list[bytes], bytes | None]:
-        """Row keys of outcomes older than `before_ms`, looking at `limit` rows after row key `after`.
+    def expired(self, before_ms: int, after: bytes | None, limit: int) -> tuple[list[tuple[bytes, bool]], bytes | None]:
+        """Outcomes older than `before_ms` among the `limit` rows after row key `after` (None: from the first one).
 
-        Returns them, and the row key to go on after; None when there are no more rows.
+        Returns their row keys, each with whether the state topic has it, and the row key to go on after; None when
+        there are no more rows.
         """
-        found: list[bytes] = []
-        rows = self._state.scan(max(after, b"d") + b"\0", b"e")
-        last = None
-        for last in _take(rows, limit):
-            if decode_outcome(last[1]).time_ms < before_ms:
-                found.append(last[0])
-        return found, None if last is None else last[0]
-
-
-def _take(rows: Iterator[tuple[bytes, bytes]], limit: int) -> Iterator[tuple[bytes, bytes]]:
-    for _, row in zip(range(limit), rows, strict=False):
-        yield row
+        rows = self._state.scan(b"d" if after is None else after + b"\0", b"e")
+        looked_at = [row for _, row in zip(range(limit), rows, strict=False)]
+        decoded = [(key, decode_outcome(value)) for key, value in looked_at]
+        found = [(key, outcome.is_journaled) for key, outcome in decoded if outcome.time_ms < before_ms]
+        return found, looked_at[-1][0] if len(looked_at) == limit else None

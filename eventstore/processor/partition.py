@@ -13,7 +13,7 @@ import structlog
 
 from eventstore.errors import InvalidRecord, LogError, MessageTooLarge, StateError
 from eventstore.log.port import Record
-from eventstore.processor.context import InputContext, derived_id
+from eventstore.processor.context import InputContext
 from eventstore.processor.entities import Entities, Entity
 from eventstore.processor.envelopes import dead_letter_record, reply_record
 from eventstore.processor.guard import Guard, Verdict
@@ -22,14 +22,18 @@ from eventstore.processor.inputs import Answered, Input, Outgoing
 from eventstore.processor.outcomes import Outcomes
 from eventstore.processor.port import NotKnownHere, Processor
 from eventstore.processor.routes import Routes
-from eventstore.processor.rows import SyncedTo, decode_stash, encode_stash, stash_key, synced_row
+from eventstore.processor.rows import Outcome, SyncedTo, decode_stash, encode_stash, stash_key, synced_row
 from eventstore.processor.timers import Timers
-from eventstore.processor.topics import events_of, inbox_of, state_of
+from eventstore.processor.topics import DEDUPLICATION_WINDOW_MS, events_of, inbox_of, state_of
 from eventstore.state.port import Row, State
 from schemas import Event, Failure, Handled, Message, Metadata, Nothing, Serde
 
 S = TypeVar("S")
 log = structlog.get_logger()
+
+SWEPT_AT_ONCE = 200
+"""Rows of outcomes that a batch looks at, to find those that no repeat can ask for any more."""
+SWEEP_AGAIN_MS = 60 * 60 * 1000
 
 
 class Partition(Generic[S]):
@@ -48,6 +52,7 @@ class Partition(Generic[S]):
         self.processor, self.number, self.state, self.synced = processor, number, state, synced
         self.inbox = (inbox_of(processor.name), number)
         self._group, self._serde, self._routes = group, serde, routes
+        self._limit = routes.message_max_bytes
         self._events_topic, self._state_topic = events_of(processor.name), state_of(processor.name)
         self.index = StreamIndex(state)
         self.timers = Timers(state)
@@ -58,6 +63,8 @@ class Partition(Generic[S]):
         self._events: list[tuple[bytes, int, bytes, bytes]] = []
         self._touched: dict[str, list[Event | None]] = {}
         self._rows: dict[bytes, bytes | None] = {}
+        self._swept: bytes | None = None
+        self._sweep_ms = 0
         self._now_ms = 0
         self._now = datetime.fromtimestamp(0, UTC)
 
@@ -81,6 +88,7 @@ class Partition(Generic[S]):
         context = self._context(item, entity)
         try:
             self.processor.decide(entity.state, item.message, context)
+            answer = context.encoded_answer()
         except (StateError, MemoryError):
             raise
         except NotKnownHere as unknown:
@@ -94,7 +102,7 @@ class Partition(Generic[S]):
             if isinstance(error, LogError) and not isinstance(error, (MessageTooLarge, InvalidRecord)):
                 raise
             return self.poison(item, error, out)
-        return self._absorb(item, entity, context, out)
+        return self._absorb(item, entity, context, answer, out)
 
     def poison(self, item: Input, error: Exception, out: list[Outgoing]) -> Answered | None:
         """Dead-letter an input that failed by its own fault, and answer its caller (K7)."""
@@ -105,9 +113,9 @@ class Partition(Generic[S]):
         self._step += 1  # each failure is an answer of its own
         failure = Failure(error=type(error).__name__, detail=str(error)[:2000], final=False)
         if "saga" not in item.metadata.attributes:
-            out.append(dead_letter_record(item, error, self.inbox, self._group, self._serde, self._now_ms))
-        self._send_reply(item, failure, out, derived_id(item.metadata.id, f"failed {self._step}"))
-        self._clear_timer(item)
+            out.append(dead_letter_record(item, error, self.inbox, self._group, self._serde, self._now_ms, self._limit))
+        self._send_reply(item, failure, out, f"failed-{self._step}")
+        self._clear_timer(item, out)
         return None if item.call is None else Answered(item.call, failure, True)
 
     def forwarded(self, item: Input, out: list[Outgoing]) -> bool:
@@ -143,6 +151,20 @@ class Partition(Generic[S]):
             return False
         self._journal((key, None), out)
         return True
+
+    def sweep(self, out: list[Outgoing]) -> None:
+        """Forget some of the outcomes that no repeat can ask for any more (K1); called once per batch."""
+        if self._now_ms < self._sweep_ms:
+            return
+        before = self._now_ms - DEDUPLICATION_WINDOW_MS
+        expired, self._swept = self._outcomes.expired(before, self._swept, SWEPT_AT_ONCE)
+        if self._swept is None:
+            self._sweep_ms = self._now_ms + SWEEP_AGAIN_MS
+        for key, is_journaled in expired:
+            if is_journaled:
+                self._journal((key, None), out)
+            else:
+                self._rows[key] = None
 
     def applied(self, ends: dict[str, int]) -> list[Row]:
         """The rows of the committed batch. `ends`: offset of the last record per journal topic, where there was one."""
@@ -182,13 +204,14 @@ class Partition(Generic[S]):
             metadata=item.metadata, now=self._now, now_ms=self._now_ms, state=entity.state, version=entity.version,
         )  # fmt: skip
 
-    def _absorb(self, item: Input, entity: Entity[S], context: InputContext[S], out: list[Outgoing]) -> Answered | None:
+    def _absorb(
+        self, item: Input, entity: Entity[S], context: InputContext[S], answer: bytes | None, out: list[Outgoing]
+    ) -> Answered | None:
         """Make what the decision put out part of the batch."""
         self._step += 1
         entity.state, entity.version = context.state, context.version
         if item.timer and item.timer not in context.timers:
             context.cancelled.add(item.timer)
-        answer = self._answer_bytes(context)
         if context.events:
             self._absorb_events(item, context, answer, out)
         elif answer is not None or context.sent or context.timers or context.cancelled:
@@ -196,14 +219,9 @@ class Partition(Generic[S]):
         self._absorb_timers(item.key, context)
         out.extend(context.sent)
         if context.answered:
-            number = "reply" if context.answer_is_final else f"reply {self._step}"
-            self._send_reply(item, context.answer, out, derived_id(item.metadata.id, number))
+            number = "reply" if context.answer_is_final else f"reply-{self._step}"
+            self._send_reply(item, context.answer, out, number, answer)
         return None if item.call is None else Answered(item.call, context.answer, context.answered)
-
-    def _answer_bytes(self, context: InputContext[S]) -> bytes | None:
-        if not (context.answered and context.answer_is_final):
-            return None
-        return self._serde.encode(Nothing() if context.answer is None else context.answer)
 
     def _absorb_events(self, item: Input, context: InputContext[S], answer: bytes | None, out: list[Outgoing]) -> None:
         """K1: the commit's last event says what a successor needs of the input."""
@@ -227,7 +245,7 @@ class Partition(Generic[S]):
             out.append((self._events_topic, self.number, key, value, (("meta", meta),), self._now_ms))
             self._events.append((stream, first + place, meta, value))
             touched.append(event)
-        row = self._outcomes.remember(given.id, self._step, self._now_ms, answer)
+        row = self._outcomes.remember(given.id, Outcome(self._step, self._now_ms, answer))
         self._rows[row[0]] = row[1]
         for key_, value_ in self._guard.absorb(given, context.answer):
             self._rows[key_] = value_
@@ -236,7 +254,7 @@ class Partition(Generic[S]):
         """K1: an input without events leaves its outcome, timers and guard in the state topic."""
         self._touched.setdefault(item.key, [])
         rows = [
-            self._outcomes.remember(item.metadata.id, self._step, self._now_ms, answer),
+            self._outcomes.remember(item.metadata.id, Outcome(self._step, self._now_ms, answer, True)),
             *self.timers.rows(item.key, self._step, context.timers, context.cancelled),
             *self._guard.absorb(item.metadata, context.answer),
         ]
@@ -255,11 +273,11 @@ class Partition(Generic[S]):
             self._rows[row_key] = value
         self.timers.change(key, self._step, context.timers, context.cancelled)
 
-    def _clear_timer(self, item: Input) -> None:
-        """A due timer whose message is poison must not fire again."""
+    def _clear_timer(self, item: Input, out: list[Outgoing]) -> None:
+        """A due timer whose message is poison must not fire again, nor at a successor."""
         if item.timer:
-            self._step += 1
-            self._rows.update(self.timers.rows(item.key, self._step, {}, {item.timer}))
+            for row in self.timers.rows(item.key, self._step, {}, {item.timer}):
+                self._journal(row, out)
             self.timers.change(item.key, self._step, {}, {item.timer})
 
     def _repeat(self, item: Input, answer: bytes | None, out: list[Outgoing]) -> Answered | None:
@@ -267,7 +285,7 @@ class Partition(Generic[S]):
         message = None if answer is None else self._serde.decode(answer)
         message = None if isinstance(message, Nothing) else message
         if answer is not None:
-            self._send_reply(item, message, out, derived_id(item.metadata.id, "reply"))
+            self._send_reply(item, message, out, "reply", answer)
         return None if item.call is None else Answered(item.call, message, answer is not None)
 
     def _guarded(self, item: Input, verdict: Verdict, out: list[Outgoing]) -> Answered | None:
@@ -276,13 +294,18 @@ class Partition(Generic[S]):
         answer = late if verdict is Verdict.LATE_DO else None
         self._step += 1
         encoded = self._serde.encode(Nothing() if answer is None else answer)
-        self._journal(self._outcomes.remember(item.metadata.id, self._step, self._now_ms, encoded), out)
+        outcome = Outcome(self._step, self._now_ms, encoded, True)
+        self._journal(self._outcomes.remember(item.metadata.id, outcome), out)
         for row in self._guard.absorb(item.metadata, answer):
             self._journal(row, out)
-        self._send_reply(item, answer, out, derived_id(item.metadata.id, "reply"))
+        self._send_reply(item, answer, out, "reply", encoded)
         return None if item.call is None else Answered(item.call, answer, True)
 
-    def _send_reply(self, item: Input, message: Message | None, out: list[Outgoing], reply_id: str) -> None:
-        reply = reply_record(item, message, reply_id, self._serde, self._now_ms)
+    def _send_reply(
+        self, item: Input, message: Message | None, out: list[Outgoing], number: str, encoded: bytes | None = None
+    ) -> None:
+        """`number` makes the reply's id of the input's: a final one has the same id whenever it is sent (K8)."""
+        reply_id = f"{item.metadata.id}.{number}"
+        reply = reply_record(item, message, reply_id, self._serde, self._now_ms, encoded)
         if reply is not None:
             out.append(reply)

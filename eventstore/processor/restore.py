@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from eventstore.log.port import Record
 from eventstore.processor.guard import UNDONE, stage_of
-from eventstore.processor.index import event_row, head_row
+from eventstore.processor.index import event_row, head_row, version_of_head
 from eventstore.processor.rows import (
     CLEARED,
     Outcome,
@@ -21,11 +21,14 @@ from eventstore.processor.rows import (
     synced_row,
     timer_key,
 )
+from eventstore.processor.topics import DEDUPLICATION_WINDOW_MS
 from eventstore.state.port import Row, State
 from schemas import Handled, Metadata
 
 ROWS_AT_ONCE = 2_000
 """Rows per write: a write holds the interpreter."""
+HEADS_KEPT = 200_000
+"""Streams whose last version is kept in memory while restoring."""
 
 
 class Restore:
@@ -34,6 +37,7 @@ class Restore:
     def __init__(self, state: State, synced: SyncedTo, now_ms: int) -> None:
         self._state, self._began_ms = state, now_ms
         self._rows: dict[bytes, bytes | None] = {}
+        self._heads: dict[bytes, int] = {}
         self._step, self._events, self._journal, _ = synced
 
     @property
@@ -85,7 +89,8 @@ class Restore:
 
     def _handled(self, key: str, metadata: Metadata, done: Handled, time_ms: int) -> None:
         self._step = max(self._step, done.step)
-        self._rows[outcome_key(done.input)] = encode_outcome(Outcome(done.step, time_ms, done.answer))
+        if time_ms > self._began_ms - DEDUPLICATION_WINDOW_MS:
+            self._rows[outcome_key(done.input)] = encode_outcome(Outcome(done.step, time_ms, done.answer))
         for name in done.cancelled:
             self._newer(timer_key(key, name), encode_timer(Timer(done.step, CLEARED, b"")))
         for name, due_ms, payload in done.timers:
@@ -111,10 +116,18 @@ class Restore:
         return 0 if row is None else min(row[1], UNDONE)
 
     def _head(self, stream: bytes, version: int) -> None:
-        key, value = head_row(stream, version)
-        known = self._current(key)
-        if known is None or value is None or known < value:
+        """Versions of a stream ascend within its partition; what was read before this restore may lie beyond."""
+        known = self._heads.get(stream)
+        if known is None:
+            row = self._state.get(head_row(stream, 0)[0])
+            known = -1 if row is None else version_of_head(row)
+        if version > known:
+            known = version
+            key, value = head_row(stream, version)
             self._rows[key] = value
+        self._heads[stream] = known
+        if len(self._heads) > HEADS_KEPT:
+            self._heads.clear()
 
     def _current(self, key: bytes) -> bytes | None:
         if key in self._rows:

@@ -2,7 +2,8 @@
 
 Every value begins with version byte 1; integers are big-endian:
 
-    b"d" input-id          ->  1 step:u64 time_ms:i64 has-answer:u8 answer       outcome of a handled input (K8)
+    b"d" input-id          ->  1 step:u64 time_ms:i64 flags:u8 answer            outcome of a handled input (K8); flag 1:
+                                                                                 has an answer, 2: is in the state topic
     b"t" key 0x00 name     ->  1 step:u64 due_ms:i64 payload                     a timer; due −1: cancelled or fired
     b"g" saga/step         ->  1 stage:u8                                        a saga's step: 1 done, 2 undone (P2)
     b"u" input-id          ->  1 msgpack[key, value, headers, timestamp_ms]          stashed input (K7)
@@ -36,6 +37,8 @@ class Outcome(NamedTuple):
     step: int
     time_ms: int
     answer: bytes | None
+    is_journaled: bool = False
+    """Whether the state topic has it; else an event's metadata does."""
 
 
 class Timer(NamedTuple):
@@ -63,13 +66,14 @@ def outcome_key(input_id: str) -> bytes:
 def encode_outcome(outcome: Outcome) -> bytes:
     """The row's value."""
     answer = outcome.answer
-    return _OUTCOME.pack(1, outcome.step, outcome.time_ms, answer is not None) + (answer or b"")
+    flags = (answer is not None) | outcome.is_journaled << 1
+    return _OUTCOME.pack(1, outcome.step, outcome.time_ms, flags) + (answer or b"")
 
 
 def decode_outcome(value: bytes) -> Outcome:
     """What `encode_outcome` was given."""
-    _, step, time_ms, has_answer = _OUTCOME.unpack_from(value)
-    return Outcome(step, time_ms, value[_OUTCOME.size :] if has_answer else None)
+    _, step, time_ms, flags = _OUTCOME.unpack_from(value)
+    return Outcome(step, time_ms, value[_OUTCOME.size :] if flags & 1 else None, bool(flags & 2))
 
 
 def timer_key(key: str, name: str) -> bytes:
