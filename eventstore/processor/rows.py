@@ -2,8 +2,8 @@
 
 Every value begins with version byte 1; integers are big-endian:
 
-    b"d" input-id          ->  1 step:u64 time_ms:i64 flags:u8 answer            outcome of a handled input (K8); flag 1:
-                                                                                 has an answer, 2: is in the state topic
+    b"d" input-id          ->  1 step:u64 time_ms:i64 flags:u8 answer   outcome of a handled input (K8); flag 1: has
+                               an answer, flag 2: is in the state topic
     b"t" key 0x00 name     ->  1 step:u64 due_ms:i64 payload                     a timer; due −1: cancelled or fired
     b"g" saga/step         ->  1 stage:u8                                        a saga's step: 1 done, 2 undone (P2)
     b"u" input-id          ->  1 msgpack[key, value, headers, timestamp_ms]          stashed input (K7)
