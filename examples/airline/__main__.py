@@ -115,7 +115,7 @@ def _next(console: Console, engine: str, folder: Path, example: str) -> None:
             "\nNext: `sagalog broker --folder kafka` keeps a Kafka; docs/tutorial.md writes a saga of your own."
         )
         return
-    url = f"embedded://{folder / 'log'}"
+    url = f"embedded://{folder / 'log'}" if folder.is_absolute() else f"embedded:{folder / 'log'}"
     console.print("\nNext:")
     for command in (
         f"sagalog saga list rebook --log {url}",
