@@ -17,11 +17,14 @@ from eventstore.processor.takeover import Takeover, commit_metadata
 
 log = structlog.get_logger()
 
+EMPTY_SECONDS = 3.0
+"""A member of a group that was given no partition for this long is not about to get one."""
+
 
 class Served:
     """The partitions of a unit; the listener of its group.
 
-    `has` and `is_taking` may come from any thread, the rest from the loop's.
+    `has`, `is_taking` and `is_complete` may come from any thread, the rest from the loop's.
     """
 
     def __init__(
@@ -39,12 +42,26 @@ class Served:
         self._takeovers: list[Takeover] = []
         self.consumer: GroupConsumer | None = None
         self.partitions: dict[TopicPartition, Partition[Any]] = {}
+        self.is_joined = False
+        self._joined_at = 0.0
         self.stashed: list[Record] = []
         """Stashed records of partitions that were just taken, whose types this code knows: for the next batch."""
 
     def is_taking(self) -> bool:
         """Whether partitions are assigned that are not served yet."""
         return bool(self._takeovers)
+
+    def is_complete(self) -> bool:
+        """Whether the group has given this member what it will, and all of it is served."""
+        if not self.is_joined or self._takeovers:
+            return False
+        return bool(self.partitions) or self._host.clock.monotonic() - self._joined_at > EMPTY_SECONDS
+
+    def note_membership(self, *, joined: bool) -> None:
+        """Whether the last poll was a member's."""
+        if joined and not self.is_joined:
+            self._joined_at = self._host.clock.monotonic()
+        self.is_joined = joined
 
     def has(self, at: TopicPartition) -> bool:
         """Whether the partition is served here, or about to be."""

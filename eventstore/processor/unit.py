@@ -24,23 +24,13 @@ from eventstore.processor.due import Barrier
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.inputs import Call
 from eventstore.processor.intake import Intake
+from eventstore.processor.pace import IDLE_SECONDS, Pace
 from eventstore.processor.port import Processor
 from eventstore.processor.served import Served
 from eventstore.processor.takeover import commit_metadata
 from eventstore.processor.topics import inbox_of
 
 log = structlog.get_logger()
-
-GATHER_SECONDS = 0.0015
-"""How long a batch waits for callers that were just answered to call again: one commit then serves them all."""
-IDLE_SECONDS = 0.02
-BUSY_SECONDS = 0.0005
-LOCAL_SECONDS = 1.0
-"""For this long after a local call the next one is waited for, and the inbox looked into at short intervals; after that
-it is the other way round, because a loop can wait for one thing only."""
-LOCAL_IDLE_SECONDS = 0.004
-EMPTY_SECONDS = 3.0
-"""A member of a group that was given no partition for this long is not about to get one."""
 
 
 class Unit:
@@ -67,15 +57,10 @@ class Unit:
         self._commits = Commits(host.log, host.clock, id_, commit_metadata(id_, host.address))
         self._served = Served(host, self.group, by_inbox, self._commits, self._barrier.forget)
         self._calls = Calls()
+        self._pace = Pace(host.clock, self._calls)
         self._waiting: list[Call] = []
         """Calls for partitions that are being taken."""
-        self._joined = False
-        self._joined_at = 0.0
-        self._returning = 0
-        """Callers that the last batch answered: they may be about to call again."""
         self._limit = BATCH_INPUTS
-        self._idle = BUSY_SECONDS
-        self._called_at = -LOCAL_SECONDS
         names = ("inputs", "batches", "aborted", "unknown", "failed", "fenced")
         self._counts: dict[str, float] = dict.fromkeys(names, 0.0)
         self._consumer: GroupConsumer | None = None
@@ -99,9 +84,7 @@ class Unit:
         return None if served is None else served.index
 
     def is_ready(self) -> bool:
-        if not self._joined or self._served.is_taking():
-            return False
-        return bool(self._served.partitions) or self._host.clock.monotonic() - self._joined_at > EMPTY_SECONDS
+        return self._served.is_complete()
 
     def is_settled(self) -> bool:
         if self._calls or self._waiting or not self.is_ready():
@@ -129,7 +112,7 @@ class Unit:
         consumer = self._consumer
         assert consumer is not None, "open() comes first"
         batch = consumer.poll(self._limit, self._patience(timeout))
-        self._note_membership(joined=batch.member is not None)
+        self._served.note_membership(joined=batch.member is not None)
         for at in self._served.partitions:
             self._commits.positions[at] = consumer.position(at)
         self._served.take_over()
@@ -137,23 +120,16 @@ class Unit:
             self._read_again(batch.records)
         worked = batch.member is not None and self._run(batch)
         if worked or self._served.is_taking():
-            self._idle = BUSY_SECONDS
+            self._pace.worked()
         else:
-            if self._is_local():
-                self._calls.wait(min(self._idle, timeout, LOCAL_IDLE_SECONDS))
-            self._idle = min(self._idle * 1.5, IDLE_SECONDS)
+            self._pace.idle(timeout)
         return worked
 
     def _patience(self, timeout: float) -> float:
-        """How long to wait for inbox records: not at all while there is other work, or local calls are waited for."""
-        if not self._joined:
+        """How long to wait for inbox records."""
+        if not self._served.is_joined:
             return min(timeout, IDLE_SECONDS)
-        if self._calls or self._served.is_taking() or self._is_local() or self._idle == BUSY_SECONDS:
-            return 0.0
-        return min(timeout, self._idle)
-
-    def _is_local(self) -> bool:
-        return self._host.clock.monotonic() - self._called_at < LOCAL_SECONDS
+        return 0.0 if self._served.is_taking() else self._pace.patience(timeout)
 
     def stop(self, deadline: float) -> None:
         """Finish waiting calls while there is time, then leave the group. No batch is open between steps."""
@@ -189,11 +165,6 @@ class Unit:
             for call in [*self._waiting, *self._calls.close()]:
                 self._moved(call)
 
-    def _note_membership(self, *, joined: bool) -> None:
-        if joined and not self._joined:
-            self._joined_at = self._host.clock.monotonic()
-        self._joined = joined
-
     def _run(self, batch: Batch) -> bool:
         """Decide on everything there is, commit, apply, answer."""
         inputs = self._take_in(batch)
@@ -221,13 +192,11 @@ class Unit:
 
     def _take_in(self, batch: Batch) -> Inputs:
         """What there is to decide on now."""
-        if self._returning > 1:
-            self._calls.wait(GATHER_SECONDS, count=self._returning)
+        self._pace.gather()
         waiting, self._waiting = self._waiting, []
         calls = self._here([*waiting, *self._calls.take(self._limit)])
-        self._returning = 0
         if calls:
-            self._called_at = self._host.clock.monotonic()
+            self._pace.called()
         stashed, self._served.stashed = self._served.stashed, []
         return Inputs(stashed=stashed, records=batch.records, calls=calls, instants=self._due_instants())
 
@@ -268,7 +237,7 @@ class Unit:
         return False
 
     def _answer(self, decisions: Decisions, ends: Mapping[TopicPartition, int]) -> None:
-        self._returning = len(decisions.answered)
+        self._pace.answered(len(decisions.answered))
         decisions.answer(ends)
 
     # Ends of a batch that was not committed (K6)
