@@ -273,7 +273,13 @@ class Queryable(Generic[K, V]):
         )
 
     def _topic(self, of: Source | None) -> str:
-        topics = self._table.view.__view__.topics
+        definition = self._table.view.__view__
+        if definition.by is not None:
+            raise ValueError(
+                f"{definition.full_name} is re-keyed (by=): its position says nothing of its sources', so at_least "
+                "cannot be waited for. Read without it, or make the table merge= in a view that is not re-keyed"
+            )
+        topics = definition.topics
         if of is None and len(topics) > 1:
             raise ValueError(f"the view reads {', '.join(topics)}: say with of= which topic at_least is a position of")
         topic = topics[0] if of is None else topic_of(of)

@@ -16,7 +16,15 @@ import structlog
 from consumers.delivery import metadata_of, timestamp_of
 from eventstore.component import Host
 from eventstore.dead_letters import dead_letter_headers
-from eventstore.errors import Fenced, LogError, MessageTooLarge, OutcomeUnknown, StaleMember, TransactionAborted
+from eventstore.errors import (
+    Fenced,
+    LogError,
+    MessageTooLarge,
+    OutcomeUnknown,
+    StaleMember,
+    TopicMissing,
+    TransactionAborted,
+)
 from eventstore.log.port import Batch, GroupConsumer, Position, Record, Topic, TopicPartition, Transactor
 from eventstore.processor.context import OVERHEAD_BYTES, derived_id
 from eventstore.processor.inputs import Outgoing
@@ -68,14 +76,12 @@ class ReactorLoop:
 
     def open(self) -> None:
         log_ = self._host.log
-        log_.create([Topic(name=topic) for topic in self._topics])
         described = log_.describe(self._topics)
-        log_.create(
-            [
-                Topic(name=dead_letters_of(topic, self.group), partitions=described[topic].partitions)
-                for topic in self._topics
-            ]
-        )
+        for topic in self._topics:
+            if topic not in described:
+                raise TopicMissing(topic)
+        counts = {topic: described[topic].partitions for topic in self._topics}
+        log_.create(Topic(name=dead_letters_of(topic, self.group), partitions=count) for topic, count in counts.items())
         self._transactor = log_.transactor(self._id)
         self._consumer = log_.group(self.group, self._topics, self)
 

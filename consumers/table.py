@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
@@ -71,17 +70,6 @@ class Table(Generic[K, V]):
         return f"{self.name}:{self.keys.type_name}->{self.values.type_name}{'' if self.merge is None else ' merged'}"
 
 
-def table(*, merge: Callable[[V, V], V] | None = None, by: Callable[[Any], str] | None = None) -> Table[K, V]:  # pyright: ignore[reportInvalidTypeVarUse]
-    """A table with options: `merge` combines the rows that partitions hold for one key.
-
-    Raises:
-        DefinitionError: `by=` was given, which this version does not have.
-    """
-    if by is not None:
-        caller = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
-        raise DefinitionError(
-            Line(caller.f_code.co_filename, caller.f_lineno),
-            "by= is not available in this version: declare the table with merge=, or let a Reactor send commands keyed "
-            "by it to an aggregate and view that aggregate's events",
-        )
+def table(*, merge: Callable[[V, V], V] | None = None) -> Table[K, V]:  # pyright: ignore[reportInvalidTypeVarUse]
+    """A table with options: `merge` combines the rows that partitions hold for one key."""
     return Table(merge)

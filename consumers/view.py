@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, TypeVar
 
+from consumers.rekeying import By, RekeyLoop, rekeyed, rekeyed_topic
 from consumers.source import Source, topics_of
 from consumers.table import Table
 from consumers.view_loop import ViewLoop
@@ -69,6 +70,8 @@ class ViewDefinition:
     sources: Sequence[Source]
     tables: Mapping[str, Table[Any, Any]]
     handlers: Mapping[type[Event], Handling]
+    by: By | None
+    """What it is re-keyed by, if it is."""
 
     @property
     def full_name(self) -> str:
@@ -78,7 +81,7 @@ class ViewDefinition:
     @property
     def topics(self) -> list[str]:
         """The topics it reads; the first decides who owns which partitions."""
-        return topics_of(self.sources)
+        return topics_of(self.sources) if self.by is None else [rekeyed_topic(self.full_name)]
 
     @property
     def layout(self) -> str:
@@ -91,10 +94,14 @@ class View(metaclass=BodyType):
 
     __view__: ClassVar[ViewDefinition]
 
-    def __init_subclass__(cls, *, topics: Sequence[Source], name: str | None = None, version: int = 1) -> None:
+    def __init_subclass__(
+        cls, *, topics: Sequence[Source], name: str | None = None, version: int = 1, by: By | None = None
+    ) -> None:
         """`topics`: stores, aggregate classes, saga classes or topic names, with equal partition counts.
 
         `name`: default, the class's name in snake case. `version`: raise it when the handlers compute something else.
+        `by`: the key, by event, that the rows' keys begin with: the events are re-keyed through a topic
+        (`consumers.rekeying`), so that all that the view keeps for a key is in one partition.
 
         Raises:
             DefinitionError: something is declared wrongly.
@@ -115,6 +122,7 @@ class View(metaclass=BodyType):
             sources=tuple(topics),
             tables=_tables(cls, body),
             handlers=_handlers(cls, body),
+            by=by,
         )
 
     if not TYPE_CHECKING:
@@ -128,11 +136,12 @@ class View(metaclass=BodyType):
     @classmethod
     def __component__(cls) -> Plan:
         definition = cls.__view__
-        return Plan(
-            name=definition.full_name,
-            messages=tuple(definition.handlers),
-            loops=(partial(ViewLoop, definition),),
-        )
+        name, events = definition.full_name, tuple(definition.handlers)
+        view = partial(ViewLoop, definition)
+        if definition.by is None:
+            return Plan(name=name, messages=events, loops=(view,))
+        rekey = partial(RekeyLoop, view=name, topics=topics_of(definition.sources), events=events, by=definition.by)
+        return Plan(name=name, messages=events, topics=(rekeyed(name),), loops=(rekey, view))
 
 
 def on(handler: P, /) -> P:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import structlog
 
 from consumers.errors import NotOwnedHere, ViewError, ViewStopped
+from consumers.rekeying import original_key
 from consumers.rows import Rows
 from eventstore.errors import EventStoreError
 from eventstore.log.port import Record
@@ -283,7 +284,7 @@ def _position_key(topic: str) -> bytes:
 
 
 def _recorded(record: Record, event: Any) -> Recorded[Event]:
-    stream, _, version = (record.key or b"").rpartition(b"/")
+    stream, _, version = original_key(record).rpartition(b"/")
     return Recorded(
         event,
         int(version),

@@ -10,7 +10,7 @@ import pytest
 from consumers import Reactor
 from consumers.reactor_loop import ReactorLoop
 from eventstore.clock import SystemClock
-from eventstore.errors import OutcomeUnknown, TransactionAborted
+from eventstore.errors import OutcomeUnknown, TopicMissing, TransactionAborted
 from eventstore.hosting import ProcessHost
 from eventstore.log import open_log
 from eventstore.log.port import Log, Record, Topic
@@ -206,3 +206,12 @@ def test_an_event_with_two_handlers_is_refused_with_its_line() -> None:
         @wrong.on
         def twice(event: Happened) -> Iterator[Command[Any, Any]]:
             yield Act(what=str(event.times))
+
+
+def test_a_reactor_without_its_source_says_which_topic_is_missing() -> None:
+    """It does not make the topic: its owner knows how it shall be."""
+    world = World()
+    world.log.delete(["source.events"])
+
+    with pytest.raises(TopicMissing, match=r"source\.events"):
+        world.start()

@@ -110,14 +110,6 @@ def asynchronous() -> None:
         async def one(self, event: Placed) -> None: ...
 
 
-def rekeyed() -> None:
-    class Rekeyed(View, topics=["x"]):
-        rows: Table[str, int] = table(by=str)  # here
-
-        @on
-        def one(self, event: Placed) -> None: ...
-
-
 def bad_name() -> None:
     class Named(View, topics=["x"], name="A.b"):  # here
         @on
@@ -136,7 +128,6 @@ def bad_name() -> None:
         (not_an_event, "no Event"),
         (resource, "no Recorded"),
         (asynchronous, "async"),
-        (rekeyed, "by= is not available"),
         (bad_name, "needs a name"),
     ],
 )

@@ -1,0 +1,74 @@
+"""Re-key what a view reads, exactly once, so that the view's keys determine the partition (rule V1).
+
+    class Customers(View, topics=[orders], by=customer_of): ...
+
+The view then reads the topic `<view>.v<version>.by`, into which each event is put under the key that `by` gives, with
+its bytes and headers unchanged and one more header, `origin`: the key it had, `stream/version`. Records of the same key
+keep the order of the partition that they come from; between partitions there is none. An event for which `by` gives
+None is left out. The topic is kept for ever, because the view is rebuilt from it. An error in `by` stops the loop,
+visibly: a view with holes would be wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+from consumers.errors import BadRowKey
+from consumers.reactor_loop import ReactorLoop
+from eventstore.component import Host
+from eventstore.log.partition import partition_of
+from eventstore.log.port import Record, Topic
+from eventstore.processor.inputs import Outgoing
+from schemas import Event
+
+By: TypeAlias = Callable[[Any], str | None]
+"""The key under which a view wants an event; None: it does not want it."""
+
+ORIGIN = "origin"
+
+
+def rekeyed_topic(view: str) -> str:
+    """The topic that a view of this full name reads instead of its sources."""
+    return f"{view}.by"
+
+
+class RekeyLoop(ReactorLoop):
+    """Runs beside a view's loop, in the group `<service>.<view>.v<version>.by`."""
+
+    def __init__(self, host: Host, view: str, topics: Sequence[str], events: Sequence[type[Event]], by: By) -> None:
+        super().__init__(host, rekeyed_topic(view), topics, {})
+        self.name = f"re-keying for {view}"
+        self._view, self._events, self._by = view, {event.__type_name__ for event in events}, by
+        self._topic = rekeyed_topic(view)
+        self._partitions = 0
+
+    def open(self) -> None:
+        super().open()
+        self._partitions = self._host.log.describe([self._topic])[self._topic].partitions
+
+    def _react(self, record: Record) -> list[Outgoing]:
+        serde = self._host.serde
+        if record.value is None or serde.type_of(record.value).name not in self._events:
+            return []
+        key: object = self._by(serde.decode(record.value))
+        if key is None:
+            return []
+        if not isinstance(key, str) or not key:
+            raise BadRowKey(key, f"what by= of {self._view} gives: a text that is not empty, or None")
+        headers = (*record.headers, (ORIGIN, record.key or b""))
+        partition = partition_of(key, self._partitions)
+        return [(self._topic, partition, key.encode(), record.value, headers, record.timestamp_ms)]
+
+
+def rekeyed(view: str) -> Topic:
+    """The topic, as it shall be."""
+    return Topic(name=rekeyed_topic(view))
+
+
+def original_key(record: Record) -> bytes:
+    """`stream/version` of a record, re-keyed or not."""
+    for name, value in reversed(record.headers):
+        if name == ORIGIN:
+            return value
+    return record.key or b""
