@@ -51,7 +51,7 @@ class RekeyLoop(ReactorLoop):
         serde = self._host.serde
         if record.value is None or serde.type_of(record.value).name not in self._events:
             return []
-        key: object = self._by(serde.decode(record.value))
+        key: Any = self._by(serde.decode(record.value))
         if key is None:
             return []
         if not isinstance(key, str) or not key:
