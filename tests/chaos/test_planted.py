@@ -26,11 +26,15 @@ class Stopped(BaseException):
     """Stands for a process that stops in the midst of a call."""
 
 
+def _not_found(self: Outcomes, input_id: str) -> None:
+    return None
+
+
 @PLANTED
 def test_an_input_that_comes_twice_takes_effect_once(is_planted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """K8: without deduplication a repeat is booked twice."""
     if is_planted:
-        monkeypatch.setattr(Outcomes, "find", lambda self, input_id: None)
+        monkeypatch.setattr(Outcomes, "find", _not_found)
     bench = Bench(open_log("memory://"))
 
     for _ in range(2):
