@@ -227,10 +227,15 @@ def joined(processors: Iterable[Processor[Any]]) -> list[Processor[Any]]:
     """The processors, those of one name made one.
 
     Raises:
-        ValueError: two of one name are not parts of one processor.
+        ValueError: two of one name are not parts of one processor, or one has a journal that is not available.
     """
     found: dict[str, Processor[Any]] = {}
     for processor in processors:
+        if processor.journal != "events":
+            raise ValueError(
+                f"processor {processor.name}: journal={processor.journal!r} is not available in this version, "
+                'only journal="events"'
+            )
         other = found.get(processor.name)
         if other is None:
             found[processor.name] = processor

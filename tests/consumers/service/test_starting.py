@@ -10,17 +10,19 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from consumers import Service, Worker
 from consumers.errors import ComponentUnknown, HttpUnavailable
 from eventstore import EventStore
-from eventstore.component import Host, Plan
+from eventstore.component import Component, Host, Plan
 from eventstore.errors import BadLogUrl, BrokerUnreachable, TopicMissing
 from schemas import Event
 from tests.consumers.service.app import Counter, fresh
+from tests.eventstore.processor.counters import Counters
 from tests.waiting import eventually, eventually_async
 
 
@@ -293,3 +295,14 @@ async def test_only_some_components_are_hosted(url: str) -> None:
         assert "wishes.events" in service.runtime.host.log.describe()
         with pytest.raises(ValueError, match="runs already"):
             service.configure(slot="2")
+
+
+async def test_a_journal_that_is_not_available_is_refused_by_name(url: str) -> None:
+    """A processor that asks for another journal than events is not run as if it had not."""
+    counters = Counters()
+    counters.journal = "state"
+    component = SimpleNamespace(__component__=lambda: Plan(name="counter", processors=(counters,)))
+
+    with pytest.raises(ValueError, match="journal='state' is not available"):
+        async with Service("s", components=[cast("Component", component)], log=url):
+            pass
