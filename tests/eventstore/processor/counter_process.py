@@ -36,7 +36,7 @@ def main(url: str, name: str, slot: str, folder: str) -> None:
         slot=slot,
         log=log,
         serde=Serde(TopicRegistry(log), MESSAGES),
-        state=open_state("memory://" if folder else folder),
+        state=open_state(folder),
         clock=SystemClock(),
     )
 
