@@ -58,7 +58,8 @@ def tidy(partition: Partition, now_ms: int, *, tombstone_ms: int = TOMBSTONE_MS)
         removed, kept = compact(partition, now_ms, tombstone_ms=tombstone_ms)
     else:
         removed, kept = _expire(partition, now_ms), 0
-    partition.dirty = 0
+    partition.clean, partition.dirty = partition.end, 0
+    partition.save_bounds()
     partition.tidy_at = max(FIRST_TIDY, kept) * (1 if removed > appended // 4 else 4)
 
 

@@ -38,6 +38,9 @@ class ListPartition(Partition):
         gone = frozenset(offsets)
         self.records = [record for record in self.records if record.offset >= low and record.offset not in gone]
 
+    def save_bounds(self) -> None:
+        """They go with the list."""
+
 
 class ListStore(Store):
     """Everything in lists. The broker keeps topics and positions in memory anyway."""

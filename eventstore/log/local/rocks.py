@@ -12,7 +12,7 @@ key                                                        value
 `F`                                                        nothing: the format of the folder
 `T` topic number u32                                       msgpack array: the fields of `TopicRow`
 `R` topic number u32, partition u32, offset u64            msgpack array: timestamp in ms, key, value, header pairs
-`B` topic number u32, partition u32                        u64 low, end, clean: written when records are removed
+`B` topic number u32, partition u32                        u64 low, end, clean: written when the partition is tidied
 `G` topic number u32, partition u32, group in UTF-8        msgpack array: offset, metadata
 =========================================================  ==========================================================
 
@@ -96,6 +96,9 @@ class RocksPartition(Partition):
             for offset in offsets[at : at + _ROWS_PER_BATCH]:
                 batch.delete(self.prefix + offset.to_bytes(8, "big"))
             self._database.write(batch)
+
+    def save_bounds(self) -> None:
+        self._database.put(self.bounds_key, FORMAT + _BOUNDS.pack(self.low, self.end, self.clean))
 
     def remember(self, records: Sequence[Record]) -> None:
         """Keep what was just appended for readers at the end."""

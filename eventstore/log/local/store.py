@@ -63,6 +63,10 @@ class Partition(ABC):
     def remove(self, offsets: Sequence[int], low: int) -> None:
         """Remove these records, and all before `low`."""
 
+    @abstractmethod
+    def save_bounds(self) -> None:
+        """Keep `low`, `end` and `clean`, where the store outlives the process."""
+
 
 class Store(ABC):
     """Topics, records and group positions."""
