@@ -9,8 +9,6 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from confluent_kafka import (
-    OFFSET_INVALID,
-    ConsumerGroupTopicPartitions,
     IsolationLevel,
     KafkaError,
     KafkaException,
@@ -46,7 +44,6 @@ SETTLING = frozenset(
     }
 )
 """The cluster is rearranging itself: ask again."""
-PENDING = KafkaError.UNSTABLE_OFFSET_COMMIT
 EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
 LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
 
@@ -111,26 +108,6 @@ class Admin:
         """Last stable offsets, or ends of all that was written."""
         return self._offsets(partitions, LATEST, isolation)
 
-    def positions(
-        self, group: str, partitions: Sequence[TopicPartition], *, stable: bool, timeout: float
-    ) -> dict[TopicPartition, Position | None]:
-        """A group's committed positions.
-
-        Raises:
-            TimeoutError: `stable`, and some were still pending after `timeout` seconds.
-        """
-        if not partitions:
-            return {}
-        deadline = time.monotonic() + timeout
-        while True:
-            left = max(deadline - time.monotonic(), 0.1)
-            places = self._group_places(group, partitions, stable=stable, timeout=left)
-            if places is not None:
-                return {TopicPartition(place.topic, place.partition): position_of(place) for place in places}
-            if time.monotonic() >= deadline:
-                raise TimeoutError(f"positions of {group!r} are still pending after {timeout:g} s: a unit is open")
-            time.sleep(PAUSE)
-
     def groups(self) -> list[str]:
         """The names of all groups, sorted. A coordinator that starts is waited for: it does not know its groups yet."""
         deadline = time.monotonic() + self._settings.api_timeout
@@ -144,29 +121,6 @@ class Admin:
             if late or any(error.code() not in SETTLING for error in errors):
                 raise self._general(errors[0], "list the groups")
             time.sleep(PAUSE)
-
-    def _group_places(
-        self, group: str, partitions: Sequence[TopicPartition], *, stable: bool, timeout: float
-    ) -> list[Place] | None:
-        """None while some are pending."""
-        request = ConsumerGroupTopicPartitions(group, [Place(*partition) for partition in partitions])
-        what = f"read the positions of group {group!r}"
-        try:
-            futures = self._client.list_consumer_group_offsets(
-                [request], require_stable=stable, request_timeout=min(timeout, self._settings.api_timeout)
-            )
-            places: list[Place] = list(futures[group].result().topic_partitions or ())
-        except KafkaException as raised:
-            error = error_of(raised)
-            if error.code() == PENDING or error.code() in SETTLING:
-                return None
-            raise self._general(error, what) from raised
-        for place in places:
-            if place.error is not None and place.error.code() == PENDING:
-                return None
-            if place.error is not None:
-                raise self._general(place.error, what, place.topic)
-        return places
 
     def _offsets(
         self, partitions: Iterable[TopicPartition], spec: Any, isolation: Isolation
@@ -251,11 +205,6 @@ class Admin:
         self._client.poll(0)
         cause = self._diagnostics.last_error if error.code() in UNREACHABLE else None
         return general(cause or error, what=what, address=self._settings.address, topic=topic)
-
-
-def position_of(place: Place) -> Position | None:
-    """A committed position as the port has it; None if there is none."""
-    return None if place.offset == OFFSET_INVALID or place.offset < 0 else Position(place.offset, place.metadata or "")
 
 
 def places_of(positions: Mapping[TopicPartition, Position]) -> list[Place]:

@@ -19,9 +19,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
 from eventstore.errors import LogClosed, LogError, PositionMissing, StaleMember
-from eventstore.log.kafka.admin import places_of, position_of
+from eventstore.log.kafka.admin import places_of
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import MISSING, STALE, UNREACHABLE, error_of, general
+from eventstore.log.kafka.positions import position_of
 from eventstore.log.kafka.records import records_of
 from eventstore.log.kafka.settings import Settings
 from eventstore.log.port import Batch, Listener, Member, Position, Record, TopicPartition

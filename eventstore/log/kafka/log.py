@@ -12,6 +12,7 @@ from eventstore.log.kafka import manifest
 from eventstore.log.kafka.admin import Admin
 from eventstore.log.kafka.group import KafkaGroupConsumer
 from eventstore.log.kafka.manifest import Manifest
+from eventstore.log.kafka.positions import GroupPositions
 from eventstore.log.kafka.producer import KafkaProducer
 from eventstore.log.kafka.reader import KafkaReader
 from eventstore.log.kafka.settings import DEFAULT_MESSAGE_MAX_BYTES, OVERHEAD_BYTES, Settings
@@ -31,6 +32,7 @@ class KafkaLog:
         self._settings = settings
         self._admin: Admin | None = Admin(settings)
         self._manifest = Manifest(settings, self._admin)
+        self._positions = GroupPositions(settings)
         self._creating = threading.Lock()
 
     def create(self, topics: Iterable[Topic]) -> None:
@@ -93,13 +95,14 @@ class KafkaLog:
     def group_positions(
         self, group: str, partitions: Iterable[TopicPartition], *, stable: bool = True, timeout: float = 5.0
     ) -> dict[TopicPartition, Position | None]:
-        return self._open().positions(group, list(partitions), stable=stable, timeout=timeout)
+        return self._positions.read(group, list(partitions), stable=stable, timeout=timeout)
 
     def groups(self) -> list[str]:
         return self._open().groups()
 
     def close(self) -> None:
         self._manifest.close()
+        self._positions.close()
         self._admin = None
 
     def _open(self) -> Admin:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition as Place
 
-from eventstore.errors import PositionMissing
+from eventstore.errors import BrokerUnreachable, PositionMissing
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.port import Position, Reader, Record, Topic, TopicPartition, Transactor
 from eventstore.testing.proxy import END_TXN, LIST_OFFSETS, KafkaProxy
@@ -272,3 +272,19 @@ def test_a_topic_without_records_has_equal_ends(log: KafkaLog, topic: str) -> No
     at = TopicPartition(topic, 0)
 
     assert log.start_positions([at]) == log.end_positions([at]) == {at: 0}
+
+
+def test_positions_are_told_after_connections_were_lost(
+    log: KafkaLog, proxy: KafkaProxy, proxied: KafkaLog, members: Members, made: Sequence[TopicPartition]
+) -> None:
+    """The connection to the group's coordinator is opened anew, which librdkafka's admin client forgets to do."""
+    consumer = members.join(log, made[0].topic)
+    settle({consumer: 2})
+    consumer.commit({made[0]: Position(0, "note")})
+    for _ in range(3):
+        assert proxied.group_positions(members.group, made[:1], stable=False) == {made[0]: Position(0, "note")}
+
+        proxy.break_all()
+        with pytest.raises(BrokerUnreachable):
+            proxied.group_positions(members.group, made[:1], stable=False, timeout=0.2)
+        proxy.heal()
