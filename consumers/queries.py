@@ -17,6 +17,7 @@ from datetime import timedelta
 from functools import reduce
 from typing import Any, Final, Generic, Protocol, cast
 
+import structlog
 from typing_extensions import TypeVar
 
 from consumers.errors import PartitionUnserved, PositionNotReached, ViewStopped, ViewUnknown
@@ -28,9 +29,11 @@ from consumers.source import Source, topic_of
 from consumers.table import Table
 from consumers.view_loop import ViewLoop
 from eventstore.component import Host, Loop
-from eventstore.errors import TopicMissing
+from eventstore.errors import EventStoreError, TopicMissing
 from eventstore.log.partition import partition_of
 from eventstore.streams import Position
+
+log = structlog.get_logger(__name__)
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -181,7 +184,14 @@ class Tables:
         name = table.view.__view__.name
         running = self._refreshing.get(name)
         if running is None or running.done():
-            self._refreshing[name] = asyncio.create_task(self._refresh(table))
+            self._refreshing[name] = asyncio.create_task(self._refresh_or_keep(table))
+
+    async def _refresh_or_keep(self, table: Table[Any, Any]) -> None:
+        """In the background nobody is told of a log that is away: what is known goes on being used."""
+        try:
+            await self._refresh(table)
+        except EventStoreError as error:
+            log.info("owners_not_refreshed", view=table.view.__view__.name, error=type(error).__name__)
 
     async def _refresh(self, table: Table[Any, Any]) -> None:
         definition, count = table.view.__view__, await self.partitions(table)
