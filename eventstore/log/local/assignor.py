@@ -41,14 +41,12 @@ def share(
 
 
 def _level(able: Mapping[TopicPartition, list[int]], owner: dict[TopicPartition, int], load: list[int]) -> None:
-    """Move partitions from the fullest to the emptiest until no move makes it more even."""
-    moved = True
-    while moved:
-        moved = False
-        for partition in sorted(able, key=lambda p: (-load[owner[p]], p)):
-            now, least = owner[partition], min(able[partition], key=lambda i: (load[i], i))
-            if load[now] - load[least] > 1:
-                owner[partition] = least
-                load[now] -= 1
-                load[least] += 1
-                moved = True
+    """Move one partition at a time, from the fullest to the emptiest, until no move makes it more even."""
+
+    def gain(partition: TopicPartition) -> int:
+        return load[owner[partition]] - min(load[i] for i in able[partition])
+
+    while able and gain(best := max(able, key=gain)) > 1:
+        load[owner[best]] -= 1
+        owner[best] = least = min(able[best], key=lambda i: (load[i], i))
+        load[least] += 1
