@@ -67,8 +67,9 @@ class Process:
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
-        for line in self._process.stdout:
-            self._told.put({"slot": self.slot, **json.loads(line)})
+        with self._process.stdout as lines:
+            for line in lines:
+                self._told.put({"slot": self.slot, **json.loads(line)})
 
     @property
     def pid(self) -> int:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from consumers import Service
 from eventstore.log import Log, Topic, TopicPartition, open_log
 from sagalog.cli import run
-from tests.consumers.service.app import fresh
+from tests.consumers.service.app import Counter
 from tests.waiting import eventually
 
 
@@ -72,7 +73,7 @@ def test_a_group_at_work_is_left_alone(
 ) -> None:
     """With live members it is refused, and says to stop them; afterwards it works."""
     name = unique("busy")
-    with fresh(name, log=url).blocking() as service:
+    with Service(name, components=[Counter], log=url, state="memory://").blocking() as service:
         eventually(lambda: not service.asynchronous.not_ready(), 30)
         assert run(["group", "reset", name, "--log", url, "--topic", "tally.inbox", "--to", "end"]) == 1
         assert "has live members" in capsys.readouterr().err
