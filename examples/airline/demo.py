@@ -63,13 +63,15 @@ class Process:
         )  # fmt: skip
         errors.close()
         self.slot, self._told = slot, told
-        Thread(target=self._listen, daemon=True).start()
+        self._listening = Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                self._told.put({"slot": self.slot, **json.loads(line)})
+                if line.endswith("\n"):  # a process that is killed may leave half a line
+                    self._told.put({"slot": self.slot, **json.loads(line)})
 
     @property
     def pid(self) -> int:
@@ -87,6 +89,7 @@ class Process:
         """kill −9."""
         self._process.kill()
         self._process.wait()
+        self._listening.join()
 
     def stop(self) -> None:
         """SIGTERM, and kill −9 if that does not help."""
@@ -94,6 +97,7 @@ class Process:
             self._process.send_signal(signal.SIGTERM)
         try:
             self._process.wait(40)
+            self._listening.join()
         except subprocess.TimeoutExpired:
             self.kill()
 
