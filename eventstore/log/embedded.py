@@ -106,11 +106,17 @@ def _take(path: Path, clock: Clock | None, partitions: int, message_max_bytes: i
         return None
     try:
         store = RocksStore(path / "log", fsync=fsync)
-        broker = Broker(store, clock, default_partitions=partitions, message_max_bytes=message_max_bytes)
-        owned = _owned[path] = _Owned(broker, Server(path, broker), lock, os.getpid())
     except BaseException:
         lock.release()
         raise
+    broker = Broker(store, clock, default_partitions=partitions, message_max_bytes=message_max_bytes)
+    try:
+        server = Server(path, broker)
+    except OSError as error:
+        broker.close()
+        lock.release()
+        raise EmbeddedBroken(str(path), f"no socket can be made for it: {error}") from error
+    owned = _owned[path] = _Owned(broker, server, lock, os.getpid())
     return owned
 
 

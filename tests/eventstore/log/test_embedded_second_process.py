@@ -117,7 +117,7 @@ def test_second_process_produces_and_reads(log: Log) -> None:
             b"%d" % number,
             [("h", b"1")],
             timestamp_ms=7,
-            on_delivery=lambda *each: told.append(each),
+            on_delivery=lambda error, offset: told.append((error, offset)),
         )
     before = len(told)
     producer.flush()
