@@ -12,6 +12,8 @@ import sys
 import threading
 from pathlib import Path
 
+import pytest
+
 from eventstore.log import Topic, TopicPartition, open_log
 
 WRITER = Path(__file__).with_name("embedded_writer.py")
@@ -64,6 +66,7 @@ def check(url: str, told: dict[str, int]) -> None:
     assert units > told.get("unit", -1)
 
 
+@pytest.mark.timeout(60 + 10 * KILLS)
 def test_kill_9_loses_nothing_acknowledged_and_splits_no_unit(tmp_path: Path) -> None:
     """A writer is killed at random points, again and again on one folder; after each kill the log is whole."""
     seed = int(os.environ.get("SAGALOG_SEED", random.randrange(1 << 32)))
