@@ -280,8 +280,9 @@ def state_url(log_url: str, service: str, slot: str) -> str:
     """Where a process keeps its state if it is not told."""
     if log_url.startswith("memory:"):
         return "memory://"
-    if log_url.startswith("embedded://"):
-        return str(Path(log_url.removeprefix("embedded://").partition("?")[0]) / "state" / service / slot)
+    if log_url.startswith("embedded:"):
+        folder = log_url.removeprefix("embedded:").removeprefix("//").partition("?")[0]
+        return str(Path(folder) / "state" / service / slot)
     return str(Path(".sagalog") / "state" / service / slot)
 
 

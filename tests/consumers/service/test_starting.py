@@ -20,6 +20,7 @@ from consumers.errors import ComponentUnknown, HttpUnavailable
 from eventstore import EventStore
 from eventstore.component import Component, Host, Plan
 from eventstore.errors import BadLogUrl, BrokerUnreachable, TopicMissing
+from eventstore.hosting import state_url
 from schemas import Event
 from tests.consumers.service.app import Counter, fresh
 from tests.eventstore.processor.counters import Counters
@@ -306,3 +307,17 @@ async def test_a_journal_that_is_not_available_is_refused_by_name(url: str) -> N
     with pytest.raises(ValueError, match="journal='state' is not available"):
         async with Service("s", components=[cast("Component", component)], log=url):
             pass
+
+
+@pytest.mark.parametrize(
+    ("log", "state"),
+    [
+        ("embedded:///data/log?fsync=commit", "/data/log/state/shop/1"),
+        ("embedded:data/log", "data/log/state/shop/1"),
+        ("memory://shared", "memory://"),
+        ("kafka://host:9092", ".sagalog/state/shop/1"),
+    ],
+)
+def test_state_is_kept_beside_an_embedded_log(log: str, state: str) -> None:
+    """Where a process keeps what can be rebuilt, if it is not told."""
+    assert state_url(log, "shop", "1") == state
