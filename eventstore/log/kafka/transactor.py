@@ -15,8 +15,9 @@ still ours.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TypeAlias
 
 import structlog
@@ -25,6 +26,7 @@ from confluent_kafka import Producer as Client
 
 from eventstore.errors import BrokerUnreachable, Fenced, LogClosed, LogError, NotAuthorized, OutcomeUnknown, StaleMember
 from eventstore.log.kafka.admin import places_of
+from eventstore.log.kafka.bounded import BoundedCalls
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import (
     FENCED,
@@ -64,7 +66,12 @@ class KafkaTransactor:
         self._refusal: KafkaError | None = None
         self._spoilt_by: LogError | None = None
         self._lost_before = 0
-        self._client: Client | None = self._connect()
+        self._calls = BoundedCalls(f"transactor {transactional_id}")
+        try:
+            self._client: Client | None = self._connect()
+        except BaseException:
+            self._calls.close()
+            raise
 
     @property
     def lost_connections(self) -> int:
@@ -141,7 +148,7 @@ class KafkaTransactor:
         self._held.clear()
         try:
             client.flush(FLUSH_SECONDS)
-            client.abort_transaction(self._settings.api_timeout)
+            self._bounded(client.abort_transaction)
         except KafkaException as raised:
             failure = self._not_aborted(error_of(raised))
             if failure is not None:
@@ -156,8 +163,19 @@ class KafkaTransactor:
             log.info("unit_left_open", transactional_id=self.transactional_id, why=str(failure))
         finally:
             client, self._client = self._client, None
+            self._calls.close()
             if client is not None:
                 client.purge(blocking=False)
+
+    def _bounded(self, call: Callable[[float], object]) -> None:
+        """Make a call with the time-out of the settings. One that does not keep to it leaves the outcome unknown."""
+        timeout = self._settings.api_timeout
+        try:
+            self._calls.run(partial(call, timeout), timeout)
+        except TimeoutError as late:
+            failure = unknown(self.transactional_id, "librdkafka did not return in time")
+            self._spoil(failure)
+            raise failure from late
 
     def _connect(self) -> Client:
         config = self._settings.transactor(self.transactional_id) | {"error_cb": self._diagnostics.error}
@@ -174,9 +192,13 @@ class KafkaTransactor:
         while True:
             try:
                 client.list_topics(timeout=max(deadline - time.monotonic(), 0.1))
-                client.init_transactions(max(deadline - time.monotonic(), 0.1))
+                left = max(deadline - time.monotonic(), 0.1)
+                self._calls.run(partial(client.init_transactions, left), left)
                 _serve(client)
                 return
+            except TimeoutError as late:
+                why = f"it did not give out the transactional id {self.transactional_id!r}"
+                raise BrokerUnreachable(self._settings.address, why) from late
             except KafkaException as raised:
                 _serve(client)
                 error = error_of(raised)
@@ -254,13 +276,13 @@ class KafkaTransactor:
         self, client: Client, positions: Mapping[TopicPartition, Position], member: KafkaMember
     ) -> None:
         try:
-            client.send_offsets_to_transaction(places_of(positions), member.metadata(), self._settings.api_timeout)
+            self._bounded(partial(client.send_offsets_to_transaction, places_of(positions), member.metadata()))
         except KafkaException as raised:
             raise self._failed(error_of(raised), ending=False) from raised
 
     def _end(self, client: Client) -> None:
         try:
-            client.commit_transaction(self._settings.api_timeout)
+            self._bounded(client.commit_transaction)
         except KafkaException as raised:
             _serve(client)
             raise self._failed(error_of(raised), ending=True) from raised
