@@ -33,6 +33,7 @@
     ├── ProcessorError
     │   ├── NotOwner                  the partition is owned by another process
     │   ├── InputFailed               the decision raised: the message is in the dead letters
+    │   ├── CommandNotHandled         a component of this service is sent a command that it does not handle
     │   └── AskTimedOut               no answer in time: the outcome is unknown
     ├── DecisionError
     │   ├── DecisionNotMade           an aggregate or decider has no handler for a command
@@ -298,6 +299,17 @@ class InputFailed(ProcessorError):
     def __init__(self, processor: str, error: str) -> None:
         super().__init__(f"{processor} failed on the message: {error}. See `sagalog dlq list`")
         self.processor, self.error = processor, error
+
+
+class CommandNotHandled(ProcessorError):
+    """A component sends a command to another one of the same service, which does not handle it: add a handler."""
+
+    def __init__(self, sender: str, command: str, destination: str) -> None:
+        super().__init__(
+            f"{sender} sends {command} to {destination!r}, and the component of that name here does not handle it: the "
+            f"sender would wait for ever. Add a handler of {command} to {destination!r}, before the service is made"
+        )
+        self.sender, self.command, self.destination = sender, command, destination
 
 
 class AskTimedOut(ProcessorError):

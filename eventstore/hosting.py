@@ -21,6 +21,7 @@ import structlog
 
 from eventstore.clock import Clock, SystemClock
 from eventstore.component import Component, Host, Plan
+from eventstore.destinations import check_destinations
 from eventstore.errors import EventStoreError
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
@@ -123,6 +124,7 @@ class Hosting:
             raise
 
     def _prepare(self) -> None:
+        check_destinations(self._known)
         processors = [processor for plan in self._known for processor in plan.processors]
         topics = [topic for processor in processors for topic in topics_of(processor, self.host.service)]
         self.host.log.create([*topics, *(topic for plan in self._known for topic in plan.topics)])

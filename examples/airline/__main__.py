@@ -29,14 +29,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the demo; returns the exit code: 0 if the books are right."""
     parser = argparse.ArgumentParser(prog="python -m examples.airline", description=__doc__)
     parser.add_argument("--engine", choices=sorted(PROCESSES), default="embedded")
-    parser.add_argument("--folder", type=Path, default=Path(".sagalog/airline"), help="where the embedded log is kept")
+    parser.add_argument("--folder", type=Path, help="where the embedded log is kept; default .sagalog/airline")
     parser.add_argument("--json", action="store_true", help="the figures as JSON on standard output")
     chosen = parser.parse_args(arguments)
     console = Console(stderr=chosen.json)
-    clear(chosen.folder)
+    home: Path = chosen.folder or Path(".sagalog") / ("airline" if chosen.engine == "embedded" else "airline-on-kafka")
+    clear(home)
     figures = Figures(chosen.engine, PROCESSES[chosen.engine])
     console.print("The storm of 8 to 10 February 2013 over New York: 2,443 flights, their travellers, one kill -9.")
-    with place(chosen.engine, chosen.folder) as (url, folder):
+    with place(chosen.engine, home) as (url, folder):
         try:
             books = run(url, folder, figures, console)
         except DemoFailed as failed:
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _show(console, figures, books, example)
         for line in lines(timeline(history)):
             console.print(f"  {line}", highlight=False, soft_wrap=True)
-        _next(console, chosen.engine, chosen.folder, example)
+        _next(console, chosen.engine, home, example)
     for violation in violations[:20]:
         console.print(f"[red]violation: {violation}[/red]", highlight=False)
     return 1 if violations else 0
@@ -110,20 +111,31 @@ def _show(console: Console, figures: Figures, books: Books, example: str) -> Non
 
 
 def _next(console: Console, engine: str, folder: Path, example: str) -> None:
+    sagalog = _command()
     if engine != "embedded":
         console.print(
-            "\nNext: `sagalog broker --folder kafka` keeps a Kafka; docs/tutorial.md writes a saga of your own."
+            f"\nThis Kafka is gone with the demo. Next: `{sagalog} broker --folder ./kafka` keeps one; "
+            "docs/tutorial.md writes a saga of your own.",
+            soft_wrap=True,
         )
         return
     url = f"embedded://{folder / 'log'}" if folder.is_absolute() else f"embedded:{folder / 'log'}"
     console.print("\nNext:")
     for command in (
-        f"sagalog saga list rebook --log {url}",
-        f"sagalog saga show rebook '{example}' --log {url}",
-        f"sagalog topics --log {url}",
+        f"{sagalog} saga list rebook --log {url}",
+        f"{sagalog} saga show rebook '{example}' --log {url}",
+        f"{sagalog} topics --log {url}",
         "make demo ENGINE=kafka",
     ):
         console.print(f"  {command}", highlight=False, soft_wrap=True)
+
+
+def _command() -> str:
+    """How this environment's `sagalog` is called from here."""
+    beside = Path(sys.executable).with_name("sagalog")
+    if not beside.exists():
+        return f"{sys.executable} -m sagalog"
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)
 
 
 if __name__ == "__main__":

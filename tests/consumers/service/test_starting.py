@@ -19,9 +19,9 @@ from consumers import Service, Worker
 from consumers.errors import ComponentUnknown, HttpUnavailable
 from eventstore import EventStore
 from eventstore.component import Component, Host, Plan
-from eventstore.errors import BadLogUrl, BrokerUnreachable, TopicMissing
+from eventstore.errors import BadLogUrl, BrokerUnreachable, CommandNotHandled, TopicMissing
 from eventstore.hosting import state_url
-from schemas import Event
+from schemas import Command, Event
 from tests.consumers.service.app import Counter, fresh
 from tests.eventstore.processor.counters import Counters
 from tests.waiting import eventually, eventually_async
@@ -321,3 +321,16 @@ async def test_a_journal_that_is_not_available_is_refused_by_name(url: str) -> N
 def test_state_is_kept_beside_an_embedded_log(log: str, state: str) -> None:
     """Where a process keeps what can be rebuilt, if it is not told."""
     assert state_url(log, "shop", "1") == state
+
+
+async def test_a_command_that_its_destination_does_not_handle_is_named_at_start(url: str) -> None:
+    """Else its sender would wait for ever."""
+    sender = SimpleNamespace(__component__=lambda: Plan(name="sender", messages=(Unwanted,)))
+
+    with pytest.raises(CommandNotHandled, match="sender sends Unwanted to 'tally'"):
+        async with Service("s", components=[cast("Component", sender), Counter], log=url):
+            pass
+
+
+class Unwanted(Command[None], to="tally", key="counter"):
+    counter: str
