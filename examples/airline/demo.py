@@ -53,11 +53,13 @@ class Figures:
 class Process:
     """A process of the airline and the lines that it prints."""
 
+    module = "examples.airline.process"
+
     def __init__(self, url: str, folder: Path, slot: int, of: int, told: Queue[dict[str, int]]) -> None:
         arguments = ["--log", url, "--state", str(folder / f"state-{slot}"), "--slot", str(slot), "--of", str(of)]
         errors = (folder / f"process-{slot}.log").open("ab")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "examples.airline.process", *arguments],
+            [sys.executable, "-m", self.module, *arguments],
             stdout=subprocess.PIPE, stderr=errors, cwd=ROOT, text=True, start_new_session=True,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
         )  # fmt: skip

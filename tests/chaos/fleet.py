@@ -17,6 +17,12 @@ IN_ORDER = (0, -signal.SIGTERM)
 TAIL_CHARACTERS = 600
 
 
+class WatchedProcess(Process):
+    """Can be asked where it stands."""
+
+    module = "tests.chaos.process"
+
+
 class Fleet:
     """Starts, kills, stops and resumes. Notes what ends without having been asked to."""
 
@@ -28,7 +34,7 @@ class Fleet:
             slot: f"kafka://{self.proxy.bootstrap if slot == proxied else bootstrap}" for slot in range(processes)
         }
         self._told: Queue[dict[str, int]] = Queue()
-        self._running: dict[int, Process] = {}
+        self._running: dict[int, WatchedProcess] = {}
         self._down_until: dict[int, float] = {}
         self._stopped = set[int]()
         self._terminated: dict[int, float] = {}
@@ -104,6 +110,12 @@ class Fleet:
         self._down_until = dict.fromkeys(self._down_until, 0.0)
         self.tick()
 
+    def tell_stacks(self) -> None:
+        """Have every process write the stacks of its threads to its log: something hangs."""
+        for process in self._running.values():
+            if process.is_alive():
+                os.kill(process.pid, signal.SIGUSR1)
+
     def close(self) -> None:
         """End all, in order. Notes those that do not."""
         self.heal()
@@ -119,9 +131,9 @@ class Fleet:
 
     def _start(self, slot: int) -> None:
         self._down_until.pop(slot, None)
-        self._running[slot] = Process(self._urls[slot], self._folder, slot, self._count, self._told)
+        self._running[slot] = WatchedProcess(self._urls[slot], self._folder, slot, self._count, self._told)
 
-    def _ended(self, slot: int, process: Process) -> None:
+    def _ended(self, slot: int, process: WatchedProcess) -> None:
         asked = slot in self._terminated
         if not asked or process.code not in IN_ORDER:
             tail = (self._folder / f"process-{slot}.log").read_text(errors="replace")[-TAIL_CHARACTERS:]

@@ -111,6 +111,7 @@ class Storm:
         while not self._is_over():
             self._turn()
             if time.monotonic() > deadline:
+                self._fleet.tell_stacks()
                 missing = self._total - self._ledger.ended
                 self.report.violations.append(f"hang: {missing} of {self._total} sagas after {RECOVERY_SECONDS:g} s")
                 return
