@@ -11,12 +11,22 @@ from eventstore.errors import TopicMissing
 from eventstore.log import open_log
 from sagas import Participant, SagaClient
 from sagas.overview import read_history, read_overviews
-from schemas import MemoryRegistry, Serde
-from tests.sagas.trips import BookHotel, BookSeat, BookTrip, Charge, Declined, HotelBooked, SeatBooked, Trip
+from schemas import MemoryRegistry, Serde, Undo
+from tests.sagas.trips import (
+    BookHotel,
+    BookSeat,
+    BookTrip,
+    CancelHotel,
+    Charge,
+    Declined,
+    HotelBooked,
+    SeatBooked,
+    Trip,
+)
 
 
 async def test_a_list_and_a_history_come_from_the_log_alone() -> None:
-    """A trip was declined, and the participants have no handlers for its undos: it is listed as it stands."""
+    """A trip was declined, and its undos fail: it is listed as it stands."""
     hotels, seats, payments = Participant("hotels"), Participant("seats"), Participant("payments")
 
     @hotels.on
@@ -26,6 +36,14 @@ async def test_a_list_and_a_history_come_from_the_log_alone() -> None:
     @seats.on
     async def seat(command: BookSeat) -> SeatBooked:
         return SeatBooked(ref="S")
+
+    @hotels.on
+    async def cancel(command: CancelHotel) -> None:
+        raise ConnectionError("the hotel does not answer")
+
+    @seats.on
+    async def release(command: Undo[BookSeat]) -> None:
+        raise ConnectionError("the airline does not answer")
 
     @payments.on(idempotent=True)
     async def pay(command: Charge) -> Declined:
