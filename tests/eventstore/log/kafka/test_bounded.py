@@ -60,9 +60,10 @@ class Stuck:
         self._client, self._call, self._let_go = client, call, let_go
 
     def __getattr__(self, name: str) -> Any:
-        if name == self._call:
-            return lambda *_: self._let_go.wait()
-        return getattr(self._client, name)
+        return self._hang if name == self._call else getattr(self._client, name)
+
+    def _hang(self, *_: object) -> None:
+        self._let_go.wait()
 
 
 @pytest.mark.parametrize("call", ["send_offsets_to_transaction", "commit_transaction"])
