@@ -18,6 +18,7 @@
     │   ├── OriginGone                the value of a large dead letter is not at its origin any more
     │   └── NotADeadLetter            a record of a dead-letter topic that no worker wrote
     ├── ServiceError
+    │   ├── LogNotGiven               a service or client starts, and nobody said on which log
     │   ├── ComponentUnknown          the service has no component of that name
     │   ├── HttpUnavailable           the HTTP endpoint cannot listen where it was told
     │   └── GroupInUse                a group's positions cannot be set: it has live members
@@ -176,6 +177,14 @@ class NotADeadLetter(DeadLetterError):
 
 class ServiceError(ConsumerError):
     """A service cannot run as it was told."""
+
+
+class LogNotGiven(ServiceError):
+    """A service or client starts, and nobody said on which log: say it."""
+
+    def __init__(self, name: str, ways: str) -> None:
+        super().__init__(f"no log was given for {name}: give {ways}")
+        self.name = name
 
 
 class ComponentUnknown(ServiceError):

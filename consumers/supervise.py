@@ -25,7 +25,7 @@ from types import FrameType
 
 import structlog
 
-from consumers.service import SLOT_VARIABLE
+from consumers.process import SLOT_VARIABLE
 
 log = structlog.get_logger()
 

@@ -11,9 +11,10 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from consumers.service import DRAIN, LOG_VARIABLE, SLOT_VARIABLE, Service
+from consumers.errors import LogNotGiven
+from consumers.process import DRAIN, LOG_VARIABLE, SLOT_VARIABLE
+from consumers.service import Service
 from consumers.supervise import own_command, stop_with_supervisor, supervise
-from eventstore.errors import BadLogUrl
 from sagalog.cli.loading import load_service
 from sagalog.cli.output import show
 from sagalog.logs import configure
@@ -90,7 +91,7 @@ def run(
 def _url(service: Service, log: str | None) -> str:
     url = log or service.log or os.environ.get(LOG_VARIABLE)
     if not url:
-        raise BadLogUrl("", f"no log was given for {service.name}: give --log or the variable {LOG_VARIABLE}")
+        raise LogNotGiven(service.name, f"--log or the variable {LOG_VARIABLE}")
     return url
 
 

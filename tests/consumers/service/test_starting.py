@@ -15,8 +15,8 @@ from typing import Any, cast
 
 import pytest
 
-from consumers import Service, Worker
-from consumers.errors import ComponentUnknown, HttpUnavailable
+from consumers import Client, Service, Worker
+from consumers.errors import ComponentUnknown, HttpUnavailable, LogNotGiven
 from eventstore import EventStore
 from eventstore.component import Component, Host, Plan
 from eventstore.errors import BadLogUrl, BrokerUnreachable, CommandNotHandled, TopicMissing
@@ -108,7 +108,7 @@ async def get_async(address: str, path: str) -> tuple[int, str]:
         ("kafka://127.0.0.1:1", BrokerUnreachable, "127.0.0.1:1"),
         ("nats://here", BadLogUrl, "there is no engine 'nats'"),
         ("memory", BadLogUrl, "no scheme"),
-        (None, BadLogUrl, "SAGALOG_LOG"),
+        (None, LogNotGiven, r"give Service\(…, log=…\), --log or the variable"),
     ],
 )
 async def test_a_log_that_cannot_be_opened_is_named(
@@ -122,6 +122,16 @@ async def test_a_log_that_cannot_be_opened_is_named(
         await fresh(log=log).__aenter__()
 
     assert threads() == before
+
+
+async def test_a_client_without_a_log_is_told_how_a_client_gets_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has no command line, and is no service."""
+    monkeypatch.delenv("SAGALOG_LOG", raising=False)
+
+    with pytest.raises(
+        LogNotGiven, match=r"^no log was given for client: give Client\(log=…\) or the variable SAGALOG_LOG$"
+    ):
+        await Client().__aenter__()
 
 
 async def test_the_variable_names_the_log(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

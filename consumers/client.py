@@ -1,0 +1,26 @@
+"""Ask the services of a log from a process that hosts nothing."""
+
+from __future__ import annotations
+
+from typing import Self
+
+from consumers.blocking import Blocking, blocking
+from consumers.process import LOG_VARIABLE, Process
+
+
+class Client(Process):
+    """A process that hosts nothing and asks: a web front end, a script.
+
+    async with Client(log="kafka://localhost:9092") as client:
+        await client.ask(ReserveStock(sku="a", quantity=1))
+    """
+
+    _log_is_given_by = f"Client(log=…) or the variable {LOG_VARIABLE}"
+
+    def __init__(self, *, log: str | None = None, name: str = "client") -> None:
+        """`log`: its URL; None: the variable SAGALOG_LOG. `name`: answers come back on the topic `<name>.replies`."""
+        super().__init__(name, log, "memory://", None)
+
+    def blocking(self) -> Blocking[Self]:
+        """The same for programs without asyncio: `with Client(…).blocking() as client: client.ask(…)`."""
+        return blocking(self)

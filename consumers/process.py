@@ -1,0 +1,179 @@
+"""A process's part on a log: it opens the log, asks, looks at tables, and leaves with all that it opened.
+
+`Service` and `Client` are processes; they differ in what they host. Everything is opened in one order and closed in the
+opposite one, also when opening fails half way. Opening and closing block, so they are done on another thread.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar, Self, TypeVar, cast
+
+from consumers.errors import HttpUnavailable, LogNotGiven
+from consumers.providers import Providers
+from consumers.queries import Queryable, Tables
+from consumers.table import Table
+from eventstore.component import Plan, Runtime
+from eventstore.errors import EventStoreError
+from eventstore.hosting import Hosting, make_host, stop_or_leave
+from eventstore.log import open_log
+from eventstore.offload import to_the_end
+from schemas import Command, Refusal, Reply, key_of
+
+if TYPE_CHECKING:
+    from consumers.http import Endpoint
+
+K = TypeVar("K")
+V = TypeVar("V")
+R = TypeVar("R", bound=Reply | None)
+X = TypeVar("X", bound=Refusal)
+
+LOG_VARIABLE = "SAGALOG_LOG"
+SLOT_VARIABLE = "SAGALOG_SLOT"
+DRAIN = timedelta(seconds=30)
+"""How long what is under way may take when a service stops."""
+ANY_PORT = "127.0.0.1:0"
+
+
+class NotStarted(EventStoreError):
+    """The service or client does not run: use it inside `async with`."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} does not run: use it inside `async with`")
+        self.name = name
+
+
+class Process:
+    """What a `Service` and a `Client` both are; without plans it hosts nothing."""
+
+    _log_is_given_by: ClassVar[str]
+    """How the URL of its log can be said; for the error when it was not."""
+
+    def __init__(self, name: str, log: str | None, state: str | None, slot: str | None) -> None:
+        self.name = name
+        self._url, self._state, self._slot = log, state, slot
+        self._plans: tuple[Plan, ...] = ()
+        self._elsewhere: tuple[Plan, ...] = ()
+        self._providers = Providers()
+        self._http = ANY_PORT
+        self._drain = DRAIN
+        self._opened = ExitStack()
+        self._hosting: Hosting | None = None
+        self._tables: Tables | None = None
+        self._is_entered = False
+
+    @property
+    def runtime(self) -> Runtime:
+        """What runs it now.
+
+        Raises:
+            NotStarted: nothing does.
+        """
+        return self._running()
+
+    @property
+    def address(self) -> str:
+        """`host:port` of this process's HTTP endpoint.
+
+        Raises:
+            NotStarted: it has none yet.
+        """
+        return self._running().host.address
+
+    async def ask(
+        self, command: Command[R, X], /, *, timeout: timedelta = timedelta(seconds=5), id: str | None = None
+    ) -> R | X:
+        """Send a command to its destination and wait for its reply or refusal.
+
+        `id` makes a repeat harmless: the same id gets the same answer, and nothing happens twice.
+
+        Raises:
+            InputFailed: the handler raised; the message is in the dead letters.
+            AskTimedOut: no answer came in time; the outcome is unknown. Ask again with the same `id`.
+            LogClosed: the service stopped before the answer came; the outcome is unknown.
+            MessageTooLarge: the command does not fit into a record.
+            NotStarted: the service does not run.
+        """
+        answer = await self._running().ask(command.__to__, key_of(command), command, id=id, timeout=timeout)
+        return cast("R | X", answer)
+
+    def table(self, table: Table[K, V], /) -> Queryable[K, V]:
+        """A view's table to look into, wherever its partitions are.
+
+        Raises:
+            NotStarted: the service does not run.
+        """
+        if self._tables is None:
+            raise NotStarted(self.name)
+        return self._tables.queryable(table)
+
+    def not_ready(self) -> dict[str, str]:
+        """Why this process does not serve everything it was assigned yet: part → reason. Empty: it does.
+
+        Raises:
+            NotStarted: it does not run.
+        """
+        running, tables = self._running(), self._tables
+        return {**running.not_ready(), **(tables.problems() if tables is not None else {})}
+
+    async def __aenter__(self) -> Self:
+        if self._is_entered:
+            raise ValueError(f"{self.name} runs already")
+        self._is_entered = True
+        try:
+            await self._providers.open()
+            await to_the_end(self._start)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        try:
+            await to_the_end(self._stop)
+        finally:
+            self._is_entered = False
+            await self._providers.close()
+
+    def _running(self) -> Hosting:
+        if self._hosting is None:
+            raise NotStarted(self.name)
+        return self._hosting
+
+    def _start(self) -> None:
+        url = self._url or os.environ.get(LOG_VARIABLE)
+        if not url:
+            raise LogNotGiven(self.name, self._log_is_given_by)
+        slot = self._slot or os.environ.get(SLOT_VARIABLE, "0")
+        opened = self._opened
+        log_ = open_log(url)
+        opened.callback(log_.close)
+        endpoint = _endpoint(self._http)
+        opened.callback(endpoint.close)
+        resources = self._providers.resources
+        host = make_host(self.name, log_, slot=slot, state=self._state, address=endpoint.address, resources=resources)
+        opened.callback(host.close)
+        hosting = Hosting(host, self._plans, elsewhere=self._elsewhere)
+        tables = Tables(hosting)
+        opened.callback(tables.close)
+        hosting.start()
+        opened.callback(stop_or_leave, hosting, self._drain, opened)
+        endpoint.serve(hosting, tables)
+        self._hosting, self._tables = hosting, tables
+
+    def _stop(self) -> None:
+        try:
+            self._opened.close()
+        finally:
+            self._hosting, self._tables = None, None
+
+
+def _endpoint(bind: str) -> Endpoint:
+    from consumers.http import Endpoint  # here, for it takes a tenth of the time that importing services takes
+
+    try:
+        return Endpoint(bind)
+    except (OSError, ValueError) as error:
+        raise HttpUnavailable(bind, str(error)) from error
