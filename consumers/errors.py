@@ -183,7 +183,11 @@ class LogNotGiven(ServiceError):
     """A service or client starts, and nobody said on which log: say it."""
 
     def __init__(self, name: str, ways: str) -> None:
-        super().__init__(f"no log was given for {name}: give {ways}")
+        super().__init__(
+            f"no log was given for {name}: give {ways}, for example kafka://localhost:9092 (Kafka), "
+            f"embedded:///var/lib/shop (a folder; embedded:shop is one in the working folder) or memory:// (nothing is "
+            f"kept: for tests)"
+        )
         self.name = name
 
 

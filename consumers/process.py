@@ -92,6 +92,7 @@ class Process:
         Raises:
             InputFailed: the handler raised; the message is in the dead letters.
             AskTimedOut: no answer came in time; the outcome is unknown. Ask again with the same `id`.
+            DestinationNotHosted: this service does not host the destination, and nobody else sees its memory:// log.
             LogClosed: the service stopped before the answer came; the outcome is unknown.
             MessageTooLarge: the command does not fit into a record.
             NotStarted: the service does not run.

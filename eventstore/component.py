@@ -93,6 +93,7 @@ class Runtime(Protocol):
             InputFailed: the decision raised; the message is in the dead letters.
             AskTimedOut: no answer came in time; the outcome is unknown.
             TopicMissing: nobody ever took messages for `to`.
+            DestinationNotHosted: nobody here takes them, and nobody else sees the log.
         """
         ...
 

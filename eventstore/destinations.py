@@ -1,7 +1,8 @@
 """Whether the commands that components send find somebody who takes them, as far as one service can tell.
 
 A component that is hosted here and does not take a command that another one here sends to it is an error at start: the
-sender would wait for ever. A destination that is not hosted here is told in the log; another service may be it.
+sender would wait for ever. A destination that is not hosted here is told in the log; another service may be it. Whoever
+asks such a destination on a log that nobody else sees learns it at once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 import structlog
 
 from eventstore.component import Plan
-from eventstore.errors import CommandNotHandled
+from eventstore.errors import CommandNotHandled, DestinationNotHosted
 from eventstore.processor.topics import inbox_of
 from schemas import Command, Message, is_command
 
@@ -35,6 +36,23 @@ def check_destinations(plans: Sequence[Plan]) -> None:
                 raise CommandNotHandled(plan.name, command.__name__, command.__to__)
     for destination, commands in sorted(elsewhere.items()):
         log.warning("destination_not_hosted_here", destination=destination, commands=sorted(commands))
+
+
+class Reachable:
+    """What can be asked from here: anything, unless the log is this process's alone."""
+
+    def __init__(self, plans: Sequence[Plan], log_url: str) -> None:
+        is_private = log_url.partition("?")[0] == "memory://"
+        self._only = frozenset(name for plan in plans for name, _ in _taken(plan)) if is_private else None
+
+    def check(self, to: str, message: Message) -> None:
+        """Let through what somebody may answer.
+
+        Raises:
+            DestinationNotHosted: nobody ever will.
+        """
+        if self._only is not None and to not in self._only:
+            raise DestinationNotHosted(message.__type_name__, to)
 
 
 def _messages(plan: Plan) -> set[type[Message]]:

@@ -5,6 +5,7 @@
     EventStoreError
     ├── LogError
     │   ├── BadLogUrl                 the URL names no engine, or names it wrongly
+    │   ├── LogMissing                the embedded folder holds no log, and none is to be made
     │   ├── BrokerUnreachable         nobody answers at the address
     │   ├── NotAuthorized             the broker refuses what was asked
     │   ├── TopicMissing              a topic that must exist does not
@@ -18,6 +19,7 @@
     │   ├── OutcomeUnknown            the unit may or may not have happened: ask the log
     │   ├── EmbeddedInUse             the embedded folder belongs to another process
     │   ├── EmbeddedBroken            the embedded folder cannot be read or written
+    │   ├── FolderUnusable            the path given for an embedded folder cannot be one
     │   └── LogClosed                 the log was closed
     ├── StateError
     │   ├── StateLocked               another process holds the state folder
@@ -34,6 +36,7 @@
     │   ├── NotOwner                  the partition is owned by another process
     │   ├── InputFailed               the decision raised: the message is in the dead letters
     │   ├── CommandNotHandled         a component of this service is sent a command that it does not handle
+    │   ├── DestinationNotHosted      what is asked is hosted nowhere that the log reaches
     │   └── AskTimedOut               no answer in time: the outcome is unknown
     ├── DecisionError
     │   ├── DecisionNotMade           an aggregate or decider has no handler for a command
@@ -69,6 +72,17 @@ class BadLogUrl(LogError):
     def __init__(self, url: str, why: str) -> None:
         super().__init__(f"{url!r} is no log URL: {why}. Give kafka://host:9092, embedded:///folder or memory://")
         self.url, self.why = url, why
+
+
+class LogMissing(LogError):
+    """The embedded folder holds no log, and whoever only looks makes none."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(
+            f"there is no log in {folder}: correct the URL (--log or SAGALOG_LOG), or first run the service that keeps "
+            f"its log there"
+        )
+        self.folder = folder
 
 
 class BrokerUnreachable(LogError):
@@ -176,6 +190,14 @@ class EmbeddedBroken(LogError):
             f"the log in {folder} cannot be used ({why}): free space or repair the disk and start again; if its files "
             "are damaged, put back a copy"
         )
+        self.folder, self.why = folder, why
+
+
+class FolderUnusable(LogError):
+    """The path given for an embedded folder cannot be one: correct the path, or the permissions."""
+
+    def __init__(self, folder: str, why: str) -> None:
+        super().__init__(f"the log's folder {folder} cannot be used: {why}")
         self.folder, self.why = folder, why
 
 
@@ -310,6 +332,18 @@ class CommandNotHandled(ProcessorError):
             f"sender would wait for ever. Add a handler of {command} to {destination!r}, before the service is made"
         )
         self.sender, self.command, self.destination = sender, command, destination
+
+
+class DestinationNotHosted(ProcessorError):
+    """What is asked is hosted nowhere: the log is this service's alone, and it has no such component."""
+
+    def __init__(self, message: str, destination: str) -> None:
+        super().__init__(
+            f"{message} goes to {destination!r}, which is hosted nowhere: nobody but this service sees its memory:// "
+            f"log. Add the component {destination!r} to the service, or give a log that others see too: "
+            f"kafka://host:9092, or memory://NAME within one process"
+        )
+        self.message, self.destination = message, destination
 
 
 class AskTimedOut(ProcessorError):

@@ -21,7 +21,7 @@ import structlog
 
 from eventstore.clock import Clock, SystemClock
 from eventstore.component import Component, Host, Plan
-from eventstore.destinations import check_destinations
+from eventstore.destinations import Reachable, check_destinations
 from eventstore.errors import EventStoreError
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
@@ -98,7 +98,7 @@ class Hosting:
         self._partitions: dict[str, int] = {}
         self._unit: LoopThread | None = None
         self._is_stopping = False
-        self._asking = Asking(host, self._current_unit)
+        self._asking, self._reachable = Asking(host, self._current_unit), Reachable(self.plans, host.log.url)
         if processors:
             self._unit = LoopThread(lambda: Unit(host, processors, moved=self._asking.send), host.clock)
         loops = [partial(make, host) for plan in plans for make in plan.loops]
@@ -189,6 +189,7 @@ class Hosting:
     async def ask(
         self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
     ) -> Message | None:
+        self._reachable.check(to, message)
         return (await self._asking.ask(to, key, message, id=id, timeout=timeout))[0]
 
     async def ask_positioned(

@@ -60,14 +60,16 @@ __all__ = [
 _LOCAL = {"memory": {"partitions", "message_max_bytes"}, "embedded": {"partitions", "message_max_bytes", "fsync"}}
 
 
-def open_log(url: str, *, clock: Clock | None = None) -> Log:
+def open_log(url: str, *, clock: Clock | None = None, must_exist: bool = False) -> Log:
     """Open the log that a URL names.
 
-    `clock` is what the local engines take timestamps and session times from; Kafka has its own.
+    `clock` is what the local engines take timestamps and session times from; Kafka has its own. `must_exist`: make no
+    embedded folder that is not there.
 
     Raises:
         BadLogUrl: the URL names no engine, or names it wrongly.
         BrokerUnreachable: nobody answers at the address.
+        LogMissing: the folder holds no log, and it must exist.
         LogError: the embedded folder cannot be opened.
     """
     scheme, separator, rest = url.partition(":")
@@ -79,7 +81,7 @@ def open_log(url: str, *, clock: Clock | None = None) -> Log:
         case "memory":
             return _memory(url, address, options, clock)
         case "embedded":
-            return _embedded(url, address, options, clock)
+            return _embedded(url, address, options, clock, must_exist)
         case "kafka":
             return _kafka(url, address, options)
         case _:
@@ -98,7 +100,7 @@ def _memory(url: str, address: str, options: dict[str, str], clock: Clock | None
     return open_memory(url, name, clock=clock, partitions=partitions, message_max_bytes=message_max_bytes)
 
 
-def _embedded(url: str, address: str, options: dict[str, str], clock: Clock | None) -> Log:
+def _embedded(url: str, address: str, options: dict[str, str], clock: Clock | None, must_exist: bool) -> Log:
     from eventstore.log.embedded import open_embedded
 
     partitions, message_max_bytes = _local_options(url, "embedded", options)
@@ -113,7 +115,13 @@ def _embedded(url: str, address: str, options: dict[str, str], clock: Clock | No
     if not folder or folder == "/":
         raise BadLogUrl(url, "it names no folder")
     return open_embedded(
-        url, folder, clock=clock, partitions=partitions, message_max_bytes=message_max_bytes, fsync=fsync == "commit"
+        url,
+        folder,
+        clock=clock,
+        partitions=partitions,
+        message_max_bytes=message_max_bytes,
+        fsync=fsync == "commit",
+        must_exist=must_exist,
     )
 
 

@@ -15,6 +15,7 @@ Layout of the folder, version 1: `lock` (held by the owner), `owner` (JSON `{"v"
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from eventstore.clock import Clock
-from eventstore.errors import EmbeddedBroken, EmbeddedInUse
+from eventstore.errors import EmbeddedBroken, EmbeddedInUse, FolderUnusable, LogError, LogMissing
 from eventstore.folder_lock import FolderLock
 from eventstore.log.local.broker import DEFAULT_PARTITIONS, MESSAGE_MAX_BYTES, Broker
 from eventstore.log.local.log import LocalLog
@@ -35,6 +36,10 @@ from eventstore.log.port import Log
 
 _REACHABLE_S: Final = 5.0
 """How long a second process waits for an owner that is just starting, or just ending."""
+
+_NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NO_FOLDER: Final = frozenset({errno.ENOTDIR, errno.EEXIST})
+_NO_PATH: Final = frozenset({errno.ENOENT, errno.ENAMETOOLONG, errno.EISDIR, errno.ELOOP})
 
 
 @dataclass(slots=True)
@@ -66,14 +71,21 @@ def open_embedded(
     partitions: int = DEFAULT_PARTITIONS,
     message_max_bytes: int = MESSAGE_MAX_BYTES,
     fsync: bool = False,
+    must_exist: bool = False,
 ) -> Log:
-    """The log in a folder, which is made if it is missing. In this process the first to open it decides on the options.
+    """The log in a folder. In this process the first to open it decides on the options.
+
+    It is made if it is missing, unless it `must_exist`.
 
     Raises:
+        LogMissing: it is missing, and must exist.
+        FolderUnusable: the path cannot be a folder, or this user may not write there.
         EmbeddedBroken: the folder cannot be made, read or written.
         EmbeddedInUse: another process owns the folder and does not answer.
     """
     path = Path(folder).absolute().resolve()
+    if must_exist and not _is_log(path):
+        raise LogMissing(str(path))
     deadline = time.monotonic() + _REACHABLE_S
     while True:
         with _guard:
@@ -101,7 +113,7 @@ def _take(path: Path, clock: Clock | None, partitions: int, message_max_bytes: i
     try:
         lock = FolderLock.acquire(path / "lock", 0.05)
     except OSError as error:
-        raise EmbeddedBroken(str(path), str(error)) from error
+        raise _unusable(path, error) from error
     if lock is None:
         return None
     try:
@@ -118,6 +130,27 @@ def _take(path: Path, clock: Clock | None, partitions: int, message_max_bytes: i
         raise EmbeddedBroken(str(path), f"no socket can be made for it: {error}") from error
     owned = _owned[path] = _Owned(broker, server, lock, os.getpid())
     return owned
+
+
+def _is_log(path: Path) -> bool:
+    """Whether RocksDB made its log there, or this user may not know."""
+    try:
+        return (path / "log" / "CURRENT").exists()
+    except PermissionError:
+        return True
+
+
+def _unusable(path: Path, error: OSError) -> LogError:
+    """What is wrong with the path, told apart from a disk that fails."""
+    if error.errno in _NOT_ALLOWED:
+        what = f"this user may not write {error.filename}"
+        return FolderUnusable(str(path), f"{what}: give it the permission, or give another folder in the URL")
+    if error.errno in _NO_FOLDER:
+        file = next((each for each in reversed((path, *path.parents)) if each.is_file()), path)
+        return FolderUnusable(str(path), f"{file} is a file: give another folder in the URL, or move the file away")
+    if error.errno in _NO_PATH:
+        return FolderUnusable(str(path), f"{error.filename}: {error.strerror}: give another folder in the URL")
+    return EmbeddedBroken(str(path), str(error))
 
 
 def _remote(url: str, path: Path) -> RemoteLog | None:

@@ -12,7 +12,7 @@ import pytest
 
 from consumers import Client, NotStarted, Service, Worker
 from eventstore import AskTimedOut, EventStore, InputFailed
-from eventstore.errors import LogClosed
+from eventstore.errors import DestinationNotHosted, LogClosed
 from schemas import Command, Event
 from tests.consumers.service.app import LIMIT, Add, Explode, Sum, TallyTotals, TooMuch, Wanted, fresh, wishes
 from tests.waiting import eventually_async
@@ -65,6 +65,16 @@ async def test_nobody_answers_in_time(tallies: Service) -> None:
     """A destination that nobody serves ends in AskTimedOut, which says what to do."""
     with pytest.raises(AskTimedOut, match="ask again with the same id"):
         await tallies.ask(Nobody(key="x"), timeout=BRIEF)
+
+
+async def test_what_nobody_hosts_is_named_at_once_where_nobody_else_can() -> None:
+    """Nobody but this service sees its memory:// log, so there is nothing to wait for."""
+    async with asyncio.timeout(3), fresh(log="memory://?partitions=2") as service, Client(log="memory://") as client:
+        for asker, question in ((service, Nobody(key="x")), (client, Add(counter="a"))):
+            with pytest.raises(DestinationNotHosted, match=f"goes to '{question.__to__}', which is hosted nowhere"):
+                await asker.ask(question)
+
+        assert await service.ask(Add(counter="a")) == Sum(total=1)
 
 
 async def test_many_callers_at_once(tallies: Service) -> None:

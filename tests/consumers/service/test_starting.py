@@ -129,7 +129,8 @@ async def test_a_client_without_a_log_is_told_how_a_client_gets_one(monkeypatch:
     monkeypatch.delenv("SAGALOG_LOG", raising=False)
 
     with pytest.raises(
-        LogNotGiven, match=r"^no log was given for client: give Client\(log=…\) or the variable SAGALOG_LOG$"
+        LogNotGiven,
+        match=r"^no log was given for client: give Client\(log=…\) or the variable SAGALOG_LOG, for example kafka://",
     ):
         await Client().__aenter__()
 
