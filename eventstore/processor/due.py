@@ -19,6 +19,15 @@ class Barrier:
         self._log = log
         self._ends: dict[TopicPartition, tuple[int, int]] = {}
 
+    def instants(
+        self, due: list[TopicPartition], positions: Mapping[TopicPartition, int], now_ms: int
+    ) -> dict[TopicPartition, int]:
+        """Those of the partitions with due timers that were read far enough, and up to which instant theirs fire."""
+        if not due:
+            return {}
+        self.require(due, now_ms)
+        return {at: instant for at, instant in self.passed(positions).items() if at in due}
+
     def require(self, partitions: list[TopicPartition], now_ms: int) -> None:
         """Ask for the ends of partitions that have due timers and no end to be read up to yet."""
         unknown = [at for at in partitions if at not in self._ends]

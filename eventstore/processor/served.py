@@ -24,7 +24,7 @@ EMPTY_SECONDS = 3.0
 class Served:
     """The partitions of a unit; the listener of its group.
 
-    `has`, `is_taking` and `is_complete` may come from any thread, the rest from the loop's.
+    `has`, `is_taking`, `is_complete`, `are_done` and `metrics` may come from any thread, the rest from the loop's.
     """
 
     def __init__(
@@ -56,6 +56,19 @@ class Served:
         if not self.is_joined or self._takeovers:
             return False
         return bool(self.partitions) or self._host.clock.monotonic() - self._joined_at > EMPTY_SECONDS
+
+    def are_done(self, positions: Mapping[TopicPartition, int]) -> bool:
+        """Whether the inboxes were read to their ends, given where each is read next, and no timer is due."""
+        served = list(self.partitions.items())
+        ends = self._host.log.end_positions([at for at, _ in served], isolation="uncommitted")
+        now_ms = self._host.clock.now_ms()
+        return all(positions.get(at, -1) >= ends[at] and not one.timers.has_due(now_ms) for at, one in served)
+
+    def metrics(self) -> dict[str, float]:
+        """How many partitions are served, and how many timers they have."""
+        served = list(self.partitions.values())
+        timers = sum(len(one.timers) for one in served)
+        return {"processor_partitions": float(len(served)), "processor_timers": float(timers)}
 
     def note_membership(self, *, joined: bool) -> None:
         """Whether the last poll was a member's."""

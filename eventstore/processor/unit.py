@@ -10,6 +10,7 @@ promised: that `decide` runs once.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import structlog
@@ -89,20 +90,10 @@ class Unit:
     def is_settled(self) -> bool:
         if self._calls or self._waiting or not self.is_ready():
             return False
-        served = list(self._served.partitions.items())
-        ends = self._host.log.end_positions([at for at, _ in served], isolation="uncommitted")
-        now_ms, positions = self._host.clock.now_ms(), self._commits.positions
-        return not self._calls and all(
-            positions.get(at, -1) >= ends[at] and not one.timers.has_due(now_ms) for at, one in served
-        )
+        return self._served.are_done(self._commits.positions) and not self._calls
 
     def metrics(self) -> Mapping[str, float]:
-        served = list(self._served.partitions.values())
-        return {
-            **{f"processor_{name}_total": value for name, value in self._counts.items()},
-            "processor_partitions": float(len(served)),
-            "processor_timers": float(sum(len(one.timers) for one in served)),
-        }
+        return {f"processor_{name}_total": value for name, value in self._counts.items()} | self._served.metrics()
 
     def open(self) -> None:
         self._commits.open()
@@ -155,15 +146,18 @@ class Unit:
     def _leave(self) -> None:
         """Release everything, whatever fails: a member that nobody polls would hold its partitions for a minute."""
         consumer, self._consumer = self._consumer, None
-        try:
+        with ExitStack() as last_first:
+            last_first.callback(self._pass_on)
+            last_first.callback(self._commits.close)
+            last_first.callback(self._served.release)
             if consumer is not None:
-                consumer.close()
-        finally:
-            self._served.consumer = None
-            self._served.release()
-            self._commits.close()
-            for call in [*self._waiting, *self._calls.close()]:
-                self._moved(call)
+                last_first.callback(consumer.close)
+
+    def _pass_on(self) -> None:
+        """No call is left without an answer or an error (K10)."""
+        waiting, self._waiting = self._waiting, []
+        for call in [*waiting, *self._calls.close()]:
+            self._moved(call)
 
     def _run(self, batch: Batch) -> bool:
         """Decide on everything there is, commit, apply, answer."""
@@ -184,21 +178,21 @@ class Unit:
         except BaseException:
             self._undo(inputs, decisions)
             raise
-        decisions.apply(ends)
+        self._finish(decisions, ends, inputs.calls)
         self._limit = min(self._limit * 2, BATCH_INPUTS)
         self._counts["batches"] += 1
-        self._answer(decisions, ends)
         return True
 
     def _take_in(self, batch: Batch) -> Inputs:
         """What there is to decide on now."""
         self._pace.gather()
+        instants = self._due_instants()  # asks the log, which may fail: before a call is taken
         waiting, self._waiting = self._waiting, []
         calls = self._here([*waiting, *self._calls.take(self._limit)])
         if calls:
             self._pace.called()
         stashed, self._served.stashed = self._served.stashed, []
-        return Inputs(stashed=stashed, records=batch.records, calls=calls, instants=self._due_instants())
+        return Inputs(stashed=stashed, records=batch.records, calls=calls, instants=instants)
 
     def _decisions(self) -> Decisions:
         return Decisions(self._intake, self._served.partitions, self._counts, self._host.clock.now_ms())
@@ -219,10 +213,7 @@ class Unit:
         """Partitions whose timers may fire, and up to which instant (K9)."""
         now_ms = self._host.clock.now_ms()
         due = [at for at, one in self._served.partitions.items() if one.timers.has_due(now_ms)]
-        if not due:
-            return {}
-        self._barrier.require(due, now_ms)
-        return {at: instant for at, instant in self._barrier.passed(self._commits.positions).items() if at in due}
+        return self._barrier.instants(due, self._commits.positions, now_ms)
 
     def _send_positions(self, batch: Batch) -> bool:
         """Positions that moved over records without output."""
@@ -236,7 +227,13 @@ class Unit:
             self._take_again(error, [])
         return False
 
-    def _answer(self, decisions: Decisions, ends: Mapping[TopicPartition, int]) -> None:
+    def _finish(self, decisions: Decisions, ends: Mapping[TopicPartition, int], calls: list[Call]) -> None:
+        """Write the rows of what was committed, and answer."""
+        try:
+            decisions.apply(ends)
+        except BaseException:
+            self._calls.put_back(calls)  # they did happen: asked again under their ids, the log answers them
+            raise
         self._pace.answered(len(decisions.answered))
         decisions.answer(ends)
 
@@ -244,12 +241,12 @@ class Unit:
 
     def _undo(self, inputs: Inputs, decisions: Decisions) -> None:
         """Nothing of the batch happened: forget it, read it again, keep the calls."""
+        self._calls.put_back(inputs.calls)
         self._commits.abort()
         self._counts["aborted"] += 1
         decisions.drop()
         self._read_again(inputs.records)
         self._served.stashed = [*inputs.stashed, *self._served.stashed]
-        self._calls.put_back(inputs.calls)
 
     def _read_again(self, records: Sequence[Record]) -> None:
         """Have these records, which were not handled, delivered once more."""
@@ -271,7 +268,7 @@ class Unit:
 
     def _poison_one(self, batch: Batch, error: Exception) -> None:
         """Dead-letter the only input of a batch that the broker refuses."""
-        decisions = self._decisions()
+        decisions, calls = self._decisions(), [] if batch.records else self._calls.take(1)
         if batch.records:
             record = batch.records[0]
             at = TopicPartition(record.topic, record.partition)
@@ -279,12 +276,14 @@ class Unit:
             assert self._consumer is not None, "a batch was polled"
             self._consumer.start(at, record.offset + 1)
             self._commits.positions[at] = record.offset + 1
-        else:
-            for call in self._calls.take(1):
+        try:
+            for call in calls:
                 decisions.poison_call(call, error)
-        ends = self._commits.commit(batch, decisions.changed, decisions.out)
-        decisions.apply(ends)
-        self._answer(decisions, ends)
+            ends = self._commits.commit(batch, decisions.changed, decisions.out)
+        except BaseException:
+            self._calls.put_back(calls)
+            raise
+        self._finish(decisions, ends, calls)
 
     def _take_again(self, error: Exception, calls: list[Call]) -> None:
         """The outcome is known to the log only: replace the producer, take every partition again.
@@ -294,8 +293,8 @@ class Unit:
         id_ = self._commits.transactional_id
         log.warning("outcome_unknown", group=self.group, transactional_id=id_, error=str(error))
         self._counts["fenced" if isinstance(error, Fenced) else "unknown"] += 1
+        self._calls.put_back(calls)
         self._commits.close()
         assigned = self._served.put_down()
-        self._calls.put_back(calls)
         self._commits.open()
         self._served.assigned(assigned)
