@@ -9,7 +9,7 @@ from consumers.client import Client
 from consumers.delivery import Context
 from consumers.errors import ConsumerError, Permanent, RetryAfter
 from consumers.process import NotStarted
-from consumers.queries import Queryable
+from consumers.queryable import Queryable
 from consumers.rate import Rate
 from consumers.reactor import Reactor
 from consumers.retry import Retry

@@ -16,7 +16,7 @@ from collections.abc import Coroutine, Iterator
 from datetime import timedelta
 from typing import Any, Generic, Protocol, Self, TypeVar
 
-from consumers.queries import Queryable
+from consumers.queryable import Queryable
 from consumers.source import Source
 from consumers.table import Table
 from eventstore.component import Runtime

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar, Self, TypeVar, cast
 
 from consumers.errors import HttpUnavailable, LogNotGiven
 from consumers.providers import Providers
-from consumers.queries import Queryable, Tables
+from consumers.queries import Tables
+from consumers.queryable import Queryable
 from consumers.table import Table
 from eventstore.component import Plan, Runtime
 from eventstore.errors import EventStoreError

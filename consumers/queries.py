@@ -1,37 +1,31 @@
-"""Read the tables of views, wherever their partitions are.
+"""Find who serves a partition of a view, and ask it.
 
-A read goes to the owner of the key's partition: in this process, else over HTTP to the address in the note of the
-group's position. A table with `merge=` is read in all partitions. Of several versions of a view the newest that has
-caught up everywhere is read (V3), and until the first one has, the one that was asked for. While nobody serves a
-partition a read waits, for a bounded time.
+A question goes to the owner of the partition: in this process, else over HTTP to the address in the note of the group's
+position. Of several versions of a view the newest that has caught up everywhere is asked (V3), and until the first one
+has, the one that was asked for. While nobody serves a partition a question waits, for a bounded time.
 
-Promised: a read sees whole writes of a partition, and with `at_least` everything up to that position. Not promised:
-that partitions are seen at one moment, or that rows of one scan are of one moment.
+Promised: an answer is of whole writes of the partition, and with `at_least` of everything up to that position.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from functools import reduce
-from typing import Any, Final, Generic, Protocol, cast
+from typing import Any, Final, Protocol
 
 import structlog
+from msgspec import structs
 from typing_extensions import TypeVar
 
 from consumers.errors import PartitionUnserved, PositionNotReached, ViewStopped, ViewUnknown
-from consumers.keys import routing_key
 from consumers.ownership import Owners, owners_of, short_layout
+from consumers.queryable import Queryable
 from consumers.remote import NOT_OWNED, Answer, Connections, Question, answer, answer_now, pack, unpack_question
-from consumers.rows import bounds, table_prefix
-from consumers.source import Source, topic_of
 from consumers.table import Table
 from consumers.view_loop import ViewLoop
 from eventstore.component import Host, Loop
 from eventstore.errors import EventStoreError, TopicMissing
-from eventstore.log.partition import partition_of
-from eventstore.streams import Position
 
 log = structlog.get_logger(__name__)
 
@@ -39,7 +33,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 WAIT: Final = timedelta(seconds=10)
-PAGE_ROWS: Final = 500
 FRESH_SECONDS: Final = 1.0
 """How old what is known of owners may be before it is looked up again."""
 PAUSE_SECONDS: Final = 0.05
@@ -200,156 +193,8 @@ class Tables:
         self._owners[definition.name] = self._clock.monotonic(), owners
 
 
-class Queryable(Generic[K, V]):
-    """A table as everyone but its view sees it: asynchronous, read-only.
-
-    Reads raise `PartitionUnserved` when nobody serves the partition in time, `PositionNotReached` when `at_least` is
-    not reached in time, `ViewStopped` when a handler failed there, `ViewUnknown` when no service ever ran the view,
-    `BadRowKey` for another type of key.
-    """
-
-    def __init__(self, tables: Tables, table: Table[K, V]) -> None:
-        self._tables, self._table = tables, table
-
-    async def get(self, key: K, /, *, at_least: Position | None = None, of: Source | None = None) -> V | None:
-        """The row of a key, None if there is none.
-
-        `at_least`: wait until the view has handled its topic so far, such as an append's position. `of`: which topic it
-        is a position of, for a view of several.
-        """
-        table = self._table
-        data = table_prefix(table.name) + table.keys.encode(key)
-        partitions = await self._partitions(key)
-        answers = await self._all(
-            [self._question(number, at_least, of, keys=[data]) for number in partitions],
-        )
-        rows = [table.values.decode(value) for found in answers for _, value in found.rows if value is not None]
-        if not rows:
-            return None
-        return rows[0] if table.merge is None else reduce(table.merge, rows)
-
-    async def scan(
-        self,
-        *,
-        prefix: K | tuple[Any, ...] | None = None,
-        start: K | None = None,
-        end: K | None = None,
-        reverse: bool = False,
-        limit: int | None = None,
-        at_least: Position | None = None,
-        of: Source | None = None,
-    ) -> AsyncIterator[tuple[K, V]]:
-        """Rows in key order, or against it: keys that begin with `prefix`, start ≤ key < end, at most `limit`.
-
-        A prefix of a tuple is a tuple of its first elements.
-        """
-        table, stem = self._table, len(table_prefix(self._table.name))
-        low, high = bounds(table, prefix, start, end)
-        one = prefix is not None and table.keys.routes_by(prefix)
-        partitions = await self._partitions(prefix if one else None)
-        pages = [
-            _Pages(self._tables, table, self._question(number, at_least, of, start=low, end=high, reverse=reverse))
-            for number in partitions
-        ]
-        count = 0
-        async for data, values in _in_order(pages, reverse=reverse):
-            if limit is not None and count >= limit:
-                return
-            count += 1
-            rows = [table.values.decode(value) for value in values]
-            yield table.keys.decode(data[stem:]), rows[0] if table.merge is None else reduce(table.merge, rows)
-
-    async def _all(self, questions: Sequence[Question]) -> list[Answer]:
-        if len(questions) == 1:
-            return [await self._tables.ask(self._table, questions[0])]
-        return await asyncio.gather(*(self._tables.ask(self._table, question) for question in questions))
-
-    async def _partitions(self, key: object) -> Iterable[int]:
-        count = await self._tables.partitions(self._table)
-        if self._table.merge is not None or key is None:
-            return range(count)
-        return [partition_of(routing_key(key), count)]
-
-    def _question(self, number: int, at_least: Position | None, of: Source | None, **what: Any) -> Question:
-        definition = self._table.view.__view__
-        return Question(
-            service="",
-            version=definition.version,
-            layout=short_layout(definition.layout),
-            partition=number,
-            topic=self._topic(of) if at_least is not None else "",
-            at_least=0 if at_least is None else at_least.offset(number),
-            **what,
-        )
-
-    def _topic(self, of: Source | None) -> str:
-        definition = self._table.view.__view__
-        if definition.by is not None:
-            raise ValueError(
-                f"{definition.full_name} is re-keyed (by=): its position says nothing of its sources', so at_least "
-                "cannot be waited for. Read without it, or make the table merge= in a view that is not re-keyed"
-            )
-        topics = definition.topics
-        if of is None and len(topics) > 1:
-            raise ValueError(f"the view reads {', '.join(topics)}: say with of= which topic at_least is a position of")
-        topic = topics[0] if of is None else topic_of(of)
-        if topic not in topics:
-            raise ValueError(
-                f"the view does not read {topic}, but {', '.join(topics)}: at_least has to be a position of these"
-            )
-        return topic
-
-
-class _Pages:
-    """The rows of one partition, a page at a time."""
-
-    def __init__(self, tables: Tables, table: Table[Any, Any], question: Question) -> None:
-        self._tables, self._table, self._question = tables, table, question
-        self._rows: list[tuple[bytes, bytes]] = []
-        self._is_last = False
-
-    async def first(self) -> tuple[bytes, bytes] | None:
-        """The next row, which stays; None: there are no more."""
-        if not self._rows and not self._is_last:
-            await self._load()
-        return self._rows[-1] if self._rows else None
-
-    def take(self) -> bytes:
-        """The next row's value."""
-        return self._rows.pop()[1]
-
-    async def _load(self) -> None:
-        asked = _with(self._question, limit=PAGE_ROWS)
-        rows = cast("Sequence[tuple[bytes, bytes]]", (await self._tables.ask(self._table, asked)).rows)
-        self._is_last = len(rows) < PAGE_ROWS
-        self._rows = list(reversed(rows))
-        if rows:
-            last = rows[-1][0]
-            self._question = _with(self._question, **({"end": last} if asked.reverse else {"start": last + b"\0"}))
-
-
-async def _in_order(pages: Sequence[_Pages], *, reverse: bool) -> AsyncIterator[tuple[bytes, list[bytes]]]:
-    """Each key once, in order, with its values of all partitions."""
-    choose: Callable[[Iterable[bytes]], bytes] = max if reverse else min
-    while True:
-        heads = [
-            (one, head[0])
-            for one, head in zip(pages, await asyncio.gather(*(p.first() for p in pages)), strict=True)
-            if head
-        ]
-        if not heads:
-            return
-        key = choose(head for _, head in heads)
-        yield key, [one.take() for one, head in heads if head == key]
-
-
-def _with(question: Question, **changes: Any) -> Question:
-    fields = {name: getattr(question, name) for name in question.__struct_fields__}
-    return Question(**{**fields, **changes})
-
-
 def _addressed(question: Question, owners: Owners, left: float) -> Question:
-    return _with(question, service=owners.service, version=owners.version, wait_seconds=left)
+    return structs.replace(question, service=owners.service, version=owners.version, wait_seconds=left)
 
 
 async def _answer_here(loop: ViewLoop, question: Question) -> Answer:
