@@ -66,8 +66,9 @@ class Guarded:
 
 
 def _filter(kind: Any, name: str) -> Any:
+    anywhere: Any = None
     return AclBindingFilter(
-        kind, name, ResourcePatternType.LITERAL, APP, None, AclOperation.ANY, AclPermissionType.DENY
+        kind, name, ResourcePatternType.LITERAL, APP, anywhere, AclOperation.ANY, AclPermissionType.DENY
     )
 
 
