@@ -5,6 +5,7 @@
     SagaError
     ├── SagaKeyReused             the key stands for a saga that was started with other input
     ├── SagaNotFound              no saga was ever started under this key
+    ├── SagaNameUnknown           no saga of this name ever ran on this log
     ├── SagaVersionUnknown        the saga was started by code of a version that this process does not have
     ├── SagaRejected              the orchestrator could not take the message
     ├── NotWaitedFor              a signal that the saga never waits for
@@ -17,6 +18,7 @@ Errors in a definition are `schemas.DefinitionError`s, raised when the module is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from eventstore.processor.port import NotKnownHere
@@ -43,6 +45,15 @@ class SagaNotFound(SagaError):
     def __init__(self, saga: str, key: str) -> None:
         super().__init__(f"there is no {saga}/{key}: start it first, and check the key")
         self.saga, self.key = saga, key
+
+
+class SagaNameUnknown(SagaError):
+    """No saga of this name ever ran on this log: the message lists those that did."""
+
+    def __init__(self, saga: str, known: Sequence[str]) -> None:
+        there = f"there are {', '.join(known)}" if known else "no saga ever ran on it"
+        super().__init__(f"this log has no saga named {saga!r}: {there}; check the name and the log's URL")
+        self.saga, self.known = saga, tuple(known)
 
 
 class SagaVersionUnknown(SagaError, NotKnownHere):

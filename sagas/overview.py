@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
-from eventstore.errors import TopicMissing
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log, Record, TopicPartition
 from eventstore.processor.topics import events_of
 from sagas import history
+from sagas.finding import saga_partitions
 from sagas.history import EVENTS
 from sagas.timeline import Happened
 from schemas import Event, Serde
@@ -36,7 +36,10 @@ class Overview:
     version: int
     standing: Standing
     at_step: str
-    """The last step something happened to."""
+    """The steps and waits it waits for, with commas; while it is undone, those whose undo is under way, or parked.
+
+    At its end the last one, or the one where it turned back.
+    """
     reason: str
     """Why it turned back: the refusal's type, or a word; empty if it did not."""
     started: datetime
@@ -48,10 +51,10 @@ def read_history(log: Log, serde: Serde, saga: str, key: str, *, progress: Progr
     """All that happened to one saga, in order; empty if there is none.
 
     Raises:
-        TopicMissing: no saga of this name ever ran on this log.
+        SagaNameUnknown: no saga of this name ever ran on this log.
     """
     topic = events_of(saga)
-    place = TopicPartition(topic, partition_of(key, _partitions(log, topic)))
+    place = TopicPartition(topic, partition_of(key, saga_partitions(log, serde, saga)))
     serde.register(EVENTS)
     return [happened for _, happened in _read(log, serde, [place], progress, only=key)]
 
@@ -60,10 +63,10 @@ def read_overviews(log: Log, serde: Serde, saga: str, *, progress: Progress = la
     """Every saga of this name, the last changed first.
 
     Raises:
-        TopicMissing: no saga of this name ever ran on this log.
+        SagaNameUnknown: no saga of this name ever ran on this log.
     """
     topic = events_of(saga)
-    places = [TopicPartition(topic, number) for number in range(_partitions(log, topic))]
+    places = [TopicPartition(topic, number) for number in range(saga_partitions(log, serde, saga))]
     serde.register(EVENTS)
     histories = dict[str, list[Happened]]()
     for key, happened in _read(log, serde, places, progress):
@@ -75,16 +78,18 @@ def read_overviews(log: Log, serde: Serde, saga: str, *, progress: Progress = la
 def overview(key: str, happened: Iterable[Happened]) -> Overview:
     """A history at a glance; it is not empty."""
     all_of_it = list(happened)
-    version, standing, at_step, reason = 0, _FORWARD, "", ""
+    version, standing, reason, place = 0, _FORWARD, "", _Place()
     for each in all_of_it:
         event = each.event
-        at_step = _subject(event) or at_step
+        place.take(event)
         standing = _standing(event, standing)
         if isinstance(event, history.SagaStarted):
             version = event.version
         elif isinstance(event, history.CompensationStarted):
             reason = event.type or event.reason
-    return Overview(key, version, standing, at_step, reason, all_of_it[0].at, all_of_it[-1].at, len(all_of_it))
+    return Overview(
+        key, version, standing, place.at(standing), reason, all_of_it[0].at, all_of_it[-1].at, len(all_of_it)
+    )
 
 
 _FORWARD: Standing = "forward"
@@ -106,15 +111,45 @@ def _standing(event: Event, before: Standing) -> Standing:
             return before
 
 
-def _subject(event: Event) -> str:
-    return str(getattr(event, "step", "") or getattr(event, "wait", ""))
+class _Place:
+    """Where a saga is, as its events go by."""
 
+    def __init__(self) -> None:
+        self._awaited, self._parked = dict[str, None](), dict[str, None]()
+        self._turned, self._last = "", ""
 
-def _partitions(log: Log, topic: str) -> int:
-    described = log.describe([topic]).get(topic)
-    if described is None:
-        raise TopicMissing(topic)
-    return described.partitions
+    def take(self, event: Event) -> None:
+        match event:
+            case history.StepSent() | history.StepNotBuilt() | history.UndoSent() | history.UndoResent():
+                self._begin(event.step)
+            case history.WaitBegan():
+                self._begin(event.wait)
+            case history.CompensationStarted():
+                self._awaited.clear()
+                self._turned = self._last = event.step
+            case history.UndoParked():
+                self._end(event.step)
+                self._parked[event.step] = None
+            case history.StepReplied() | history.StepRefused() | history.StepUndone() | history.UndoSkipped():
+                self._end(event.step)
+            case history.SignalReceived() | history.WaitUnanswered():
+                self._end(event.wait)
+            case _:
+                pass
+
+    def at(self, standing: Standing) -> str:
+        """The step or wait, or several with commas."""
+        return self._turned if standing == "undone" else ", ".join(self._parked or self._awaited) or self._last
+
+    def _begin(self, name: str) -> None:
+        self._parked.pop(name, None)
+        self._awaited[name], self._last = None, name
+
+    def _end(self, name: str) -> None:
+        self._parked.pop(name, None)
+        if name in self._awaited:
+            del self._awaited[name]
+            self._last = name
 
 
 def _read(

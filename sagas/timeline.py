@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from sagas import history
-from schemas import Event
+from schemas import Event, Nothing
 
 Mood: TypeAlias = Literal["plain", "good", "warning", "bad"]
 _STYLES: dict[Mood, str] = {"plain": "", "good": "green", "warning": "yellow", "bad": "red"}
@@ -147,6 +147,12 @@ def _step_sent(event: history.StepSent) -> _Description:
     return "sent", event.step, f"{_short(event.type, event.command)} → {event.topic}[{event.partition}]", "plain"
 
 
+def _replied(event: history.StepReplied) -> _Description:
+    if event.type == Nothing.__type_name__:
+        return "done", event.step, "", "good"
+    return "replied", event.step, _short(event.type, event.reply), "good"
+
+
 def _turned(event: history.CompensationStarted) -> _Description:
     why = _short(event.type, event.refusal) if event.type else ""
     return "turns back", event.step, f"{event.reason}{': ' if why else ''}{why}", "bad"
@@ -163,7 +169,7 @@ _DESCRIPTIONS: dict[type[Event], Callable[[Any], _Description]] = {
     history.ConditionAnswered: lambda e: ("condition", e.condition, "yes" if e.answer else "no", "plain"),
     history.StepSent: _step_sent,
     history.StepResent: lambda e: ("sent again", e.step, f"attempt {e.attempt}", "warning"),
-    history.StepReplied: lambda e: ("replied", e.step, _short(e.type, e.reply), "good"),
+    history.StepReplied: _replied,
     history.StepRefused: lambda e: (
         "refused",
         e.step,

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
 
 from sagalog.cli.output import explain
 from sagalog.cli.version import version
@@ -78,6 +78,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
         code = application()(arguments, exit_on_error=False, print_error=False)
+    except MissingArgumentError as error:
+        return explain(_missing(error), _MISUSED)
     except CycloptsError as error:
         return explain(f"{error} See `sagalog --help`.", _MISUSED)
     except KeyboardInterrupt:
@@ -87,6 +89,16 @@ def run(arguments: Sequence[str]) -> int:
             raise
         return explain(str(error), _FAILED)
     return code if isinstance(code, int) else 0
+
+
+def _missing(error: MissingArgumentError) -> str:
+    """What was not given; of a log, what it may be."""
+    if error.argument is None or error.argument.name != "--log":
+        return f"{error} See `sagalog --help`."
+    from consumers.errors import LogNotGiven
+
+    command = " ".join(("sagalog", *(error.command_chain or ())))
+    return str(LogNotGiven(f"`{command}`", "--log or the variable SAGALOG_LOG"))
 
 
 def application() -> App:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json as codec
-from collections.abc import Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
 
 from cyclopts import App, Parameter
 from rich.console import Console
@@ -18,16 +16,15 @@ from consumers.dead_letters import DeadLetter
 from consumers.dlq import DEFAULT_CAP, Choice, Outcome
 from consumers.errors import NothingChosen
 from consumers.rate import Rate
-from eventstore.log import Log, open_log
+from eventstore.log import Log
 from eventstore.registry import TopicRegistry
+from sagalog.cli.opening import LogUrl, opened
 from sagalog.cli.output import show as tell
 from schemas.avro import AvroCodec
 from schemas.json_codec import JsonCodec
 from schemas.wire import schema_id_of
 
 dlq = App(name="dlq", help="Look into dead letters, send them back, or lay them aside.")
-
-LogUrl = Annotated[str, Parameter(name="--log", env_var="SAGALOG_LOG")]
 
 
 @Parameter(name="*")
@@ -74,8 +71,8 @@ def list_(*, log: LogUrl, which: Which = EVERYTHING, limit: int = 100, json: boo
     json
         Print one JSON object.
     """
-    with _opened(log) as opened:
-        letters = list(operations.find(opened, which.choice()))
+    with opened(log) as found:
+        letters = list(operations.find(found, which.choice()))
     facts = {"waiting": len(letters), "dead_letters": [_facts(letter) for letter in letters[:limit]]}
     more = f"\n{len(letters) - limit} more: raise --limit" if len(letters) > limit else ""
     tell(facts, _table(letters[:limit]) + more if letters else "no dead letters", json=json)
@@ -94,10 +91,10 @@ def show_(id: str, /, *, log: LogUrl, json: bool = False) -> None:
     json
         Print one JSON object.
     """
-    with _opened(log) as opened:
-        letter = operations.show(opened, id)
-        value = operations.value_of(opened, letter)
-        facts = {**_facts(letter), "metadata": _metadata(letter), "content": _content(opened, value)}
+    with opened(log) as found:
+        letter = operations.show(found, id)
+        value = operations.value_of(found, letter)
+        facts = {**_facts(letter), "metadata": _metadata(letter), "content": _content(found, value)}
     text = "\n".join(f"{name:>9}  {_plain(fact)}" for name, fact in facts.items())
     tell(facts, text, json=json)
 
@@ -145,8 +142,8 @@ def redrive(
     """
     choice = _chosen(which.choice(ids), everything=everything)
     pace = None if rate is None else Rate(rate, per=timedelta(seconds=1))
-    with _opened(log) as opened:
-        outcome = operations.redrive(opened, choice, limit=limit, rate=pace, cap=cap, dry_run=dry_run)
+    with opened(log) as found:
+        outcome = operations.redrive(found, choice, limit=limit, rate=pace, cap=cap, dry_run=dry_run)
     _report("redriven", outcome, dry_run=dry_run, json=json)
 
 
@@ -184,18 +181,9 @@ def discard(
         Print one JSON object.
     """
     choice = _chosen(which.choice(ids), everything=everything)
-    with _opened(log) as opened:
-        outcome = operations.discard(opened, choice, limit=limit, dry_run=dry_run)
+    with opened(log) as found:
+        outcome = operations.discard(found, choice, limit=limit, dry_run=dry_run)
     _report("discarded", outcome, dry_run=dry_run, json=json)
-
-
-@contextmanager
-def _opened(url: str) -> Generator[Log]:
-    log = open_log(url)
-    try:
-        yield log
-    finally:
-        log.close()
 
 
 def _chosen(choice: Choice, *, everything: bool) -> Choice:

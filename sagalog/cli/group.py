@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from consumers.positions import Where
 from consumers.positions import reset as reset_positions
-from eventstore.log import open_log
+from sagalog.cli.opening import LogUrl, opened
 from sagalog.cli.output import progress, show
 
 group = App(name="group", help="Look at consumer groups, or say where one goes on.")
-
-LogUrl = Annotated[str, Parameter(name="--log", env_var="SAGALOG_LOG")]
 
 
 @group.command(name="list", help_epilogue="Examples:\n  sagalog group list\n")
@@ -27,11 +23,8 @@ def list_(*, log: LogUrl, json: bool = False) -> None:
     json
         Print one JSON object.
     """
-    opened = open_log(log)
-    try:
-        groups = opened.groups()
-    finally:
-        opened.close()
+    with opened(log) as found:
+        groups = found.groups()
     show({"groups": groups}, "\n".join(groups) or "no groups", json=json)
 
 
@@ -57,12 +50,9 @@ def reset(name: str, /, *, log: LogUrl, topic: str, to: Where, json: bool = Fals
     json
         Print one JSON object.
     """
-    opened = open_log(log)
-    try:
+    with opened(log) as found:
         progress(f"joining {name}")
-        positions = reset_positions(opened, name, topic, to)
-    finally:
-        opened.close()
+        positions = reset_positions(found, name, topic, to)
     said = {str(place.partition): offset for place, offset in sorted(positions.items())}
     text = "\n".join(
         [f"{name} goes on in {topic} at:", *(f"  partition {number}: {at}" for number, at in said.items())]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -11,8 +11,9 @@ from cyclopts import App, Parameter
 from rich.console import Console
 from rich.table import Table
 
-from eventstore.log import Log, open_log
+from eventstore.log import Log
 from eventstore.registry import TopicRegistry
+from sagalog.cli.opening import LogUrl, opened
 from sagalog.cli.output import Counter
 from sagalog.cli.output import show as tell
 from sagas.errors import SagaNotFound
@@ -23,7 +24,6 @@ from schemas import Serde
 
 saga = App(name="saga", help="Follow sagas: list them, show what happened to one.")
 
-LogUrl = Annotated[str, Parameter(name="--log", env_var="SAGALOG_LOG")]
 _STYLES: dict[Standing, str] = {"completed": "green", "undone": "yellow", "compensating": "yellow", "parked": "red"}
 
 
@@ -44,6 +44,9 @@ def list_(
     json: bool = False,
 ) -> None:
     """List sagas, the last changed first.
+
+    The column step is where a saga is: the steps and waits that it waits for; while it is undone, those whose undo is
+    under way or parked. Of one that has ended it is the last step, or the one where it turned back.
 
     Parameters
     ----------
@@ -101,15 +104,8 @@ def show_(name: str, key: str, /, *, log: LogUrl, json: bool = False) -> None:
 
 @contextmanager
 def _opened(url: str) -> Generator[tuple[Log, Serde]]:
-    log = open_log(url)
-    try:
-        registry = TopicRegistry(log)
-        try:
-            yield log, Serde(registry)
-        finally:
-            registry.close()
-    finally:
-        log.close()
+    with opened(url) as log, closing(TopicRegistry(log)) as registry:
+        yield log, Serde(registry)
 
 
 def _standings(found: list[tuple[str, Overview]]) -> list[Standing]:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from eventstore.log import TopicDescription, open_log
+from eventstore.log import TopicDescription
+from sagalog.cli.opening import LogUrl, opened
 from sagalog.cli.output import show
 
 
-def topics(*, log: Annotated[str, Parameter(name="--log", env_var="SAGALOG_LOG")], json: bool = False) -> None:
+def topics(*, log: LogUrl, json: bool = False) -> None:
     """List the topics of a log.
 
     The manifest holds the count of partitions that was frozen when a topic was made; a dash: it was made by other
@@ -25,11 +23,8 @@ def topics(*, log: Annotated[str, Parameter(name="--log", env_var="SAGALOG_LOG")
     json
         Print one JSON object.
     """
-    opened = open_log(log)
-    try:
-        found = [topic for _, topic in sorted(opened.describe().items())]
-    finally:
-        opened.close()
+    with opened(log) as looked_at:
+        found = [topic for _, topic in sorted(looked_at.describe().items())]
     show({"topics": [_facts(topic) for topic in found]}, _text(found), json=json)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,6 +90,51 @@ def test_a_missing_topic_is_explained(url: str, capsys: pytest.CaptureFixture[st
     """It ends with 1 and one line."""
     assert run(["group", "reset", "g", "--log", url, "--topic", "nowhere-at-all", "--to", "end"]) == 1
     assert "'nowhere-at-all' does not exist" in capsys.readouterr().err
+
+
+LOOKING = (
+    ["topics"],
+    ["group", "list"],
+    ["group", "reset", "g", "--topic", "t", "--to", "end"],
+    ["saga", "list"],
+    ["saga", "show", "order", "1"],
+    ["dlq", "list"],
+    ["dlq", "show", "t/0/0"],
+    ["dlq", "redrive", "--everything"],
+    ["dlq", "discard", "--everything"],
+)
+
+
+@pytest.mark.parametrize("command", LOOKING, ids=" ".join)
+def test_a_command_that_looks_makes_no_log(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that was misspelt is named, and not made."""
+    assert run([*command, "--log", f"embedded://{tmp_path}/typo"]) == 1
+
+    assert f"there is no log in {tmp_path}/typo: correct the URL" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", LOOKING, ids=" ".join)
+def test_without_a_log_it_is_said_what_one_is(
+    command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable, and an example of each kind of URL, in one line."""
+    monkeypatch.delenv("SAGALOG_LOG", raising=False)
+
+    assert run(command) == 2
+
+    said = capsys.readouterr().err
+    for part in ("--log or the variable SAGALOG_LOG", "kafka://localhost:9092", "embedded:///", "memory://"):
+        assert part in said
+    assert said.count("\n") == 1
+
+
+def test_what_else_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the command calls it."""
+    assert run(["group", "reset", "g", "--log", "memory://", "--to", "end"]) == 2
+    assert "--topic" in capsys.readouterr().err
 
 
 def test_where_is_start_or_end(capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,7 +117,10 @@ def test_list_is_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
 
     head, *rows, summary = capsys.readouterr().out.splitlines()
     assert head.split() == ["saga", "key", "state", "step", "reason", "age", "changed"]
-    assert len(rows) == 2
+    assert [row.split()[:4] for row in rows] == [
+        ["cli_order", "2", "undone", "ship"],
+        ["cli_order", "1", "completed", "ship"],
+    ]
     assert summary == "1 completed, 1 undone"
 
 
@@ -130,6 +133,7 @@ def test_show_is_a_timeline(capsys: pytest.CaptureFixture[str]) -> None:
     whats = [row["what"] for row in said["timeline"]]
     assert whats[0] == "started"
     assert whats[-1] == "undone"
+    assert "done" in whats, "a command that answers None"
     assert "turns back" in whats
     assert len(capsys.readouterr().out.splitlines()) == 1 + len(whats)
 
@@ -140,7 +144,14 @@ def test_what_is_not_there_is_explained(capsys: pytest.CaptureFixture[str]) -> N
     assert run(["saga", "show", "cli_order", "3"]) == 1
     assert "3" in capsys.readouterr().err
     assert run(["saga", "list", "cli_ordr"]) == 1
-    assert "cli_ordr.events" in capsys.readouterr().err
+    assert "no saga named 'cli_ordr': there are cli_order;" in capsys.readouterr().err
+
+
+def test_help_says_what_the_step_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """The column is explained where it is asked for."""
+    run(["saga", "list", "--help"])
+
+    assert "The column step is where a saga is" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_empty_log_has_no_sagas(unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
 from consumers import Service
-from eventstore.errors import TopicMissing
-from eventstore.log import open_log
 from sagas import Participant, SagaClient
-from sagas.overview import read_history, read_overviews
-from schemas import MemoryRegistry, Serde, Undo
+from sagas.history import (
+    CompensationStarted,
+    SagaCompleted,
+    SagaStarted,
+    SagaUndone,
+    StepReplied,
+    StepSent,
+    StepUndone,
+    UndoParked,
+    UndoResent,
+    UndoSent,
+    WaitBegan,
+)
+from sagas.overview import overview, read_history, read_overviews
+from sagas.timeline import Happened
+from schemas import Event, Undo
 from tests.sagas.trips import (
     BookHotel,
     BookSeat,
@@ -23,6 +36,31 @@ from tests.sagas.trips import (
     SeatBooked,
     Trip,
 )
+
+
+def sent(step: str) -> Event:
+    """Its command was sent."""
+    return StepSent(step=step, type="t", version=1, command="{}", id=step, topic="t", partition=0, key="1", due_ms=0)
+
+
+def done(step: str) -> Event:
+    """It was answered."""
+    return StepReplied(step=step, type="t", version=1, reply="{}")
+
+
+def turned(step: str) -> Event:
+    """The saga turns back there."""
+    return CompensationStarted(step=step, reason="failed")
+
+
+def undo(step: str) -> Event:
+    """Its undo was sent."""
+    return UndoSent(step=step, type="t", version=1, command="{}", id=step, due_ms=0, in_doubt=False)
+
+
+def parked(step: str) -> Event:
+    """Its undo failed too often."""
+    return UndoParked(step=step, error="OSError")
 
 
 async def test_a_list_and_a_history_come_from_the_log_alone() -> None:
@@ -64,9 +102,29 @@ async def test_a_list_and_a_history_come_from_the_log_alone() -> None:
         assert history == (await run.history())[: len(history)]
 
 
-def test_a_saga_that_never_ran_is_a_missing_topic() -> None:
-    """Named, with what to do."""
-    log = open_log(f"memory://{uuid4().hex}")
-    with pytest.raises(TopicMissing):
-        read_overviews(log, Serde(MemoryRegistry()), "no_such")
-    log.close()
+@pytest.mark.parametrize(
+    ("events", "standing", "at"),
+    [
+        ([], "forward", ""),
+        ([sent("a")], "forward", "a"),
+        ([sent("a"), done("a")], "forward", "a"),
+        ([sent("a"), sent("b")], "forward", "a, b"),
+        ([sent("a"), sent("b"), done("b")], "forward", "a"),
+        ([sent("a"), done("a"), WaitBegan(wait="w", due_ms=0)], "forward", "w"),
+        ([sent("a"), done("a"), SagaCompleted()], "completed", "a"),
+        ([sent("a"), done("a"), sent("b"), turned("b")], "compensating", "b"),
+        ([sent("a"), done("a"), sent("b"), turned("b"), undo("a")], "compensating", "a"),
+        ([sent("a"), done("a"), turned("b"), undo("a"), parked("a")], "parked", "a"),
+        ([turned("c"), undo("a"), undo("b"), parked("a")], "parked", "a"),
+        ([turned("c"), undo("a"), parked("a"), UndoResent(step="a", attempt=2, due_ms=0)], "compensating", "a"),
+        ([sent("a"), done("a"), sent("b"), turned("b"), undo("a"), StepUndone(step="a"), SagaUndone()], "undone", "b"),
+    ],
+)
+def test_a_saga_is_at_the_step_it_waits_for(events: list[Event], standing: str, at: str) -> None:
+    """Several with commas; the undo under way, or parked; at the end the last step, or the one where it turned back."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    started = SagaStarted(saga="s", version=1, input="{}")
+
+    seen = overview("1", [Happened(version, now, event) for version, event in enumerate([started, *events])])
+
+    assert (seen.standing, seen.at_step) == (standing, at)

@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from sagas import Happened, SagaProcessor, timeline
-from sagas.history import EVENTS, StepUndone
+from sagas.history import EVENTS, StepReplied, StepUndone
 from sagas.timeline import as_json, lines, table
-from schemas import Event, Message, Metadata
+from schemas import Event, Message, Metadata, Nothing
 from tests.sagas.trips import BookTrip, Charge, Declined, Trip, answers, everybody
 from tests.sagas.world import World
 
@@ -43,6 +43,13 @@ def test_plain_lines_say_when_what_and_why() -> None:
     assert any("turns back" in line for line in shown)
     assert any("undo sent" in line and "cancel_hotel booking=H-1" in line for line in shown)
     assert "undone" in shown[-1]
+
+
+def test_an_answer_that_says_nothing_reads_as_done() -> None:
+    """A step whose command answers None was done; the wire form of None is nobody's business."""
+    event = StepReplied(step="reserve", type=Nothing.__type_name__, version=1, reply="{}")
+
+    assert lines(timeline([Happened(0, START, event)])) == ["  +0.000 s  reserve  done"]
 
 
 def test_rows_as_json_count_from_the_start() -> None:
