@@ -59,7 +59,7 @@ COMPILE = $(RUN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras 
 	--no-emit-index-url --no-emit-trusted-host --no-emit-find-links --build-deps-for editable
 pins: | $(VENV)/python
 	$(PIP) pip-tools
-	$(COMPILE) --extra broker --extra web --extra sql --extra otel --extra asyncio --extra demo --extra dev \
+	$(COMPILE) --extra broker --extra web --extra sql --extra otel --extra asyncio --extra crypto --extra registry --extra demo --extra dev \
 		--output-file requirements/dev.txt pyproject.toml
 	$(COMPILE) --extra broker --extra web --extra demo --constraint requirements/dev.txt \
 		--output-file requirements/run.txt pyproject.toml

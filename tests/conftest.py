@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Callable, Generator
+from contextlib import ExitStack
 
 import pytest
+import structlog
 
 from sagalog.broker import broker
 
 _RUN = os.urandom(3).hex()
+
+
+_SHARED = ExitStack()
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist starts its processes
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """One Kafka serves all processes of a run. What a shell starts in the background is deaf to SIGINT: not here."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    options = session.config.option
+    if getattr(options, "numprocesses", None) and options.markexpr == "kafka" and "KAFKA_BOOTSTRAP" not in os.environ:
+        os.environ["KAFKA_BOOTSTRAP"] = _SHARED.enter_context(broker()).bootstrap
+
+
+def pytest_sessionfinish() -> None:
+    """Stop what was started for the processes of this run."""
+    _SHARED.close()
 
 
 @pytest.fixture(scope="session")
@@ -18,6 +38,13 @@ def kafka() -> Generator[str]:
     """A Kafka for the whole run: its `host:port`. KAFKA_BOOTSTRAP names one that is already there."""
     with broker() as cluster:
         yield cluster.bootstrap
+
+
+@pytest.fixture(autouse=True)
+def _logging_of_its_own() -> Generator[None]:
+    """A command that a test runs here configures logging, to a stream that is captured and gone afterwards."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -50,6 +50,7 @@ def _program(name: str, *arguments: str) -> tuple[str, ...]:
 _CONTRACT = ("tests/eventstore/log", "tests/eventstore/state")
 _DOCS = ("tests/docs", "tests/examples", "tests/repo")
 _SIMULATION, _CHAOS = "tests/simulation", "tests/chaos/test_storms.py"
+_TWO = ("--numprocesses=2", "--dist=loadgroup")  # most of the time is waiting: for a broker, for a session to end
 _NOT_UNIT = (*_CONTRACT, *_DOCS, _SIMULATION, _CHAOS)
 
 _TIERS = (
@@ -63,11 +64,11 @@ _TIERS = (
             _program("lint-imports", "--no-logo"),
         ),
     ),
-    Tier("unit", (_pytest("tests", "-m", "not kafka", *(f"--ignore={folder}" for folder in _NOT_UNIT)),)),
+    Tier("unit", (_pytest("tests", "-m", "not kafka", *_TWO, *(f"--ignore={folder}" for folder in _NOT_UNIT)),)),
     Tier("contract", (_pytest(*_CONTRACT, "-m", "not kafka"),)),
     Tier("simulation", (_pytest(_SIMULATION),)),
     Tier("docs", (_pytest(*_DOCS, "-m", "not kafka"),)),
-    Tier("kafka", (_pytest("tests", "-m", "kafka", f"--ignore={_CHAOS}"),)),
+    Tier("kafka", (_pytest("tests", "-m", "kafka", *_TWO, f"--ignore={_CHAOS}"),)),
     Tier("chaos", (_pytest(_CHAOS, "--capture=no"),), always=False),
 )
 
