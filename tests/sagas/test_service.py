@@ -151,7 +151,7 @@ class Shop:
         )
 
 
-@pytest.fixture(params=["memory", "kafka"])
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
 def log(request: pytest.FixtureRequest) -> str:
     """A log in memory, or a real Kafka. Tests share the Kafka: their orders and shelves have names of their own."""
     if request.param == "memory":
