@@ -144,10 +144,10 @@ class LocalConsumer:
         """Serve what the group decided; whether any callback was called."""
         with self._broker.lock:
             self._check_open()
-            group = self._broker.groups.get(self.group)
+            group = self._broker.coordinator.groups.get(self.group)
             gone = self._stay.gone
             if not gone and group is not None:
-                self._broker.touch(group, self._stay)
+                self._broker.coordinator.touch(group, self._stay)
         if gone or group is None:
             return self._rejoin()
         return self._give_up(group) | self._take(group)
@@ -158,7 +158,7 @@ class LocalConsumer:
         if lost:
             self._listener.lost(lost)
         self._stay = self._broker.join(self.group, self._topics, self._session_s)
-        return self._take(self._broker.groups[self.group]) or bool(lost)
+        return self._take(self._broker.coordinator.groups[self.group]) or bool(lost)
 
     def _give_up(self, group: Group) -> bool:
         with self._broker.lock:
@@ -232,7 +232,7 @@ class LocalConsumer:
         return found
 
     def _check_topics(self) -> None:
-        topics = self._broker.topics
+        topics = self._broker.topics.rows
         for topic in self._topics:
             if topic not in topics:
                 self._broker.check_open()

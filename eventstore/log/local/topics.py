@@ -1,0 +1,97 @@
+"""The topics of a local log, and their partitions. Everything here runs under the broker's lock.
+
+A topic's row says how many partitions it has, and how many its manifest says; the two differ only when partitions were
+added behind the manifest's back, as an administrator of a Kafka cluster could.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+
+from eventstore.errors import InvalidRecord, PartitionCountChanged, TopicMissing
+from eventstore.log.local.store import Partition, Store, TopicRow
+from eventstore.log.port import Topic, TopicDescription
+
+
+class Topics:
+    """What topics there are."""
+
+    def __init__(self, store: Store, default_partitions: int) -> None:
+        self.default_partitions = default_partitions
+        self.rows: dict[str, TopicRow] = {}
+        self.partitions: dict[tuple[str, int], Partition] = {}
+        """Of all topics. It is one dictionary for as long as the log is open."""
+        self._store = store
+        self._next_number = 0
+        for row in store.topics():
+            self._install(row)
+
+    def create(self, topics: Iterable[Topic]) -> None:
+        """Make what is missing, check what is there.
+
+        Raises:
+            PartitionCountChanged: a topic has other partitions than it should; nothing was made.
+        """
+        wanted = list(topics)
+        for topic in wanted:
+            if topic.name in self.rows:
+                self._check_count(topic)
+        for topic in wanted:
+            if topic.name not in self.rows:
+                self._create(topic)
+
+    def describe(self, names: Iterable[str] | None) -> dict[str, TopicDescription]:
+        """The topics of these names that exist; all if None."""
+        rows = self.rows.values() if names is None else [self.rows[name] for name in names if name in self.rows]
+        return {
+            row.name: TopicDescription(
+                name=row.name, id=row.id, partitions=row.partitions, manifest_partitions=row.manifest
+            )
+            for row in rows
+        }
+
+    def remove(self, names: Iterable[str]) -> list[TopicRow]:
+        """Forget the topics of these names that exist; returns them. The store still has them."""
+        removed = [self.rows.pop(name) for name in set(names) if name in self.rows]
+        for row in removed:
+            for number in range(row.partitions):
+                del self.partitions[row.name, number]
+        return removed
+
+    def grow(self, topic: str, partitions: int) -> None:
+        """Give a topic more partitions behind the manifest's back."""
+        row = self.rows[topic]
+        changed = TopicRow(row.name, row.id, row.number, partitions, row.manifest, row.compacted, row.retention_ms)
+        self._store.save_topic(changed)
+        self._install(changed)
+
+    def missing(self, topic: str, partition: int) -> TopicMissing | InvalidRecord:
+        """The error for a partition that is not there."""
+        row = self.rows.get(topic)
+        if row is None:
+            return TopicMissing(topic)
+        return InvalidRecord(
+            topic, f"it has {row.partitions} partitions, counted from 0, and so no partition {partition}"
+        )
+
+    def _check_count(self, topic: Topic) -> None:
+        row = self.rows[topic.name]
+        for expected in (row.manifest, topic.partitions):
+            if expected is not None and expected != row.partitions:
+                raise PartitionCountChanged(topic.name, manifest=expected, actual=row.partitions)
+
+    def _create(self, topic: Topic) -> None:
+        partitions = topic.partitions or self.default_partitions
+        row = TopicRow(
+            topic.name, uuid.uuid4().hex, self._next_number, partitions, partitions, topic.compacted, topic.retention_ms
+        )
+        self._store.save_topic(row)
+        self._install(row)
+
+    def _install(self, row: TopicRow) -> None:
+        self.rows[row.name] = row
+        self._next_number = max(self._next_number, row.number + 1)
+        for number in range(row.partitions):
+            if (row.name, number) not in self.partitions:
+                self.partitions[row.name, number] = self._store.open_partition(row, number)
