@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,25 +25,32 @@ _TARGET = re.compile(r"^([a-z][\w -]*):", re.MULTILINE)
 
 
 @pytest.mark.parametrize("page", _RUN, ids=lambda page: page.name)
-def test_a_page_runs_and_prints_what_it_says(page: Page, tmp_path: Path) -> None:
-    """Its files are written, its program and its commands are run, in a folder of their own."""
-    environment = _environment(tmp_path)
-    folder = tmp_path / "page"
-    folder.mkdir()
+def test_a_page_runs_and_prints_what_it_says(page: Page, tmp_path: Path, installed: Mapping[str, str]) -> None:
+    """Its files are written, its program and its commands are run, in a folder of their own, as a reader runs them."""
     for block in page.blocks:
         if block.file:
-            path = folder / block.file
+            path = tmp_path / block.file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text)
 
-    printed = _program(page, folder, environment)
+    printed = _program(page, tmp_path, installed)
 
     for block, above in zip(page.blocks[1:], page.blocks, strict=False):
         if above.info == "sh run":
             script = ["bash", "-euo", "pipefail", "-c", above.text]
-            printed = _run(script, folder, environment, f"{page.name}:{above.line}")
+            printed = _run(script, tmp_path, installed, f"{page.name}:{above.line}")
         if block.info == "text output":
             assert _says(printed, block.text), f"{page.name}:{block.line} says\n{block.text}\nit is\n{printed}"
+
+
+def test_pages_run_on_what_was_installed(tmp_path: Path, installed: Mapping[str, str]) -> None:
+    """Neither this folder nor its packages are found by a path: what a page does is what works for its reader."""
+    script = ["python", "-c", "import sys, sagalog; print(sys.prefix, sagalog.__file__, *sys.path, sep='\\n')"]
+
+    prefix, found, *path = _run(script, tmp_path, installed, "python").splitlines()
+
+    assert Path(found).is_relative_to(prefix)
+    assert str(ROOT) not in path
 
 
 @pytest.mark.parametrize("block", _SHELL)
@@ -90,7 +95,7 @@ def _program(page: Page, folder: Path, environment: Mapping[str, str]) -> str:
         return ""
     program = folder / "page.py"
     program.write_text("\n".join(lines))
-    return _run([sys.executable, "-W", "error", str(program)], folder, environment, page.name)
+    return _run(["python", "-W", "error", str(program)], folder, environment, page.name)
 
 
 def _run(command: list[str], folder: Path, environment: Mapping[str, str], what: str) -> str:
@@ -106,15 +111,3 @@ def _says(printed: str, expected: str) -> bool:
     lines = (re.escape(line.rstrip()).replace("…", ".*") for line in expected.rstrip().split("\n"))
     pattern = r"[ ]*\n".join(re.sub(r"(\\ )+", r"[ ]+", line) for line in lines)
     return re.search(rf"^{pattern}[ ]*$", printed, re.MULTILINE) is not None
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """No settings of whoever runs the tests; `python`, `pytest` and `sagalog` are those of this environment."""
-    programs = folder / "bin"
-    programs.mkdir()
-    for name, module in (("python", ""), ("pytest", "-m pytest"), ("sagalog", "-m sagalog")):
-        script = programs / name
-        script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {module} "$@"\n')
-        script.chmod(0o755)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("SAGALOG", "PYTEST"))}
-    return {**kept, "PATH": f"{programs}:{os.environ['PATH']}", "PYTHONPATH": f"{ROOT}:.", "NO_COLOR": "1"}

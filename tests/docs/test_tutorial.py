@@ -7,22 +7,36 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 from uuid import uuid4
 
 import pytest
 
 from eventstore.log import open_log
 from eventstore.log.port import Log, TopicPartition
-from tests.docs.pages import ROOT, pages
+from tests.docs.pages import pages
 from tests.waiting import eventually
 
 NAMES = ("halls", "bank", "post", "buy_tickets", "tickets")
 BUYERS = 400
+
+
+class Reader(NamedTuple):
+    """Somebody who does what the tutorial says."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def start(self, *command: str, errors: IO[bytes] | None = None) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            command, cwd=self.folder, env=self.environment, stdout=subprocess.PIPE, stderr=errors, text=True
+        )
+
+    def output(self, *command: str) -> str:
+        return self.start(*command).communicate(timeout=30)[0]
 
 
 @pytest.fixture
@@ -32,23 +46,22 @@ def suffix() -> str:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, suffix: str) -> Path:
-    """The tutorial's files."""
+def reader(tmp_path: Path, suffix: str, installed: dict[str, str], kafka: str) -> Reader:
+    """Has the tutorial's files."""
     [tutorial] = [page for page in pages() if page.name == "docs/tutorial.md"]
     for block in tutorial.blocks:
         if block.file:
             path = tmp_path / block.file
             path.parent.mkdir(exist_ok=True)
             path.write_text(re.sub(rf'"({"|".join(NAMES)})"', rf'"\1{suffix}"', block.text))
-    return tmp_path
+    return Reader(tmp_path, {**installed, "SAGALOG_LOG": f"kafka://{kafka}"})
 
 
-def test_one_of_two_processes_is_killed(kafka: str, folder: Path, suffix: str) -> None:
+def test_one_of_two_processes_is_killed(kafka: str, reader: Reader, suffix: str) -> None:
     """All buyers get an outcome, as in memory; `sagalog saga list` and `show` tell of them."""
-    url, saga = f"kafka://{kafka}", f"buy_tickets{suffix}"
-    log = open_log(url)
-    with _running(folder, url) as processes:
-        buying = _start(folder, url, "-m", "tickets.buy", str(BUYERS))
+    saga, log = f"buy_tickets{suffix}", open_log(f"kafka://{kafka}")
+    with _running(reader) as processes:
+        buying = reader.start("python", "-m", "tickets.buy", str(BUYERS))
         try:
             eventually(lambda: _events(log, saga) > BUYERS, 40)
             os.kill(processes[-1], signal.SIGKILL)
@@ -59,18 +72,18 @@ def test_one_of_two_processes_is_killed(kafka: str, folder: Path, suffix: str) -
     log.close()
     assert buying.returncode == 0
     assert sum(int(line.split()[0]) for line in told.splitlines()) == BUYERS
-    listed = json.loads(_output(folder, url, "saga", "list", saga, "--limit", "1", "--json"))
+    listed = json.loads(reader.output("sagalog", "saga", "list", saga, "--limit", "1", "--json"))
     assert listed["sagas"] == BUYERS
-    assert "everything that may have happened is undone" in _output(folder, url, "saga", "show", saga, "buyer-7")
+    assert "everything that may have happened is undone" in reader.output("sagalog", "saga", "show", saga, "buyer-7")
 
 
 @contextmanager
-def _running(folder: Path, url: str) -> Generator[list[int]]:
+def _running(reader: Reader) -> Generator[list[int]]:
     """The service in two processes, and their ids once both are ready."""
-    said = folder / "run.log"
+    said = reader.folder / "run.log"
     with said.open("wb") as errors:
-        options = ("--log", url, "--processes", "2", "--log-format", "json")
-        supervisor = _start(folder, url, "-m", "sagalog", "run", "tickets.app:service", *options, errors=errors)
+        options = ("--processes", "2", "--log-format", "json")
+        supervisor = reader.start("sagalog", "run", "tickets.app:service", *options, errors=errors)
         ready: list[int] = []
         try:
             assert supervisor.stdout is not None
@@ -86,17 +99,6 @@ def _running(folder: Path, url: str) -> Generator[list[int]]:
             except subprocess.TimeoutExpired:
                 supervisor.kill()
                 raise
-
-
-def _start(folder: Path, url: str, *arguments: str, errors: IO[bytes] | None = None) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", "SAGALOG_LOG": url}
-    return subprocess.Popen(
-        [sys.executable, *arguments], cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
-    )
-
-
-def _output(folder: Path, url: str, *arguments: str) -> str:
-    return _start(folder, url, "-m", "sagalog", *arguments).communicate(timeout=30)[0]
 
 
 def _events(log: Log, saga: str) -> int:
