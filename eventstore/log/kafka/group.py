@@ -2,9 +2,8 @@
 
 A partition that is assigned is given to librdkafka at offset 0 and paused at once; `start` seeks and resumes. The
 offset is a number although none is meant: the answer to the query that a logical one (the end) causes would override a
-later seek. Assignment changes are counted in the callbacks, because a partition that is lost and regained within one
-poll leaves equal sets (K3). The count moves *after* `revoked` returns, since until then the partitions are still ours,
-and *before* `lost`.
+later seek. The assignment (`Membership`) changes *after* `revoked` returns, since until then the partitions are still
+ours, and *before* `lost` (K3).
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
@@ -22,36 +20,15 @@ from eventstore.errors import LogClosed, LogError, PositionMissing, StaleMember
 from eventstore.log.kafka.admin import places_of
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import MISSING, STALE, UNREACHABLE, error_of, general
+from eventstore.log.kafka.membership import KafkaMember, Membership
 from eventstore.log.kafka.positions import position_of
 from eventstore.log.kafka.records import records_of
 from eventstore.log.kafka.settings import Settings
 from eventstore.log.port import Batch, Listener, Member, Position, Record, TopicPartition
 
-_PREFIX = b"CGMDv2:"
 WAKING_SECONDS = 0.05
 HARMLESS = UNREACHABLE | {KafkaError._MAX_POLL_EXCEEDED}
 """Mended inside: librdkafka reconnects, or calls `lost` and joins again."""
-
-
-@dataclass(frozen=True, slots=True)
-class KafkaMember:
-    """Who a group member was at a poll: its metadata, and how often its assignment had changed."""
-
-    group: str
-    consumer: KafkaGroupConsumer
-    captured: bytes
-    changes: int
-
-    def may_commit(self, partitions: Iterable[TopicPartition]) -> bool:
-        """Whether the assignment is the same as at the poll, by what the callbacks told, and has these partitions.
-
-        A broker looks at the generation only: it takes positions of partitions that the member does not own.
-        """
-        return self.consumer.changes == self.changes and self.consumer.assignment().issuperset(partitions)
-
-    def metadata(self) -> bytes:
-        """What to send with positions. Inside `revoked` the generation has moved on, and nothing was given away yet."""
-        return self.consumer.revoking_metadata or self.captured
 
 
 class KafkaGroupConsumer:
@@ -61,17 +38,14 @@ class KafkaGroupConsumer:
         self, settings: Settings, group: str, topics: Sequence[str], listener: Listener, session_ms: int
     ) -> None:
         self.group = group
-        self.changes = 0
-        self.revoking_metadata: bytes | None = None
+        self._membership = Membership(group)
         self._settings, self._listener = settings, listener
-        self._owned: set[TopicPartition] = set()
         self._started: dict[TopicPartition, int] = {}
         self._reached: dict[TopicPartition, int] = {}
         self._fresh: set[TopicPartition] = set()
         self._asleep: set[TopicPartition] = set()
         self._touched: set[TopicPartition] = set()
         self._errors: deque[LogError] = deque()
-        self._member: KafkaMember | None = None
         diagnostics = Diagnostics(group)
         self._consumer: Consumer | None = Consumer(
             settings.group(group, session_ms) | {"error_cb": diagnostics.error}, logger=diagnostics
@@ -96,14 +70,14 @@ class KafkaGroupConsumer:
             message = self._mapped_poll(consumer, max(deadline - time.monotonic(), 0.0))
             records = [] if message is None else self._collect(consumer, message, max_records)
             if records or message is None:
-                return Batch(records, self._capture(consumer))
+                return Batch(records, self._membership.capture(consumer.consumer_group_metadata()))
 
     def assignment(self) -> frozenset[TopicPartition]:
-        return frozenset(self._owned)
+        return frozenset(self._membership.owned)
 
     def start(self, partition: TopicPartition, position: int) -> None:
         consumer, place = self._open(), Place(*partition, position)
-        if partition not in self._owned:
+        if partition not in self._membership.owned:
             raise LogError(f"{partition.topic}[{partition.partition}] is not assigned to this member of {self.group!r}")
         try:
             try:
@@ -130,7 +104,7 @@ class KafkaGroupConsumer:
         return max(reached, int(self._open().position([Place(*partition)])[0].offset))
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
-        places = [Place(*partition) for partition in partitions if partition in self._owned]
+        places = [Place(*partition) for partition in partitions if partition in self._membership.owned]
         if places:
             self._open().pause(places)
 
@@ -157,7 +131,7 @@ class KafkaGroupConsumer:
         consumer = self._open()
         if not positions:
             return
-        owns = self._owned.issuperset(positions)
+        owns = self._membership.owned.issuperset(positions)
         if not owns or (isinstance(member, KafkaMember) and not member.may_commit(positions)):
             raise StaleMember(f"group {self.group!r}: the assignment changed: nothing was committed, poll again")
         try:
@@ -176,9 +150,8 @@ class KafkaGroupConsumer:
             consumer.close()
         finally:
             self._consumer = None
-            self._owned.clear()
+            self._membership.end()
             self._started.clear()
-            self._member = None
 
     def _open(self) -> Consumer:
         if self._consumer is None:
@@ -214,24 +187,14 @@ class KafkaGroupConsumer:
             self._heed(messages)
         return self._without_touched(records) if self._touched else records
 
-    def _capture(self, consumer: Consumer) -> KafkaMember | None:
-        """The membership of this moment; None without a generation or a member id, which a broker would not fence."""
-        metadata: bytes = consumer.consumer_group_metadata()
-        known = self._member
-        if known is not None and known.captured == metadata and known.changes == self.changes:
-            return known
-        valid = _is_member(metadata)
-        self._member = KafkaMember(self.group, self, metadata, self.changes) if valid else None
-        return self._member
-
     def _on_assign(self, consumer: Consumer, places: list[Place]) -> None:
         consumer.incremental_assign([Place(place.topic, place.partition, 0) for place in places])
         if not places:
             return
         consumer.pause(places)
         partitions = _partitions(places)
-        self._owned.update(partitions)
-        self._change(partitions)
+        self._membership.add(partitions)
+        self._touched.update(partitions)
         self._listener.assigned(partitions)
 
     def _on_revoke(self, consumer: Consumer, places: list[Place]) -> None:
@@ -239,11 +202,10 @@ class KafkaGroupConsumer:
             return
         partitions = _partitions(places)
         metadata: bytes = consumer.consumer_group_metadata()
-        self.revoking_metadata = metadata if _is_member(metadata) else None
         try:
-            self._listener.revoked(partitions)
+            with self._membership.revocation(metadata):
+                self._listener.revoked(partitions)
         finally:
-            self.revoking_metadata = None
             self._drop(partitions)
 
     def _on_lost(self, _: Consumer, places: list[Place]) -> None:
@@ -254,15 +216,11 @@ class KafkaGroupConsumer:
         self._listener.lost(partitions)
 
     def _drop(self, partitions: Sequence[TopicPartition]) -> None:
-        self._owned.difference_update(partitions)
+        self._membership.drop(partitions)
         for partition in partitions:
             self._started.pop(partition, None)
             self._reached.pop(partition, None)
             self._fresh.discard(partition)
-        self._change(partitions)
-
-    def _change(self, partitions: Sequence[TopicPartition]) -> None:
-        self.changes += 1
         self._touched.update(partitions)
 
     def _without_touched(self, records: Sequence[Record]) -> list[Record]:
@@ -323,13 +281,3 @@ class KafkaGroupConsumer:
 
 def _partitions(places: Iterable[Place]) -> list[TopicPartition]:
     return [TopicPartition(place.topic, place.partition) for place in places]
-
-
-def _is_member(metadata: bytes) -> bool:
-    """Whether the metadata (`CGMDv2:`, generation i32 big-endian, group, member id, ended by NUL) names a member."""
-    if not metadata.startswith(_PREFIX):
-        return False
-    body = metadata[len(_PREFIX) :]
-    generation = int.from_bytes(body[:4], "big", signed=True)
-    _, _, member = body[4:].partition(b"\0")
-    return generation >= 0 and bool(member.partition(b"\0")[0])

@@ -38,7 +38,7 @@ from eventstore.log.kafka.errors import (
     of_unit,
     unknown,
 )
-from eventstore.log.kafka.group import KafkaMember
+from eventstore.log.kafka.membership import KafkaMember
 from eventstore.log.kafka.records import require_size, size_of
 from eventstore.log.kafka.settings import Settings
 from eventstore.log.port import Headers, Member, Position, TopicPartition

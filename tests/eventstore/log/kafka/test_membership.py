@@ -8,7 +8,7 @@ import pytest
 
 from eventstore.errors import StaleMember
 from eventstore.log.kafka import KafkaLog
-from eventstore.log.kafka.group import KafkaMember
+from eventstore.log.kafka.membership import KafkaMember
 from eventstore.log.port import Position, TopicPartition
 from eventstore.testing.proxy import KafkaProxy
 from tests.eventstore.log.kafka.members import Heard, Members, polled, settle
