@@ -29,7 +29,7 @@ from consumers.errors import NotADeadLetter
 from consumers.origin import REDRIVE, Origin, origin_of
 from eventstore.clock import Clock
 from eventstore.dead_letters import ELIDED, PREFIX, dead_letter_headers
-from eventstore.errors import MessageTooLarge
+from eventstore.log.errors import MessageTooLarge
 from eventstore.log.port import Headers, Log, Producer, Record, Topic, TopicPartition
 from eventstore.processor.topics import dead_letters_of
 

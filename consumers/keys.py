@@ -18,7 +18,7 @@ import typing
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from consumers.errors import BadRowKey, KeyTypeUnknown
+from consumers.view_errors import BadRowKey, KeyTypeUnknown
 
 K = TypeVar("K")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from consumers.errors import ViewAmbiguous
+from consumers.view_errors import ViewAmbiguous
 from eventstore.log.port import Log, TopicPartition
 
 _MAX_LAYOUT = 1_000

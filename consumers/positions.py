@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from consumers.errors import GroupInUse
-from eventstore.errors import TopicMissing
+from eventstore.log.errors import TopicMissing
 from eventstore.log.port import GroupConsumer, Log, Position, TopicPartition
 
 Where: TypeAlias = Literal["start", "end"]

@@ -18,14 +18,15 @@ import structlog
 from msgspec import structs
 from typing_extensions import TypeVar
 
-from consumers.errors import PartitionUnserved, PositionNotReached, ViewStopped, ViewUnknown
 from consumers.ownership import Owners, owners_of, short_layout
 from consumers.queryable import Queryable
 from consumers.remote import NOT_OWNED, Answer, Connections, Question, answer, answer_now, pack, unpack_question
 from consumers.table import Table
+from consumers.view_errors import PartitionUnserved, PositionNotReached, ViewStopped, ViewUnknown
 from consumers.view_loop import ViewLoop
 from eventstore.component import Host, Loop
-from eventstore.errors import EventStoreError, TopicMissing
+from eventstore.errors import EventStoreError
+from eventstore.log.errors import TopicMissing
 
 log = structlog.get_logger(__name__)
 

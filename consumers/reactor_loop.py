@@ -16,7 +16,7 @@ import structlog
 from consumers.delivery import metadata_of, timestamp_of
 from eventstore.component import Host
 from eventstore.dead_letters import dead_letter_headers
-from eventstore.errors import (
+from eventstore.log.errors import (
     Fenced,
     LogError,
     MessageTooLarge,

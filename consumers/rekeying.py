@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from consumers.errors import BadRowKey
 from consumers.reactor_loop import ReactorLoop
+from consumers.view_errors import BadRowKey
 from eventstore.component import Host
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Record, Topic

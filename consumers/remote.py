@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from consumers.errors import NotOwnedHere, ViewStopped
 from consumers.ownership import short_layout
+from consumers.view_errors import NotOwnedHere, ViewStopped
 
 if TYPE_CHECKING:
     from consumers.view_loop import ViewLoop

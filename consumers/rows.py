@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, overload
 
 from typing_extensions import TypeVar
 
-from consumers.errors import KeyElsewhere
 from consumers.keys import after_prefix, routing_key
+from consumers.view_errors import KeyElsewhere
 from eventstore.log.partition import partition_of
 from eventstore.state.port import Row, State
 

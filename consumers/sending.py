@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from functools import partial
 
-from eventstore.errors import LogError
+from eventstore.log.errors import LogError
 from eventstore.log.port import Headers, Producer
 
 

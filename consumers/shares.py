@@ -13,7 +13,7 @@ from contextlib import suppress
 from consumers.answering import Answering
 from consumers.dead_letters import started_key, state_of
 from consumers.delivery import Share
-from eventstore.errors import LogError, PositionMissing, StaleMember
+from eventstore.log.errors import LogError, PositionMissing, StaleMember
 from eventstore.log.port import GroupConsumer, Log, Position, Producer, TopicPartition
 
 COMMITTED_SECONDS = 1.0

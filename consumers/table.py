@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Generic, Self, overload
 
 from typing_extensions import TypeVar
 
-from consumers.errors import ViewError
 from consumers.keys import KeyCodec
 from consumers.rows import Rows
 from consumers.values import ValueCodec
+from consumers.view_errors import ViewError
 from schemas.definition import DefinitionError, Line
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from consumers.errors import BadRow, RowTypeUnfit
+from consumers.view_errors import BadRow, RowTypeUnfit
 
 V = TypeVar("V")
 

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from consumers.errors import NotCopartitioned, ViewStopped
 from consumers.ownership import OwnerNote
 from consumers.restoring import Restoring, handle
+from consumers.view_errors import NotCopartitioned, ViewStopped
 from consumers.view_partition import Dispatch, ViewPartition
 from eventstore.component import Host
-from eventstore.errors import LogError, StaleMember, TopicMissing
+from eventstore.log.errors import LogError, StaleMember, TopicMissing
 from eventstore.log.port import GroupConsumer, Member, Position, Reader, TopicDescription, TopicPartition
 
 if TYPE_CHECKING:

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
-from consumers.errors import NotOwnedHere, ViewError, ViewStopped
 from consumers.rekeying import original_key
 from consumers.rows import Rows
+from consumers.view_errors import NotOwnedHere, ViewError, ViewStopped
 from eventstore.errors import EventStoreError
 from eventstore.log.port import Record
 from eventstore.state.port import Row, State

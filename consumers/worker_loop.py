@@ -24,7 +24,7 @@ from consumers.shares import Shares
 from consumers.work import Work
 from consumers.worker_metrics import worker_metrics
 from eventstore.component import Host
-from eventstore.errors import LogError, StaleMember, TopicMissing
+from eventstore.log.errors import LogError, StaleMember, TopicMissing
 from eventstore.log.port import GroupConsumer, Member, Producer, TopicPartition
 
 if TYPE_CHECKING:

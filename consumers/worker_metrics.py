@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from consumers.dispatch import Dispatch
 from consumers.intake import Intake
 from consumers.shares import Shares
-from eventstore.errors import LogError
+from eventstore.log.errors import LogError
 
 if TYPE_CHECKING:
     from consumers.worker import Worker

@@ -7,19 +7,13 @@ check_below(__name__)
 from eventstore.aggregate import Aggregate, decide, evolve
 from eventstore.component import Component, Plan, Runtime
 from eventstore.decider import Decider, Decision
-from eventstore.errors import (
-    AskTimedOut,
-    CommitIdReused,
-    EventStoreError,
-    InputFailed,
-    LogError,
-    StateError,
-    WrongExpectedVersion,
-)
+from eventstore.errors import AskTimedOut, CommitIdReused, EventStoreError, InputFailed, WrongExpectedVersion
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
 from eventstore.log import open_log
+from eventstore.log.errors import LogError
 from eventstore.processor.port import DecideContext, Processor
 from eventstore.specification import given
+from eventstore.state.errors import StateError
 from eventstore.store import EventStore
 from eventstore.streams import Appended, Position, Recorded
 

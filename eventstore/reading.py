@@ -25,7 +25,8 @@ from typing import Any, Generic, Self, TypeAlias, cast
 from typing_extensions import TypeVar
 
 from eventstore.component import Runtime
-from eventstore.errors import EventStoreError, TopicMissing
+from eventstore.errors import EventStoreError
+from eventstore.log.errors import TopicMissing
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log, Record, TopicPartition
 from eventstore.processor.index import StoredEvent, StreamIndex

@@ -22,7 +22,8 @@ from typing import Literal
 
 import msgspec
 
-from eventstore.errors import Fenced, OutcomeUnknown, SchemasUnreadable, TransactionAborted
+from eventstore.errors import SchemasUnreadable
+from eventstore.log.errors import Fenced, OutcomeUnknown, TransactionAborted
 from eventstore.log.port import Log, Record, Topic, Transactor
 from eventstore.scanning import Scan
 from schemas import Schema

@@ -30,16 +30,10 @@ from eventstore.appending import (
     number_of,
 )
 from eventstore.component import Plan, Runtime
-from eventstore.errors import (
-    CommitIdReused,
-    EventNotDeclared,
-    MessageTooLarge,
-    NotRunning,
-    TooManyEvents,
-    WrongExpectedVersion,
-)
+from eventstore.errors import CommitIdReused, EventNotDeclared, NotRunning, TooManyEvents, WrongExpectedVersion
 from eventstore.expected import NO_STREAM, Expected
 from eventstore.loading import load
+from eventstore.log.errors import MessageTooLarge
 from eventstore.processor.topics import events_of, inbox_of
 from eventstore.reading import Streams
 from eventstore.streams import Appended, Position, Recorded, check_stream_id

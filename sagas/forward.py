@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from eventstore.errors import MessageTooLarge
+from eventstore.log.errors import MessageTooLarge
 from eventstore.processor.port import Destination
 from sagas import backward
 from sagas.children import Child

@@ -16,7 +16,7 @@ from __future__ import annotations
 from urllib.parse import parse_qsl, unquote
 
 from eventstore.clock import Clock
-from eventstore.errors import BadLogUrl
+from eventstore.log.errors import BadLogUrl
 from eventstore.log.local.broker import DEFAULT_PARTITIONS, MESSAGE_MAX_BYTES
 from eventstore.log.partition import partition_of
 from eventstore.log.port import (

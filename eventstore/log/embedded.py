@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Final
 
 from eventstore.clock import Clock
-from eventstore.errors import EmbeddedBroken, EmbeddedInUse, FolderUnusable, LogError, LogMissing
 from eventstore.folder_lock import FolderLock
+from eventstore.log.errors import EmbeddedBroken, EmbeddedInUse, FolderUnusable, LogError, LogMissing
 from eventstore.log.local.broker import DEFAULT_PARTITIONS, MESSAGE_MAX_BYTES, Broker
 from eventstore.log.local.log import LocalLog
 from eventstore.log.local.remote.client import RemoteLog, connect

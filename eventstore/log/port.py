@@ -19,7 +19,7 @@ from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
-from eventstore.errors import LogError
+from eventstore.log.errors import LogError
 
 Headers: TypeAlias = Sequence[tuple[str, bytes]]
 Isolation: TypeAlias = Literal["committed", "uncommitted"]

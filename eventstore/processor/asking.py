@@ -18,7 +18,8 @@ from zlib import crc32
 import structlog
 
 from eventstore.component import Host
-from eventstore.errors import AskTimedOut, InputFailed, LogClosed, LogError
+from eventstore.errors import AskTimedOut, InputFailed
+from eventstore.log.errors import LogClosed, LogError
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Headers, Producer, Reader, Topic, TopicPartition
 from eventstore.processor.inputs import Answered, Call

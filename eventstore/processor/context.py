@@ -8,7 +8,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any, Generic, TypeVar
 
-from eventstore.errors import MessageTooLarge
+from eventstore.log.errors import MessageTooLarge
 from eventstore.processor.index import StoredEvent, StreamIndex
 from eventstore.processor.inputs import Outgoing
 from eventstore.processor.port import Destination, Processor

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
-from eventstore.errors import InvalidRecord, LogError, MessageTooLarge, StateError
+from eventstore.log.errors import InvalidRecord, LogError, MessageTooLarge
 from eventstore.log.port import Record
 from eventstore.processor.context import InputContext
 from eventstore.processor.entities import Entities, Entity
@@ -25,6 +25,7 @@ from eventstore.processor.routes import Routes
 from eventstore.processor.rows import Outcome, SyncedTo, decode_stash, encode_stash, stash_key, synced_row
 from eventstore.processor.timers import Timers
 from eventstore.processor.topics import DEDUPLICATION_WINDOW_MS, events_of, inbox_of, state_of
+from eventstore.state.errors import StateError
 from eventstore.state.port import Row, State
 from schemas import Event, Failure, Handled, Message, Metadata, Nothing, Serde
 

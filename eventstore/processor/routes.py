@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventstore.errors import TopicMissing
+from eventstore.log.errors import TopicMissing
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log, Topic
 from eventstore.processor.topics import INBOX_RETENTION_MS

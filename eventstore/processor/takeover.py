@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from eventstore.component import Host
-from eventstore.errors import LogError, PartitionCountChanged, PositionMissing, StaleMember
+from eventstore.log.errors import LogError, PartitionCountChanged, PositionMissing, StaleMember
 from eventstore.log.port import GroupConsumer, Position, Reader, TopicPartition
 from eventstore.processor.partition import Partition
 from eventstore.processor.port import Processor

@@ -16,7 +16,7 @@ from typing import Any
 import structlog
 
 from eventstore.component import Host
-from eventstore.errors import Fenced, InvalidRecord, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
+from eventstore.log.errors import Fenced, InvalidRecord, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
 from eventstore.log.port import Batch, GroupConsumer, Record, TopicPartition, Transactor
 from eventstore.processor.batch import BATCH_INPUTS, Decisions, Inputs
 from eventstore.processor.calls import Calls

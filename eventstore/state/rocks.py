@@ -38,8 +38,8 @@ from rocksdict import (
     WriteBufferManager,
 )
 
-from eventstore.errors import StateCorrupt, StateDiskFull, StateError
 from eventstore.folder_lock import FolderLock
+from eventstore.state.errors import StateCorrupt, StateDiskFull, StateError
 from eventstore.state.port import Row
 
 log = structlog.get_logger(__name__)

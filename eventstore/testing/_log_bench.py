@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Protocol, TypeVar
 
-from eventstore.errors import LogError
+from eventstore.log.errors import LogError
 from eventstore.log.port import (
     Batch,
     GroupConsumer,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from eventstore.errors import LogError, StaleMember
+from eventstore.log.errors import LogError, StaleMember
 from eventstore.log.port import GroupConsumer, Log, TopicPartition
 from eventstore.testing._log_bench import LogBench, RecordingMember, at, places
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from eventstore.errors import InvalidRecord, LogError, MessageTooLarge, PartitionCountChanged
+from eventstore.log.errors import InvalidRecord, LogError, MessageTooLarge, PartitionCountChanged
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log, Record, Topic, TopicPartition
 from eventstore.testing._log_bench import LogBench, at, places

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from eventstore.errors import Fenced, InvalidRecord, MessageTooLarge, TransactionAborted
+from eventstore.log.errors import Fenced, InvalidRecord, MessageTooLarge, TransactionAborted
 from eventstore.log.port import TopicPartition
 from eventstore.testing._log_bench import LogBench, at, places
 

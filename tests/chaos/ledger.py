@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from eventstore.errors import LogError
+from eventstore.log.errors import LogError
 from eventstore.log.port import Log, Reader, Record, TopicPartition
 from eventstore.processor.takeover import transactional_id_of
 from eventstore.processor.topics import events_of, inbox_of

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from eventstore.errors import StaleMember
 from eventstore.log import open_log
+from eventstore.log.errors import StaleMember
 from eventstore.log.port import Batch, Isolation, Log, Reader, Record, TopicPartition
 from eventstore.processor.commits import Commits
 from eventstore.processor.inputs import Outgoing

@@ -18,7 +18,7 @@ from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
-from eventstore.errors import LogError, TopicMissing
+from eventstore.log.errors import LogError, TopicMissing
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import MISSING, UNREACHABLE, error_of, general
 from eventstore.log.kafka.settings import Settings

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from confluent_kafka import KafkaError, KafkaException
 
-from eventstore.errors import (
+from eventstore.log.errors import (
     BrokerUnreachable,
     Fenced,
     InvalidRecord,

@@ -16,7 +16,7 @@ from contextlib import suppress
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
-from eventstore.errors import LogClosed, LogError, PositionMissing, StaleMember
+from eventstore.log.errors import LogClosed, LogError, PositionMissing, StaleMember
 from eventstore.log.kafka.admin import places_of
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import MISSING, STALE, UNREACHABLE, error_of, general

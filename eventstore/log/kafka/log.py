@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from confluent_kafka.cimpl import NewTopic
 
-from eventstore.errors import LogClosed, PartitionCountChanged
+from eventstore.log.errors import LogClosed, PartitionCountChanged
 from eventstore.log.kafka import manifest
 from eventstore.log.kafka.admin import Admin
 from eventstore.log.kafka.group import KafkaGroupConsumer

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 from confluent_kafka.cimpl import NewTopic
 
-from eventstore.errors import BrokerUnreachable, LogError
+from eventstore.log.errors import BrokerUnreachable, LogError
 from eventstore.log.kafka.admin import Admin
 from eventstore.log.kafka.producer import KafkaProducer
 from eventstore.log.kafka.reader import KafkaReader

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 from confluent_kafka import TopicPartition as Place
 
-from eventstore.errors import LogClosed
+from eventstore.log.errors import LogClosed
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import UNREACHABLE, error_of, general
 from eventstore.log.kafka.settings import Settings

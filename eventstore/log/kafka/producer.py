@@ -16,7 +16,7 @@ from typing import TypeAlias
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
 
-from eventstore.errors import BrokerUnreachable, LogClosed, LogError, OutcomeUnknown
+from eventstore.log.errors import BrokerUnreachable, LogClosed, LogError, OutcomeUnknown
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import error_of, general, of_delivery
 from eventstore.log.kafka.records import require_size, size_of

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
-from eventstore.errors import LogClosed, PositionMissing
+from eventstore.log.errors import LogClosed, PositionMissing
 from eventstore.log.kafka.admin import Admin
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import UNREACHABLE, error_of, general

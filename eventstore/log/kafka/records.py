@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from eventstore.errors import MessageTooLarge
+from eventstore.log.errors import MessageTooLarge
 from eventstore.log.port import Headers, Record
 
 HEADER_BYTES = 10

@@ -21,7 +21,7 @@ from typing import TypeAlias
 
 from confluent_kafka import KafkaException, Producer
 
-from eventstore.errors import BadLogUrl
+from eventstore.log.errors import BadLogUrl
 from eventstore.log.kafka.diagnostics import Diagnostics
 
 Value: TypeAlias = str | int | float | bool

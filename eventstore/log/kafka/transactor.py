@@ -24,7 +24,15 @@ import structlog
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
 
-from eventstore.errors import BrokerUnreachable, Fenced, LogClosed, LogError, NotAuthorized, OutcomeUnknown, StaleMember
+from eventstore.log.errors import (
+    BrokerUnreachable,
+    Fenced,
+    LogClosed,
+    LogError,
+    NotAuthorized,
+    OutcomeUnknown,
+    StaleMember,
+)
 from eventstore.log.kafka.admin import places_of
 from eventstore.log.kafka.bounded import BoundedCalls
 from eventstore.log.kafka.diagnostics import Diagnostics

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import NamedTuple
 
 from eventstore.clock import Clock, SystemClock
-from eventstore.errors import Fenced, InvalidRecord, LogClosed, MessageTooLarge, TopicMissing
+from eventstore.log.errors import Fenced, InvalidRecord, LogClosed, MessageTooLarge, TopicMissing
 from eventstore.log.local import compaction
 from eventstore.log.local.coordinator import Coordinator, check_positions
 from eventstore.log.local.groups import Membership

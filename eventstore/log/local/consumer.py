@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from eventstore.errors import LogClosed, LogError, PositionMissing, TopicMissing
+from eventstore.log.errors import LogClosed, LogError, PositionMissing, TopicMissing
 from eventstore.log.local.broker import Broker
 from eventstore.log.local.groups import Group, LocalMember
 from eventstore.log.port import Batch, Listener, Member, Position, Record, TopicPartition

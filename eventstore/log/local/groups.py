@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from eventstore.errors import StaleMember
+from eventstore.log.errors import StaleMember
 from eventstore.log.local.assignor import share
 from eventstore.log.port import Member, Position, TopicPartition
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
-from eventstore.errors import LogClosed
+from eventstore.log.errors import LogClosed
 from eventstore.log.local.broker import Broker
 from eventstore.log.local.consumer import LocalConsumer, LocalReader
 from eventstore.log.local.producer import LocalProducer, LocalTransactor

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 
-from eventstore.errors import LogClosed, LogError
+from eventstore.log.errors import LogClosed, LogError
 from eventstore.log.local.broker import Broker, Entry
 from eventstore.log.local.coordinator import check_positions
 from eventstore.log.port import Headers, Member, Position, TopicPartition

@@ -30,7 +30,7 @@ from typing import cast
 import msgspec
 from rocksdict import DBCompressionType, Options, Rdict, ReadOptions, WriteBatch
 
-from eventstore.errors import EmbeddedBroken, OutcomeUnknown
+from eventstore.log.errors import EmbeddedBroken, OutcomeUnknown
 from eventstore.log.local.store import Partition, Store, TopicRow
 from eventstore.log.port import Position, Record, TopicPartition
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 
-from eventstore.errors import InvalidRecord, PartitionCountChanged, TopicMissing
+from eventstore.log.errors import InvalidRecord, PartitionCountChanged, TopicMissing
 from eventstore.log.local.store import Partition, Store, TopicRow
 from eventstore.log.port import Topic, TopicDescription
 

@@ -10,9 +10,9 @@ import pytest
 from consumers import Reactor
 from consumers.reactor_loop import ReactorLoop
 from eventstore.clock import SystemClock
-from eventstore.errors import OutcomeUnknown, TopicMissing, TransactionAborted
 from eventstore.hosting import ProcessHost
 from eventstore.log import open_log
+from eventstore.log.errors import OutcomeUnknown, TopicMissing, TransactionAborted
 from eventstore.log.port import Log, Record, Topic
 from eventstore.state.memory import MemoryStateEngine
 from eventstore.streams import Recorded

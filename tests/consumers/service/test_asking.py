@@ -12,7 +12,8 @@ import pytest
 
 from consumers import Client, NotStarted, Service, Worker
 from eventstore import AskTimedOut, EventStore, InputFailed
-from eventstore.errors import DestinationNotHosted, LogClosed
+from eventstore.errors import DestinationNotHosted
+from eventstore.log.errors import LogClosed
 from schemas import Command, Event
 from tests.consumers.service.app import LIMIT, Add, Explode, Sum, TallyTotals, TooMuch, Wanted, fresh, wishes
 from tests.waiting import eventually_async

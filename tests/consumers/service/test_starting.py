@@ -19,8 +19,9 @@ from consumers import Client, Service, Worker
 from consumers.errors import ComponentUnknown, HttpUnavailable, LogNotGiven
 from eventstore import EventStore
 from eventstore.component import Component, Host, Plan
-from eventstore.errors import BadLogUrl, BrokerUnreachable, CommandNotHandled, TopicMissing
+from eventstore.errors import CommandNotHandled
 from eventstore.hosting import state_url
+from eventstore.log.errors import BadLogUrl, BrokerUnreachable, TopicMissing
 from schemas import Command, Event
 from tests.consumers.service.app import Counter, fresh
 from tests.eventstore.processor.counters import Counters

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from consumers.errors import BadRow, BadRowKey
 from consumers.keys import KeyCodec, after_prefix, routing_key
 from consumers.values import ValueCodec
+from consumers.view_errors import BadRow, BadRowKey
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 INTS = st.integers(-(2**63), 2**63 - 1)

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from consumers.errors import KeyElsewhere, NotCopartitioned, ViewStopped
 from consumers.table import Table, table
 from consumers.view import View, on
-from eventstore.errors import TopicMissing
+from consumers.view_errors import KeyElsewhere, NotCopartitioned, ViewStopped
+from eventstore.log.errors import TopicMissing
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.state.memory import MemoryStateEngine

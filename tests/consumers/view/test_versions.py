@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from consumers.errors import PartitionUnserved, ViewUnknown
 from consumers.table import Table
 from consumers.view import View, on
+from consumers.view_errors import PartitionUnserved, ViewUnknown
 from tests.consumers.view.host import Process, Streams
 from tests.consumers.view.shop import Placed
 

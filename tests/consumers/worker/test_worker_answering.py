@@ -13,7 +13,7 @@ from consumers.delivery import Delivery
 from consumers.retry import Retry
 from consumers.worker import Worker
 from eventstore.component import Host
-from eventstore.errors import BrokerUnreachable, LogError
+from eventstore.log.errors import BrokerUnreachable, LogError
 from eventstore.log.port import Producer, Topic, TopicPartition
 from schemas import Command, Message, Reply
 from tests.consumers.host import Feed

@@ -13,7 +13,7 @@ from consumers.delivery import Context
 from consumers.retry import Retry
 from consumers.worker import Worker
 from consumers.worker_loop import Limits, WorkerLoop
-from eventstore.errors import PositionMissing, TopicMissing
+from eventstore.log.errors import PositionMissing, TopicMissing
 from eventstore.log.port import Member, Position, TopicPartition
 from tests.consumers.worker.bench import Bench, Gate, Placed
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.errors import EmbeddedBroken, FolderUnusable, LogMissing
 from eventstore.log import Topic, open_log
+from eventstore.log.errors import EmbeddedBroken, FolderUnusable, LogMissing
 
 
 def test_whoever_only_looks_makes_no_folder(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from eventstore.errors import (
+from eventstore.log import Log, Position, Topic, TopicPartition, open_log
+from eventstore.log.errors import (
     EmbeddedBroken,
     EmbeddedInUse,
     InvalidRecord,
@@ -25,7 +26,6 @@ from eventstore.errors import (
     PartitionCountChanged,
     TopicMissing,
 )
-from eventstore.log import Log, Position, Topic, TopicPartition, open_log
 from eventstore.log.local.remote.client import RemoteLog
 from eventstore.testing.log import RecordingMember
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from eventstore.clock import ManualClock
-from eventstore.errors import LogClosed, LogError, PositionMissing, StaleMember, TopicMissing
 from eventstore.log import Log, Position, Topic, TopicPartition, open_log
+from eventstore.log.errors import LogClosed, LogError, PositionMissing, StaleMember, TopicMissing
 from eventstore.log.local.log import LocalLog
 from eventstore.testing.log import RecordingMember
 from tests.waiting import eventually

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.errors import BadLogUrl, LogClosed
 from eventstore.log import Topic, open_log
+from eventstore.log.errors import BadLogUrl, LogClosed
 from eventstore.log.memory import discard
 
 

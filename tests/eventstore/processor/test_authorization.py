@@ -10,8 +10,8 @@ import pytest
 from confluent_kafka.admin import AclOperation, ResourceType  # type: ignore[attr-defined]
 
 from eventstore.clock import ManualClock, SystemClock
-from eventstore.errors import LogError, NotAuthorized
 from eventstore.log import open_log
+from eventstore.log.errors import LogError, NotAuthorized
 from eventstore.log.port import Log
 from eventstore.loops import LoopThread
 from eventstore.processor.unit import Unit

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from eventstore.errors import StaleMember
 from eventstore.log import open_log
+from eventstore.log.errors import StaleMember
 from eventstore.log.local.consumer import LocalConsumer
 from eventstore.log.port import Batch, Record, Topic
 from eventstore.processor.restore import Restore

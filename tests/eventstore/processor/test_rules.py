@@ -10,8 +10,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventstore.clock import ManualClock, SystemClock
-from eventstore.errors import MessageTooLarge, TransactionAborted
 from eventstore.log import open_log
+from eventstore.log.errors import MessageTooLarge, TransactionAborted
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log, Position, TopicPartition
 from eventstore.processor.port import DecideContext

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from eventstore.clock import ManualClock
-from eventstore.errors import OutcomeUnknown, TransactionAborted
 from eventstore.log import open_log
+from eventstore.log.errors import OutcomeUnknown, TransactionAborted
 from eventstore.log.port import Topic, TopicPartition
 from eventstore.processor.inputs import Answered
 from eventstore.processor.port import DecideContext

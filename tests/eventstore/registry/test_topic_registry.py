@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from eventstore.errors import Fenced, SchemasUnreadable
+from eventstore.errors import SchemasUnreadable
 from eventstore.log import open_log
+from eventstore.log.errors import Fenced
 from eventstore.log.port import Log, TopicPartition
 from eventstore.registry import TOPIC, TopicRegistry
 from schemas.registry import Schema

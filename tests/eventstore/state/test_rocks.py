@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from eventstore.errors import StateDiskFull, StateError
 from eventstore.state import StateEngine, open_state
+from eventstore.state.errors import StateDiskFull, StateError
 from eventstore.state.rocks import RocksState, RocksStateEngine
 from eventstore.testing.state import StateContract
 

@@ -6,15 +6,9 @@ import asyncio
 
 import pytest
 
-from eventstore.errors import (
-    CommitIdReused,
-    EventNotDeclared,
-    MessageTooLarge,
-    NotRunning,
-    TooManyEvents,
-    WrongExpectedVersion,
-)
+from eventstore.errors import CommitIdReused, EventNotDeclared, NotRunning, TooManyEvents, WrongExpectedVersion
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
+from eventstore.log.errors import MessageTooLarge
 from eventstore.reading import Streams
 from eventstore.store import EventStore
 from tests.eventstore.streams.accounts import Closed, Deposited, Opened, accounts, collect, deposits

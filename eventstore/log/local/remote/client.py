@@ -13,7 +13,7 @@ from typing import Final, NoReturn, TypeVar
 
 import msgspec
 
-from eventstore.errors import EmbeddedInUse, LogClosed, LogError, MessageTooLarge, OutcomeUnknown
+from eventstore.log.errors import EmbeddedInUse, LogClosed, LogError, MessageTooLarge, OutcomeUnknown
 from eventstore.log.local.remote import messages as m
 from eventstore.log.port import (
     GroupConsumer,

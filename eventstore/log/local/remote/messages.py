@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 import msgspec
 
-from eventstore.errors import (
+from eventstore.log.errors import (
     InvalidRecord,
     LogClosed,
     LogError,

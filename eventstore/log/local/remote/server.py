@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from eventstore.errors import LogError
+from eventstore.log.errors import LogError
 from eventstore.log.local.broker import Broker
 from eventstore.log.local.consumer import LocalReader
 from eventstore.log.local.remote import messages as m

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eventstore.errors import OutcomeUnknown
+from eventstore.log.errors import OutcomeUnknown
 from eventstore.log.kafka import KafkaLog, bounded
 from eventstore.log.kafka.bounded import BoundedCalls
 from eventstore.log.port import Position, TopicPartition

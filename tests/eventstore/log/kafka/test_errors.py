@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
-from eventstore.errors import (
+from eventstore.log.errors import (
     BrokerUnreachable,
     Fenced,
     InvalidRecord,

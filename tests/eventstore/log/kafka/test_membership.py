@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from eventstore.errors import StaleMember
+from eventstore.log.errors import StaleMember
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.kafka.membership import KafkaMember
 from eventstore.log.port import Position, TopicPartition

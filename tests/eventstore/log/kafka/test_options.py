@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from eventstore.errors import BadLogUrl, BrokerUnreachable, LogClosed
+from eventstore.log.errors import BadLogUrl, BrokerUnreachable, LogClosed
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.kafka import open as open_kafka
 from eventstore.log.port import Topic, TopicPartition

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from confluent_kafka import TopicPartition as Place
 
-from eventstore.errors import BrokerUnreachable, PositionMissing
+from eventstore.log.errors import BrokerUnreachable, PositionMissing
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.port import Position, Reader, Record, Topic, TopicPartition, Transactor
 from eventstore.testing.proxy import END_TXN, LIST_OFFSETS, KafkaProxy

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from eventstore.errors import InvalidRecord, LogClosed, LogError, MessageTooLarge, TopicMissing
+from eventstore.log.errors import InvalidRecord, LogClosed, LogError, MessageTooLarge, TopicMissing
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.port import Topic, TopicPartition
 from eventstore.testing.proxy import PRODUCE, KafkaProxy

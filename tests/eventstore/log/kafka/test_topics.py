@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
-from eventstore.errors import PartitionCountChanged, TopicMissing
+from eventstore.log.errors import PartitionCountChanged, TopicMissing
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.kafka import open as open_kafka
 from eventstore.log.kafka.manifest import NAME

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from eventstore.errors import Fenced, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
+from eventstore.log.errors import Fenced, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.port import Position, Topic, TopicPartition
 from eventstore.testing.proxy import ADD_PARTITIONS_TO_TXN, END_TXN, PRODUCE, KafkaProxy, Moment
