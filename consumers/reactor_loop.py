@@ -13,10 +13,12 @@ from typing import Any
 
 import structlog
 
+from consumers.dead_letters import state_of
 from consumers.delivery import metadata_of, timestamp_of
+from consumers.first_start import FirstStart
 from eventstore.component import Host
 from eventstore.dead_letters import dead_letter_headers
-from eventstore.log.errors import (
+from eventstore.errors import (
     Fenced,
     LogError,
     MessageTooLarge,
@@ -25,7 +27,7 @@ from eventstore.log.errors import (
     TopicMissing,
     TransactionAborted,
 )
-from eventstore.log.port import Batch, GroupConsumer, Position, Record, Topic, TopicPartition, Transactor
+from eventstore.log.port import Batch, GroupConsumer, Position, Producer, Record, Topic, TopicPartition, Transactor
 from eventstore.processor.context import OVERHEAD_BYTES, derived_id
 from eventstore.processor.inputs import Outgoing
 from eventstore.processor.routes import Routes
@@ -73,6 +75,7 @@ class ReactorLoop:
         self._counts = dict.fromkeys(("events", "commands", "failed", "skipped", "aborted"), 0.0)
         self._consumer: GroupConsumer | None = None
         self._transactor: Transactor | None = None
+        self._producer: Producer | None = None
 
     def open(self) -> None:
         log_ = self._host.log
@@ -81,8 +84,9 @@ class ReactorLoop:
             if topic not in described:
                 raise TopicMissing(topic)
         counts = {topic: described[topic].partitions for topic in self._topics}
-        log_.create(Topic(name=dead_letters_of(topic, self.group), partitions=count) for topic, count in counts.items())
+        log_.create(beside for topic, count in counts.items() for beside in _beside(topic, self.group, count))
         self._transactor = log_.transactor(self._id)
+        self._producer = log_.producer()
         self._consumer = log_.group(self.group, self._topics, self)
 
     def step(self, timeout: float) -> bool:
@@ -122,6 +126,9 @@ class ReactorLoop:
         if self._transactor is not None:
             self._transactor.close()
             self._transactor = None
+        if self._producer is not None:
+            self._producer.close()
+            self._producer = None
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         self._taking.update(partitions)
@@ -136,7 +143,7 @@ class ReactorLoop:
         self.revoked(partitions)
 
     def _take(self, consumer: GroupConsumer) -> None:
-        """Start assigned partitions at their committed positions, or at the log's start (K2)."""
+        """Start assigned partitions at their committed positions, for the first time at the log's start (K2, K12)."""
         if not self._taking:
             return
         try:
@@ -144,16 +151,24 @@ class ReactorLoop:
         except TimeoutError:
             return
         missing = [at for at, position in found.items() if position is None]
-        starts = self._host.log.start_positions(missing) if missing else {}
         try:
-            consumer.commit({at: Position(offset, self._metadata) for at, offset in starts.items()})
+            first = self._first_positions(consumer, missing) if missing else {}
         except StaleMember:
             return  # the group is moving: what is still ours is taken in the next step
         for at, position in found.items():
-            offset = starts[at] if position is None else position.offset
+            offset = (position or first[at]).offset
             consumer.start(at, offset)
             self._positions[at] = self._sent[at] = offset
         self._taking.clear()
+
+    def _first_positions(
+        self, consumer: GroupConsumer, missing: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, Position]:
+        assert self._producer is not None, "open() comes first"
+        log_ = self._host.log
+        first = FirstStart(consumer, log_, self._producer)
+        starts, ends = log_.start_positions(missing), log_.end_positions(missing, isolation="uncommitted")
+        return {at: first.begin(at, at.topic, starts[at], ends[at], self._metadata) for at in missing}
 
     def _is_position_due(self) -> bool:
         now_ms = self._host.clock.now_ms()
@@ -263,3 +278,10 @@ class ReactorLoop:
             group=self.group, error=error, attempts=1, now_ms=now_ms,
         )  # fmt: skip
         return dead_letters_of(record.topic, self.group), record.partition, record.key, record.value, headers, now_ms
+
+
+def _beside(topic: str, group: str, partitions: int) -> list[Topic]:
+    return [
+        Topic(name=dead_letters_of(topic, group), partitions=partitions),
+        Topic(name=state_of(topic, group), partitions=partitions, compacted=True),
+    ]

@@ -1,8 +1,6 @@
 """The partitions that a worker was assigned: take them, hold them back, give them up.
 
-A partition is served after its committed position was read, and after whatever answers for it was restored. A group
-that starts for the first time starts at the log's start and notes in `….dlq.state` that it has started: if its
-position is missing later, beside a log that is not empty, that is an error and not a second start (rule K12).
+A partition is served after its committed position was read, and after whatever answers for it was restored.
 """
 
 from __future__ import annotations
@@ -11,14 +9,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from consumers.answering import Answering
-from consumers.dead_letters import started_key, state_of
 from consumers.delivery import Share
-from eventstore.log.errors import LogError, PositionMissing, StaleMember
-from eventstore.log.port import GroupConsumer, Log, Position, Producer, TopicPartition
+from consumers.first_start import FirstStart
+from eventstore.errors import LogError, PositionMissing, StaleMember
+from eventstore.log.port import GroupConsumer, Log, Producer, TopicPartition
 
 COMMITTED_SECONDS = 1.0
 RESTORE_SECONDS = 0.05
-NOTE = b'{"v":1,"state":"started"}'
 
 
 class Shares:
@@ -33,7 +30,8 @@ class Shares:
         origins: Mapping[str, str],
     ) -> None:
         """`origins`: the topic that each subscribed topic's records come from; differs for redrive topics."""
-        self._consumer, self._log, self._producer, self._answering = consumer, log, producer, answering
+        self._consumer, self._log, self._answering = consumer, log, answering
+        self._first = FirstStart(consumer, log, producer)
         self._origins = origins
         self._new: list[TopicPartition] = []
         self._restoring: dict[TopicPartition, Share] = {}
@@ -80,7 +78,7 @@ class Shares:
         starts = self._log.start_positions(new)
         ends = self._log.end_positions(new, isolation="uncommitted")
         for tp in new:
-            position = committed[tp] or self._first(tp, starts[tp], ends[tp])
+            position = committed[tp] or self._first.begin(tp, self._origins[tp.topic], starts[tp], ends[tp])
             self._check(tp, position.offset, starts[tp], ends[tp])
             share = Share(tp, position, self._origins[tp.topic])
             if self._answering is not None and tp.topic == self._origins[tp.topic]:
@@ -93,33 +91,6 @@ class Shares:
     def _serve(self, share: Share) -> None:
         self.owned[share.tp] = share
         self._consumer.start(share.tp, share.acks.next)
-
-    def _first(self, tp: TopicPartition, start: int, end: int) -> Position:
-        place = TopicPartition(state_of(self._origins[tp.topic], self._consumer.group), tp.partition)
-        if start < end and self._was_started(tp, place):
-            raise PositionMissing(
-                self._consumer.group,
-                tp.topic,
-                tp.partition,
-                "it had one, and the log is not empty. Positions go when a group is deleted or rests longer than the "
-                f"broker's offsets.retention.minutes. Set one (0: everything again, {end}: only what is new), restart",
-            )
-        first = Position(start)
-        self._consumer.commit({tp: first})
-        self._producer.send(place.topic, place.partition, started_key(tp.topic), NOTE)
-        return first
-
-    def _was_started(self, tp: TopicPartition, place: TopicPartition) -> bool:
-        end = self._log.end_positions([place])[place]
-        reader = self._log.reader({place: 0})
-        try:
-            key = started_key(tp.topic)
-            while reader.position(place) < end:
-                if any(record.key == key for record in reader.read(1_000, 1.0)):
-                    return True
-            return False
-        finally:
-            reader.close()
 
     def _check(self, tp: TopicPartition, offset: int, start: int, end: int) -> None:
         if start <= offset <= end:
