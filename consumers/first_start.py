@@ -10,8 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from consumers.dead_letters import started_key, state_of
-from eventstore.errors import PositionMissing
-from eventstore.log.port import GroupConsumer, Log, Position, Producer, TopicPartition
+from eventstore.log.errors import PositionMissing
+from eventstore.log.port import GroupConsumer, Log, Producer
+from eventstore.log.records import Position, TopicPartition
 
 NOTE = b'{"v":1,"state":"started"}'
 

@@ -18,7 +18,7 @@ from consumers.delivery import metadata_of, timestamp_of
 from consumers.first_start import FirstStart
 from eventstore.component import Host
 from eventstore.dead_letters import dead_letter_headers
-from eventstore.errors import (
+from eventstore.log.errors import (
     Fenced,
     LogError,
     MessageTooLarge,
@@ -27,7 +27,8 @@ from eventstore.errors import (
     TopicMissing,
     TransactionAborted,
 )
-from eventstore.log.port import Batch, GroupConsumer, Position, Producer, Record, Topic, TopicPartition, Transactor
+from eventstore.log.port import Batch, GroupConsumer, Producer, Transactor
+from eventstore.log.records import Position, Record, Topic, TopicPartition
 from eventstore.processor.context import OVERHEAD_BYTES, derived_id
 from eventstore.processor.inputs import Outgoing
 from eventstore.processor.routes import Routes

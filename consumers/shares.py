@@ -11,8 +11,9 @@ from contextlib import suppress
 from consumers.answering import Answering
 from consumers.delivery import Share
 from consumers.first_start import FirstStart
-from eventstore.errors import LogError, PositionMissing, StaleMember
-from eventstore.log.port import GroupConsumer, Log, Producer, TopicPartition
+from eventstore.log.errors import LogError, PositionMissing, StaleMember
+from eventstore.log.port import GroupConsumer, Log, Producer
+from eventstore.log.records import TopicPartition
 
 COMMITTED_SECONDS = 1.0
 RESTORE_SECONDS = 0.05

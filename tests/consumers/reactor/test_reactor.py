@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from consumers import Reactor
+from consumers.positions import reset
 from consumers.reactor_loop import ReactorLoop
-from eventstore.clock import SystemClock
+from eventstore.clock import Clock, ManualClock, SystemClock
 from eventstore.hosting import ProcessHost
 from eventstore.log import open_log
-from eventstore.log.errors import OutcomeUnknown, TopicMissing, TransactionAborted
-from eventstore.log.port import Log, Record, Topic
+from eventstore.log.errors import OutcomeUnknown, PositionMissing, TopicMissing, TransactionAborted
+from eventstore.log.port import Log
+from eventstore.log.records import Record, Topic, TopicPartition
 from eventstore.state.memory import MemoryStateEngine
 from eventstore.streams import Recorded
 from schemas import Command, DefinitionError, Event, MemoryRegistry, Metadata, Serde
+from tests.consumers.committers import Committers
 from tests.eventstore.processor.counters import records_of
 
 
@@ -50,7 +54,7 @@ def happened(event: Happened, recorded: Recorded[Happened]) -> Iterator[Command[
 class World:
     """A log with events, and a reactor that is stepped by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock | None = None) -> None:
         self.log: Log = open_log("memory://")
         self.serde = Serde(MemoryRegistry(), [Happened, Ignored, Act])
         self.host = ProcessHost(
@@ -59,11 +63,14 @@ class World:
             log=self.log,
             serde=self.serde,
             state=MemoryStateEngine(),
-            clock=SystemClock(),
+            clock=clock or SystemClock(),
         )
-        self.log.create([Topic(name="source.events", partitions=2, compacted=True)])
+        self.make_source()
         self.versions = 0
         self.loop = self.start()
+
+    def make_source(self) -> None:
+        self.log.create([Topic(name="source.events", partitions=2, compacted=True)])
 
     def start(self) -> ReactorLoop:
         """A process of the service."""
@@ -215,3 +222,60 @@ def test_a_reactor_without_its_source_says_which_topic_is_missing() -> None:
 
     with pytest.raises(TopicMissing, match=r"source\.events"):
         world.start()
+
+
+BOTH = [TopicPartition("source.events", 0), TopicPartition("source.events", 1)]
+
+
+def test_positions_of_a_quiet_reactor_are_committed_daily(monkeypatch: pytest.MonkeyPatch) -> None:
+    """K12: all that it owns, in a transaction; without that the broker would forget them."""
+    clock = ManualClock()
+    world, committers = World(clock), Committers(monkeypatch)
+    world.append(Happened(times=1))
+    world.run()
+    committers.forget()
+
+    clock.advance(timedelta(hours=23))
+    world.loop.step(0)
+    before = committers.of("test.reacting")
+    clock.advance(timedelta(hours=2))
+    world.loop.step(0)
+    world.loop.step(0)
+
+    assert before == {}
+    assert committers.of("test.reacting") == {at: ["transaction"] for at in BOTH}
+
+
+def test_positions_are_committed_in_transactions_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """W1: but for the first one of a partition, before there is any transaction."""
+    committers = Committers(monkeypatch)
+    world = World()
+    for _ in range(3):
+        world.append(Happened(times=1))
+        world.run()
+
+    assert committers.mixing() == {}
+    assert {how[0] for how in committers.of("test.reacting").values()} == {"plain"}
+    assert {how[-1] for how in committers.of("test.reacting").values()} == {"transaction"}
+
+
+def test_a_reactor_that_lost_its_positions_does_not_start_over() -> None:
+    """K12: its commands are older than any deduplication, so the error says the way out, and that is one."""
+    world = World()
+    world.append(Happened(times=1))
+    world.run()
+    world.loop.stop(0)
+    world.log.delete(["source.events"])  # with it go the positions, as those of a group that rested too long
+    world.make_source()
+    world.append(Happened(times=1))
+
+    world.loop = world.start()
+    with pytest.raises(PositionMissing, match=r"sagalog group reset test\.reacting --topic source\.events --to start"):
+        world.run()
+    world.loop.stop(0)
+    reset(world.log, "test.reacting", "source.events", "end")
+    world.loop = world.start()
+    world.append(Happened(times=1))
+    world.run()
+
+    assert world.acts() == ["s/0/0", "s/2/0"]
