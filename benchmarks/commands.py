@@ -16,7 +16,8 @@ from eventstore import Aggregate, decide, evolve
 from eventstore.hosting import Hosting, make_host
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Topic
+from eventstore.log.port import Log
+from eventstore.log.records import Topic
 from eventstore.processor.topics import inbox_of, topics_of
 from schemas import Command, Event, Metadata, Reply, ReplyTo, Serde
 

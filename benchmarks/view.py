@@ -28,7 +28,8 @@ from consumers.view_loop import ViewLoop
 from eventstore.hosting import make_host
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Topic
+from eventstore.log.port import Log
+from eventstore.log.records import Topic
 from sagalog.broker import broker
 from schemas import Event, MemoryRegistry, Metadata, Serde
 

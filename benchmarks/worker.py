@@ -29,7 +29,8 @@ from eventstore.clock import Clock, SystemClock
 from eventstore.component import Host
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Position, Producer, Topic, TopicPartition
+from eventstore.log.port import Log, Producer
+from eventstore.log.records import Position, Topic, TopicPartition
 from eventstore.registry import TopicRegistry
 from sagalog.broker import broker
 from schemas import Event, Message, Metadata, Serde

@@ -23,7 +23,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
 from consumers.errors import BadAcknowledgement
-from eventstore.log.port import Position
+from eventstore.log.records import Position
 
 VERSION = "1"
 METADATA_LIMIT = 4_095

@@ -26,7 +26,8 @@ from typing import Protocol, TypeAlias
 
 from consumers.delivery import Delivery
 from eventstore.component import Host
-from eventstore.log.port import Producer, Topic, TopicPartition
+from eventstore.log.port import Producer
+from eventstore.log.records import Topic, TopicPartition
 from schemas import Message
 
 Waits: TypeAlias = Sequence[Future[int]]

@@ -30,7 +30,8 @@ from consumers.origin import REDRIVE, Origin, origin_of
 from eventstore.clock import Clock
 from eventstore.dead_letters import ELIDED, PREFIX, dead_letter_headers
 from eventstore.log.errors import MessageTooLarge
-from eventstore.log.port import Headers, Log, Producer, Record, Topic, TopicPartition
+from eventstore.log.port import Log, Producer
+from eventstore.log.records import Headers, Record, Topic, TopicPartition
 from eventstore.processor.topics import dead_letters_of
 
 DAY_MS = 24 * 60 * 60 * 1000

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from consumers.acknowledge import Acknowledgements
 from consumers.origin import origin_of
-from eventstore.log.port import Position, Record, TopicPartition
+from eventstore.log.records import Position, Record, TopicPartition
 from schemas import Message, Metadata
 
 if TYPE_CHECKING:

@@ -32,7 +32,8 @@ from consumers.delivery import entity_key, metadata_of
 from consumers.errors import CannotRedrive, NoDeadLetters, OriginGone
 from consumers.rate import Bucket, Rate
 from eventstore.clock import Clock, SystemClock
-from eventstore.log.port import Headers, Log, Producer, Record, Topic, TopicPartition
+from eventstore.log.port import Log, Producer
+from eventstore.log.records import Headers, Record, Topic, TopicPartition
 from schemas.errors import SchemaError
 
 State: TypeAlias = Literal["redriven", "discarded"]

@@ -18,7 +18,7 @@ from consumers.delivery import Context, Delivery, Invocation, context_of, timest
 from consumers.origin import origin_of
 from consumers.retry import Retry
 from eventstore.component import Host
-from eventstore.log.port import Record
+from eventstore.log.records import Record
 from eventstore.streams import Position, Recorded
 from schemas import Message, Metadata
 from schemas.definition import DefinitionError, annotations_of, line_of, members

@@ -11,7 +11,7 @@ from typing import Literal
 from consumers.delivery import Delivery, Share, entity_key
 from consumers.errors import UnknownCommand
 from consumers.handlers import Bound
-from eventstore.log.port import Record, TopicPartition
+from eventstore.log.records import Record, TopicPartition
 from schemas import Serde
 from schemas.errors import SchemaError
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from eventstore.log.port import Record
+from eventstore.log.records import Record
 
 REDRIVE = "__dlq.redrive"
 

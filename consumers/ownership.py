@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from consumers.view_errors import ViewAmbiguous
-from eventstore.log.port import Log, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import TopicPartition
 
 _MAX_LAYOUT = 1_000
 

@@ -12,7 +12,8 @@ from typing import Literal, TypeAlias
 
 from consumers.errors import GroupInUse
 from eventstore.log.errors import TopicMissing
-from eventstore.log.port import GroupConsumer, Log, Position, TopicPartition
+from eventstore.log.port import GroupConsumer, Log
+from eventstore.log.records import Position, TopicPartition
 
 Where: TypeAlias = Literal["start", "end"]
 

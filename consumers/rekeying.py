@@ -18,7 +18,7 @@ from consumers.reactor_loop import ReactorLoop
 from consumers.view_errors import BadRowKey
 from eventstore.component import Host
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Record, Topic
+from eventstore.log.records import Record, Topic
 from eventstore.processor.inputs import Outgoing
 from schemas import Event
 

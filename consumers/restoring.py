@@ -14,7 +14,8 @@ from typing import Final
 
 from consumers.view_partition import ViewPartition
 from eventstore.clock import Clock
-from eventstore.log.port import Log, Reader, Record, TopicPartition
+from eventstore.log.port import Log, Reader
+from eventstore.log.records import Record, TopicPartition
 
 BATCH_RECORDS: Final = 2_000
 

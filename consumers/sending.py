@@ -13,7 +13,8 @@ from concurrent.futures import Future
 from functools import partial
 
 from eventstore.log.errors import LogError
-from eventstore.log.port import Headers, Producer
+from eventstore.log.port import Producer
+from eventstore.log.records import Headers
 
 
 class Sending:

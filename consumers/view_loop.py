@@ -23,7 +23,8 @@ from consumers.view_errors import NotCopartitioned, ViewStopped
 from consumers.view_partition import Dispatch, ViewPartition
 from eventstore.component import Host
 from eventstore.log.errors import LogError, StaleMember, TopicMissing
-from eventstore.log.port import GroupConsumer, Member, Position, Reader, TopicDescription, TopicPartition
+from eventstore.log.port import GroupConsumer, Member, Reader
+from eventstore.log.records import Position, TopicDescription, TopicPartition
 
 if TYPE_CHECKING:
     from consumers.view import ViewDefinition

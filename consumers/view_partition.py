@@ -25,7 +25,7 @@ from consumers.rekeying import original_key
 from consumers.rows import Rows
 from consumers.view_errors import NotOwnedHere, ViewError, ViewStopped
 from eventstore.errors import EventStoreError
-from eventstore.log.port import Record
+from eventstore.log.records import Record
 from eventstore.state.port import Row, State
 from eventstore.streams import Position, Recorded
 from schemas import Event, Metadata, Serde

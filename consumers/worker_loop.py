@@ -25,7 +25,8 @@ from consumers.work import Work
 from consumers.worker_metrics import worker_metrics
 from eventstore.component import Host
 from eventstore.log.errors import LogError, StaleMember, TopicMissing
-from eventstore.log.port import GroupConsumer, Member, Producer, TopicPartition
+from eventstore.log.port import GroupConsumer, Member, Producer
+from eventstore.log.records import TopicPartition
 
 if TYPE_CHECKING:
     from consumers.worker import Worker

@@ -13,7 +13,8 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from eventstore.clock import Clock
-from eventstore.log.port import Log, Topic
+from eventstore.log.port import Log
+from eventstore.log.records import Topic
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.port import Processor
 from eventstore.state.port import StateEngine

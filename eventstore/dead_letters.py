@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from eventstore.log.port import Headers
+from eventstore.log.records import Headers
 
 PREFIX = "__dlq.errors."
 ELIDED = "__dlq.value"

@@ -28,7 +28,8 @@ from eventstore.component import Runtime
 from eventstore.errors import EventStoreError
 from eventstore.log.errors import TopicMissing
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Record, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.index import StoredEvent, StreamIndex
 from eventstore.processor.topics import events_of
 from eventstore.scanning import Scan

@@ -24,7 +24,8 @@ import msgspec
 
 from eventstore.errors import SchemasUnreadable
 from eventstore.log.errors import Fenced, OutcomeUnknown, TransactionAborted
-from eventstore.log.port import Log, Record, Topic, Transactor
+from eventstore.log.port import Log, Transactor
+from eventstore.log.records import Record, Topic
 from eventstore.scanning import Scan
 from schemas import Schema
 

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 
 from eventstore.clock import Clock, SystemClock
 from eventstore.errors import ReadStalled
-from eventstore.log.port import Log, Record, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Record, TopicPartition
 
 PAGE_RECORDS = 1_000
 WAIT_SECONDS = 0.1

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from consumers.answering import Waits
 from consumers.errors import Permanent
 from eventstore.errors import AnswerNotDeclared
-from eventstore.log.port import Producer, Topic, TopicPartition
+from eventstore.log.port import Producer
+from eventstore.log.records import Topic, TopicPartition
 from eventstore.processor.context import derived_id
 from eventstore.processor.topics import inbox_of, inbox_topic
 from sagas.guard import UNDONE, Guard, GuardReader, Verdict, guard_of, guard_topic

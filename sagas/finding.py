@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from eventstore.log.port import Log, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import TopicPartition
 from eventstore.processor.topics import events_of, inbox_of
 from sagas.errors import SagaNameUnknown
 from sagas.history import EVENTS

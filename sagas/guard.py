@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
-from eventstore.log.port import Log, Reader, Topic, TopicPartition
+from eventstore.log.port import Log, Reader
+from eventstore.log.records import Topic, TopicPartition
 from eventstore.processor.topics import DAY_MS, INBOX_RETENTION_MS
 
 UNDONE = bytes((1, 2))

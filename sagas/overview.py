@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Record, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.topics import events_of
 from sagas import history
 from sagas.finding import saga_partitions

@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Record, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.topics import events_of
 from eventstore.registry import TopicRegistry
 from sagas import history

@@ -19,23 +19,8 @@ from eventstore.clock import Clock
 from eventstore.log.errors import BadLogUrl
 from eventstore.log.local.broker import DEFAULT_PARTITIONS, MESSAGE_MAX_BYTES
 from eventstore.log.partition import partition_of
-from eventstore.log.port import (
-    Batch,
-    GroupConsumer,
-    Headers,
-    Isolation,
-    Listener,
-    Log,
-    Member,
-    Position,
-    Producer,
-    Reader,
-    Record,
-    Topic,
-    TopicDescription,
-    TopicPartition,
-    Transactor,
-)
+from eventstore.log.port import Batch, GroupConsumer, Listener, Log, Member, Producer, Reader, Transactor
+from eventstore.log.records import Headers, Isolation, Position, Record, Topic, TopicDescription, TopicPartition
 
 __all__ = [
     "Batch",

@@ -21,7 +21,8 @@ from eventstore.component import Host
 from eventstore.errors import AskTimedOut, InputFailed
 from eventstore.log.errors import LogClosed, LogError
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Headers, Producer, Reader, Topic, TopicPartition
+from eventstore.log.port import Producer, Reader
+from eventstore.log.records import Headers, Topic, TopicPartition
 from eventstore.processor.inputs import Answered, Call
 from eventstore.processor.mailbox import Mailbox
 from eventstore.processor.routes import Routes

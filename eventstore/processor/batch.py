@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eventstore.log.port import Record, TopicPartition
+from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.inputs import Answered, Call, Input, Outgoing
 from eventstore.processor.intake import Fault, Intake, Unread
 from eventstore.processor.partition import Partition

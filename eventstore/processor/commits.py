@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from eventstore.clock import Clock
-from eventstore.log.port import Batch, Log, Position, TopicPartition, Transactor
+from eventstore.log.port import Batch, Log, Transactor
+from eventstore.log.records import Position, TopicPartition
 from eventstore.processor.inputs import Outgoing
 from eventstore.processor.topics import DAY_MS
 

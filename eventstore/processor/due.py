@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from eventstore.log.port import Log, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import TopicPartition
 
 
 class Barrier:

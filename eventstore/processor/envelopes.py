@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eventstore.dead_letters import ELIDED, dead_letter_headers
-from eventstore.log.port import Headers
+from eventstore.log.records import Headers
 from eventstore.processor.context import OVERHEAD_BYTES
 from eventstore.processor.inputs import Input, Outgoing
 from eventstore.processor.topics import dead_letters_of

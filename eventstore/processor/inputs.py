@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from eventstore.log.port import Headers, Record
+from eventstore.log.records import Headers, Record
 from schemas import Message, Metadata
 
 Outgoing: TypeAlias = tuple[str, int, bytes | None, bytes | None, Headers, int]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from eventstore.log.port import Record
+from eventstore.log.records import Record
 from eventstore.processor.inputs import Input
 from eventstore.processor.timers import Due
 from schemas import Message, Metadata, Nothing, SchemaError, Serde, UnknownType

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 import structlog
 
 from eventstore.log.errors import InvalidRecord, LogError, MessageTooLarge
-from eventstore.log.port import Record
+from eventstore.log.records import Record
 from eventstore.processor.context import InputContext
 from eventstore.processor.entities import Entities, Entity
 from eventstore.processor.envelopes import dead_letter_record, reply_record

@@ -6,7 +6,7 @@ wins.
 
 from __future__ import annotations
 
-from eventstore.log.port import Record
+from eventstore.log.records import Record
 from eventstore.processor.guard import UNDONE, stage_of
 from eventstore.processor.index import event_row, head_row, version_of_head
 from eventstore.processor.rows import (

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from eventstore.log.errors import TopicMissing
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Topic
+from eventstore.log.port import Log
+from eventstore.log.records import Topic
 from eventstore.processor.topics import INBOX_RETENTION_MS
 
 

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from eventstore.log.port import Record
+from eventstore.log.records import Record
 from eventstore.state.port import Row
 
 POSITION_KEY = b"m"

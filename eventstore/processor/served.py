@@ -8,7 +8,8 @@ from typing import Any
 import structlog
 
 from eventstore.component import Host
-from eventstore.log.port import GroupConsumer, Record, TopicPartition
+from eventstore.log.port import GroupConsumer
+from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.commits import Commits
 from eventstore.processor.partition import Partition
 from eventstore.processor.port import Processor

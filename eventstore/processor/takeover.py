@@ -18,7 +18,8 @@ import structlog
 
 from eventstore.component import Host
 from eventstore.log.errors import LogError, PartitionCountChanged, PositionMissing, StaleMember
-from eventstore.log.port import GroupConsumer, Position, Reader, TopicPartition
+from eventstore.log.port import GroupConsumer, Reader
+from eventstore.log.records import Position, TopicPartition
 from eventstore.processor.partition import Partition
 from eventstore.processor.port import Processor
 from eventstore.processor.restore import Restore

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from eventstore.log.port import Topic
+from eventstore.log.records import Topic
 from eventstore.processor.port import Processor
 
 DAY_MS = 24 * 60 * 60 * 1000

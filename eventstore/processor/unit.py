@@ -17,7 +17,8 @@ import structlog
 
 from eventstore.component import Host
 from eventstore.log.errors import Fenced, InvalidRecord, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
-from eventstore.log.port import Batch, GroupConsumer, Record, TopicPartition, Transactor
+from eventstore.log.port import Batch, GroupConsumer, Transactor
+from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.batch import BATCH_INPUTS, Decisions, Inputs
 from eventstore.processor.calls import Calls
 from eventstore.processor.commits import Commits

@@ -11,20 +11,8 @@ from contextlib import ExitStack
 from typing import Protocol, TypeVar
 
 from eventstore.log.errors import LogError
-from eventstore.log.port import (
-    Batch,
-    GroupConsumer,
-    Isolation,
-    Log,
-    Member,
-    Position,
-    Producer,
-    Reader,
-    Record,
-    Topic,
-    TopicPartition,
-    Transactor,
-)
+from eventstore.log.port import Batch, GroupConsumer, Log, Member, Producer, Reader, Transactor
+from eventstore.log.records import Isolation, Position, Record, Topic, TopicPartition
 
 T = TypeVar("T")
 

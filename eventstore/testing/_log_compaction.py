@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from eventstore.log.port import Log, Topic, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Topic, TopicPartition
 from eventstore.testing._log_bench import LogBench
 
 ROLL = b"~roll"

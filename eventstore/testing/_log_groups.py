@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from eventstore.log.errors import LogError, StaleMember
-from eventstore.log.port import GroupConsumer, Log, TopicPartition
+from eventstore.log.port import GroupConsumer, Log
+from eventstore.log.records import TopicPartition
 from eventstore.testing._log_bench import LogBench, RecordingMember, at, places
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from eventstore.log.errors import InvalidRecord, LogError, MessageTooLarge, PartitionCountChanged
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Record, Topic, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Record, Topic, TopicPartition
 from eventstore.testing._log_bench import LogBench, at, places
 
 JAVA_MURMUR2 = {

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from eventstore.log.errors import Fenced, InvalidRecord, MessageTooLarge, TransactionAborted
-from eventstore.log.port import TopicPartition
+from eventstore.log.records import TopicPartition
 from eventstore.testing._log_bench import LogBench, at, places
 
 

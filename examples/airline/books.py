@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from eventstore.log import open_log
-from eventstore.log.port import Log, Record, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Record, TopicPartition
 from eventstore.registry import TopicRegistry
 from examples.airline.capacity import ROOMS_PER_AIRPORT
 from examples.airline.flights import flights

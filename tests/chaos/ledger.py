@@ -6,7 +6,8 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from eventstore.log.errors import LogError
-from eventstore.log.port import Log, Reader, Record, TopicPartition
+from eventstore.log.port import Log, Reader
+from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.takeover import transactional_id_of
 from eventstore.processor.topics import events_of, inbox_of
 from eventstore.registry import TopicRegistry

@@ -12,7 +12,8 @@ import pytest
 
 from eventstore.log import open_log
 from eventstore.log.errors import StaleMember
-from eventstore.log.port import Batch, Isolation, Log, Reader, Record, TopicPartition
+from eventstore.log.port import Batch, Log, Reader
+from eventstore.log.records import Isolation, Record, TopicPartition
 from eventstore.processor.commits import Commits
 from eventstore.processor.inputs import Outgoing
 from eventstore.processor.outcomes import Outcomes

@@ -11,7 +11,8 @@ from typing import Any, cast
 from eventstore.clock import Clock, ManualClock
 from eventstore.component import Loop
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Topic
+from eventstore.log.port import Log
+from eventstore.log.records import Topic
 from eventstore.state.port import StateEngine
 from schemas import MemoryRegistry, Message, Metadata, Serde
 

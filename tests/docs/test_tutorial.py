@@ -16,7 +16,8 @@ from uuid import uuid4
 import pytest
 
 from eventstore.log import open_log
-from eventstore.log.port import Log, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import TopicPartition
 from tests.docs.pages import pages
 from tests.waiting import eventually
 

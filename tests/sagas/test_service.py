@@ -14,7 +14,7 @@ from consumers import Client, Permanent, Retry, Service
 from consumers.delivery import Context
 from eventstore import Aggregate, Component, InputFailed, decide, evolve
 from eventstore.log.partition import partition_of
-from eventstore.log.port import TopicPartition
+from eventstore.log.records import TopicPartition
 from sagas import (
     Completed,
     Participant,

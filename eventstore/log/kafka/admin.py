@@ -22,7 +22,7 @@ from eventstore.log.errors import LogError, TopicMissing
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import MISSING, UNREACHABLE, error_of, general
 from eventstore.log.kafka.settings import Settings
-from eventstore.log.port import Isolation, Position, TopicPartition
+from eventstore.log.records import Isolation, Position, TopicPartition
 
 T = TypeVar("T")
 

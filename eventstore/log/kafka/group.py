@@ -24,7 +24,8 @@ from eventstore.log.kafka.membership import KafkaMember, Membership
 from eventstore.log.kafka.positions import position_of
 from eventstore.log.kafka.records import records_of
 from eventstore.log.kafka.settings import Settings
-from eventstore.log.port import Batch, Listener, Member, Position, Record, TopicPartition
+from eventstore.log.port import Batch, Listener, Member
+from eventstore.log.records import Position, Record, TopicPartition
 
 WAKING_SECONDS = 0.05
 HARMLESS = UNREACHABLE | {KafkaError._MAX_POLL_EXCEEDED}

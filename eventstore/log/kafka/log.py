@@ -17,7 +17,8 @@ from eventstore.log.kafka.producer import KafkaProducer
 from eventstore.log.kafka.reader import KafkaReader
 from eventstore.log.kafka.settings import DEFAULT_MESSAGE_MAX_BYTES, OVERHEAD_BYTES, Settings
 from eventstore.log.kafka.transactor import KafkaTransactor
-from eventstore.log.port import Isolation, Listener, Position, Topic, TopicDescription, TopicPartition
+from eventstore.log.port import Listener
+from eventstore.log.records import Isolation, Position, Topic, TopicDescription, TopicPartition
 
 DIRTY_RATIO = "0.9"
 """Rewriting stays near once the ingest; Kafka's default of 0.5 makes it many times that on large logs."""

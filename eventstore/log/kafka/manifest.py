@@ -18,7 +18,7 @@ from eventstore.log.kafka.admin import Admin
 from eventstore.log.kafka.producer import KafkaProducer
 from eventstore.log.kafka.reader import KafkaReader
 from eventstore.log.kafka.settings import Settings
-from eventstore.log.port import Record, TopicPartition
+from eventstore.log.records import Record, TopicPartition
 
 NAME = "sagalog.topics"
 _PARTITION = TopicPartition(NAME, 0)

@@ -14,7 +14,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from eventstore.log.port import TopicPartition
+from eventstore.log.records import TopicPartition
 
 _PREFIX = b"CGMDv2:"
 

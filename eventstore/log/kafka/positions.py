@@ -19,7 +19,7 @@ from eventstore.log.errors import LogClosed
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import UNREACHABLE, error_of, general
 from eventstore.log.kafka.settings import Settings
-from eventstore.log.port import Position, TopicPartition
+from eventstore.log.records import Position, TopicPartition
 
 KEPT = 8
 """Groups whose consumers are kept, because they are asked for again."""

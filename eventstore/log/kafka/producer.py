@@ -21,7 +21,7 @@ from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import error_of, general, of_delivery
 from eventstore.log.kafka.records import require_size, size_of
 from eventstore.log.kafka.settings import Settings
-from eventstore.log.port import Headers
+from eventstore.log.records import Headers
 
 OnDelivery: TypeAlias = Callable[[LogError | None, int], None]
 Report: TypeAlias = Callable[[KafkaError | None, Message], None]

@@ -18,7 +18,7 @@ from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import UNREACHABLE, error_of, general
 from eventstore.log.kafka.records import records_of
 from eventstore.log.kafka.settings import Settings
-from eventstore.log.port import Isolation, Record, TopicPartition
+from eventstore.log.records import Isolation, Record, TopicPartition
 
 HARMLESS = UNREACHABLE | {KafkaError.GROUP_AUTHORIZATION_FAILED}
 """librdkafka reconnects by itself; and a reader has no group, though librdkafka looks for its coordinator."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from eventstore.log.errors import MessageTooLarge
-from eventstore.log.port import Headers, Record
+from eventstore.log.records import Headers, Record
 
 HEADER_BYTES = 10
 """What the length fields of one header take at most in the wire format."""

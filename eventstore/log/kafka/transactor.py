@@ -49,7 +49,8 @@ from eventstore.log.kafka.errors import (
 from eventstore.log.kafka.membership import KafkaMember
 from eventstore.log.kafka.records import require_size, size_of
 from eventstore.log.kafka.settings import Settings
-from eventstore.log.port import Headers, Member, Position, TopicPartition
+from eventstore.log.port import Member
+from eventstore.log.records import Headers, Position, TopicPartition
 
 Held: TypeAlias = tuple[str, bytes | None, bytes | None, int, int, Headers]
 

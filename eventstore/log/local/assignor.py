@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from eventstore.log.port import TopicPartition
+from eventstore.log.records import TopicPartition
 
 M = TypeVar("M")
 

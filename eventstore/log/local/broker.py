@@ -19,7 +19,8 @@ from eventstore.log.local.coordinator import Coordinator, check_positions
 from eventstore.log.local.groups import Membership
 from eventstore.log.local.store import Partition, Store
 from eventstore.log.local.topics import Topics
-from eventstore.log.port import Headers, Member, Position, Record, Topic, TopicDescription, TopicPartition
+from eventstore.log.port import Member
+from eventstore.log.records import Headers, Position, Record, Topic, TopicDescription, TopicPartition
 
 MESSAGE_MAX_BYTES = 1_000_000
 DEFAULT_PARTITIONS = 4

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from eventstore.log.local.store import FIRST_TIDY, Partition
-from eventstore.log.port import Record
+from eventstore.log.records import Record
 
 MAX_KEYS = 200_000
 """Keys learned in one pass."""

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from eventstore.log.errors import LogClosed, LogError, PositionMissing, TopicMissing
 from eventstore.log.local.broker import Broker
 from eventstore.log.local.groups import Group, LocalMember
-from eventstore.log.port import Batch, Listener, Member, Position, Record, TopicPartition
+from eventstore.log.port import Batch, Listener, Member
+from eventstore.log.records import Position, Record, TopicPartition
 
 _NAP_S = 0.1
 """Longest wait before looking at sessions again."""

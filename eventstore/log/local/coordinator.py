@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from eventstore.clock import Clock
 from eventstore.log.local.groups import Group, Membership
 from eventstore.log.local.store import Partition
-from eventstore.log.port import Position, TopicPartition
+from eventstore.log.records import Position, TopicPartition
 
 METADATA_MAX = 4_095
 """Characters that a position may carry, as in Kafka."""

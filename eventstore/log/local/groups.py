@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from eventstore.log.errors import StaleMember
 from eventstore.log.local.assignor import share
-from eventstore.log.port import Member, Position, TopicPartition
+from eventstore.log.port import Member
+from eventstore.log.records import Position, TopicPartition
 
 
 class Membership:

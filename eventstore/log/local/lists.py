@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from eventstore.log.local.store import Partition, Store, TopicRow
-from eventstore.log.port import Position, Record, TopicPartition
+from eventstore.log.records import Position, Record, TopicPartition
 
 _offset = attrgetter("offset")
 

@@ -9,18 +9,8 @@ from eventstore.log.errors import LogClosed
 from eventstore.log.local.broker import Broker
 from eventstore.log.local.consumer import LocalConsumer, LocalReader
 from eventstore.log.local.producer import LocalProducer, LocalTransactor
-from eventstore.log.port import (
-    GroupConsumer,
-    Isolation,
-    Listener,
-    Position,
-    Producer,
-    Reader,
-    Topic,
-    TopicDescription,
-    TopicPartition,
-    Transactor,
-)
+from eventstore.log.port import GroupConsumer, Listener, Producer, Reader, Transactor
+from eventstore.log.records import Isolation, Position, Topic, TopicDescription, TopicPartition
 
 
 class LocalLog:

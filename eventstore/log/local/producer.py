@@ -12,7 +12,8 @@ from concurrent.futures import Future
 from eventstore.log.errors import LogClosed, LogError
 from eventstore.log.local.broker import Broker, Entry
 from eventstore.log.local.coordinator import check_positions
-from eventstore.log.port import Headers, Member, Position, TopicPartition
+from eventstore.log.port import Member
+from eventstore.log.records import Headers, Position, TopicPartition
 
 
 class LocalProducer:

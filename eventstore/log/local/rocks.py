@@ -32,7 +32,7 @@ from rocksdict import DBCompressionType, Options, Rdict, ReadOptions, WriteBatch
 
 from eventstore.log.errors import EmbeddedBroken, OutcomeUnknown
 from eventstore.log.local.store import Partition, Store, TopicRow
-from eventstore.log.port import Position, Record, TopicPartition
+from eventstore.log.records import Position, Record, TopicPartition
 
 FORMAT = b"\x01"
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from eventstore.log.port import Position, Record, TopicPartition
+from eventstore.log.records import Position, Record, TopicPartition
 
 FIRST_TIDY = 10_000
 """Records appended to a partition before it is tidied for the first time."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from eventstore.log.errors import InvalidRecord, PartitionCountChanged, TopicMissing
 from eventstore.log.local.store import Partition, Store, TopicRow
-from eventstore.log.port import Topic, TopicDescription
+from eventstore.log.records import Topic, TopicDescription
 
 
 class Topics:

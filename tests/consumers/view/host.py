@@ -14,7 +14,8 @@ from consumers.view_loop import ViewLoop
 from eventstore.clock import Clock, SystemClock
 from eventstore.component import Loop, Plan
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Producer, Topic
+from eventstore.log.port import Log, Producer
+from eventstore.log.records import Topic
 from eventstore.state.memory import MemoryStateEngine
 from eventstore.state.port import StateEngine
 from eventstore.streams import Position

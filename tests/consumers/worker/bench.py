@@ -11,7 +11,8 @@ from datetime import timedelta
 from consumers.worker import Worker
 from consumers.worker_loop import WorkerLoop
 from eventstore.clock import ManualClock
-from eventstore.log.port import Log, Record, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Record, TopicPartition
 from schemas import Event
 from tests.consumers.host import Feed, TestHost
 

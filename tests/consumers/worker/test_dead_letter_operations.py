@@ -17,7 +17,7 @@ from consumers.retry import Retry
 from consumers.worker import Worker
 from consumers.worker_loop import WorkerLoop
 from eventstore.clock import ManualClock
-from eventstore.log.port import Topic
+from eventstore.log.records import Topic
 from tests.consumers.worker.bench import Bench, Paid, Placed
 
 DLQ = "orders.shop.mailer.dlq"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from consumers.acknowledge import METADATA_LIMIT, Acknowledgements, decode, encode
 from consumers.errors import BadAcknowledgement
-from eventstore.log.port import Position
+from eventstore.log.records import Position
 
 
 def test_the_lowest_incomplete_record_is_the_position() -> None:

@@ -14,7 +14,8 @@ from consumers.retry import Retry
 from consumers.worker import Worker
 from eventstore.component import Host
 from eventstore.log.errors import BrokerUnreachable, LogError
-from eventstore.log.port import Producer, Topic, TopicPartition
+from eventstore.log.port import Producer
+from eventstore.log.records import Topic, TopicPartition
 from schemas import Command, Message, Reply
 from tests.consumers.host import Feed
 from tests.consumers.worker.bench import Bench

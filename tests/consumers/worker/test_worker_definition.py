@@ -8,7 +8,7 @@ import pytest
 
 from consumers.delivery import Context
 from consumers.worker import Worker
-from eventstore.log.port import Record
+from eventstore.log.records import Record
 from eventstore.streams import Recorded
 from schemas import Command, Metadata, Refusal, Reply
 from schemas.definition import DefinitionError

@@ -21,7 +21,7 @@ from consumers.errors import Permanent
 from consumers.worker import Worker
 from eventstore.clock import SystemClock
 from eventstore.log import open_log
-from eventstore.log.port import TopicPartition
+from eventstore.log.records import TopicPartition
 from eventstore.registry import TopicRegistry
 from schemas import Serde
 from tests.consumers.host import Feed, TestHost, running

@@ -14,7 +14,8 @@ from consumers.retry import Retry
 from consumers.worker import Worker
 from consumers.worker_loop import Limits, WorkerLoop
 from eventstore.log.errors import PositionMissing, TopicMissing
-from eventstore.log.port import Member, Position, TopicPartition
+from eventstore.log.port import Member
+from eventstore.log.records import Position, TopicPartition
 from tests.consumers.worker.bench import Bench, Gate, Placed
 
 PLACE = TopicPartition("orders", 0)

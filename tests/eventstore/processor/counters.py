@@ -11,7 +11,8 @@ from uuid import uuid4
 from eventstore.clock import Clock, ManualClock
 from eventstore.hosting import ProcessHost
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Record, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.inputs import Answered, Call
 from eventstore.processor.port import DecideContext
 from eventstore.processor.topics import inbox_of, topics_of

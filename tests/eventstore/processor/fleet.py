@@ -15,7 +15,8 @@ from pathlib import Path
 from threading import Event, Thread
 
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Topic, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Topic, TopicPartition
 from eventstore.processor.takeover import transactional_id_of
 from eventstore.registry import TopicRegistry
 from schemas import Metadata, ReplyTo, Serde

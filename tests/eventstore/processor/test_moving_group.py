@@ -10,7 +10,8 @@ import pytest
 from eventstore.log import open_log
 from eventstore.log.errors import StaleMember
 from eventstore.log.local.consumer import LocalConsumer
-from eventstore.log.port import Batch, Record, Topic
+from eventstore.log.port import Batch
+from eventstore.log.records import Record, Topic
 from eventstore.processor.restore import Restore
 from eventstore.processor.rows import SyncedTo
 from eventstore.state.memory import MemoryState

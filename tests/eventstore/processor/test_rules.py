@@ -13,7 +13,8 @@ from eventstore.clock import ManualClock, SystemClock
 from eventstore.log import open_log
 from eventstore.log.errors import MessageTooLarge, TransactionAborted
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Position, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Position, TopicPartition
 from eventstore.processor.port import DecideContext
 from eventstore.processor.rows import SyncedTo, synced_row
 from eventstore.processor.topics import TOMBSTONE_RETENTION_MS

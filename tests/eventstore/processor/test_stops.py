@@ -12,7 +12,7 @@ from eventstore.clock import ManualClock
 from eventstore.log import open_log
 from eventstore.log.errors import BrokerUnreachable, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
 from eventstore.log.partition import partition_of
-from eventstore.log.port import TopicPartition
+from eventstore.log.records import TopicPartition
 from eventstore.processor.inputs import Call
 from eventstore.state.errors import StateDiskFull
 from tests.eventstore.processor.counters import Add, AddLater, Bench, Total

@@ -9,7 +9,7 @@ import pytest
 from eventstore.clock import ManualClock
 from eventstore.log import open_log
 from eventstore.log.errors import OutcomeUnknown, TransactionAborted
-from eventstore.log.port import Topic, TopicPartition
+from eventstore.log.records import Topic, TopicPartition
 from eventstore.processor.inputs import Answered
 from eventstore.processor.port import DecideContext
 from eventstore.state.memory import MemoryStateEngine

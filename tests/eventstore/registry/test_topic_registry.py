@@ -14,7 +14,8 @@ import pytest
 from eventstore.errors import SchemasUnreadable
 from eventstore.log import open_log
 from eventstore.log.errors import Fenced
-from eventstore.log.port import Log, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import TopicPartition
 from eventstore.registry import TOPIC, TopicRegistry
 from schemas.registry import Schema
 

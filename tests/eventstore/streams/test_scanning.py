@@ -11,7 +11,8 @@ import pytest
 from eventstore.clock import ManualClock
 from eventstore.errors import ReadStalled
 from eventstore.log import open_log
-from eventstore.log.port import Isolation, Log, Record, Topic, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Isolation, Record, Topic, TopicPartition
 from eventstore.scanning import Scan
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log, Topic
+from eventstore.log.port import Log
+from eventstore.log.records import Topic
 from eventstore.registry import TopicRegistry
 from examples.airline.books import Books, read_books
 from examples.airline.messages import FlightCancelled, RoomsBooked, SeatsHeld, SeatsOpened, SeatsReleased

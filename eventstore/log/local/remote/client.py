@@ -15,20 +15,8 @@ import msgspec
 
 from eventstore.log.errors import EmbeddedInUse, LogClosed, LogError, MessageTooLarge, OutcomeUnknown
 from eventstore.log.local.remote import messages as m
-from eventstore.log.port import (
-    GroupConsumer,
-    Headers,
-    Isolation,
-    Listener,
-    Position,
-    Producer,
-    Reader,
-    Record,
-    Topic,
-    TopicDescription,
-    TopicPartition,
-    Transactor,
-)
+from eventstore.log.port import GroupConsumer, Listener, Producer, Reader, Transactor
+from eventstore.log.records import Headers, Isolation, Position, Record, Topic, TopicDescription, TopicPartition
 
 A = TypeVar("A", bound=m.Answer)
 

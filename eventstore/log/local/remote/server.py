@@ -24,7 +24,7 @@ from eventstore.log.errors import LogError
 from eventstore.log.local.broker import Broker
 from eventstore.log.local.consumer import LocalReader
 from eventstore.log.local.remote import messages as m
-from eventstore.log.port import Topic, TopicPartition
+from eventstore.log.records import Topic, TopicPartition
 
 log = structlog.get_logger(__name__)
 

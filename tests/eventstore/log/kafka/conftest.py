@@ -10,7 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.kafka import open as open_kafka
-from eventstore.log.port import Topic, TopicPartition
+from eventstore.log.records import Topic, TopicPartition
 from eventstore.testing.proxy import KafkaProxy
 from tests.eventstore.log.kafka.members import Members
 

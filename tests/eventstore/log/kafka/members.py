@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from eventstore.log.port import Batch, GroupConsumer, Log, Record, TopicPartition
+from eventstore.log.port import Batch, GroupConsumer, Log
+from eventstore.log.records import Record, TopicPartition
 from tests.waiting import eventually
 
 Happened: TypeAlias = tuple[str, frozenset[TopicPartition]]

@@ -11,7 +11,7 @@ import pytest
 from eventstore.log.errors import OutcomeUnknown
 from eventstore.log.kafka import KafkaLog, bounded
 from eventstore.log.kafka.bounded import BoundedCalls
-from eventstore.log.port import Position, TopicPartition
+from eventstore.log.records import Position, TopicPartition
 from tests.eventstore.log.kafka.members import Members, settle
 from tests.waiting import eventually
 

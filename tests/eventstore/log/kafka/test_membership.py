@@ -9,7 +9,7 @@ import pytest
 from eventstore.log.errors import StaleMember
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.kafka.membership import KafkaMember
-from eventstore.log.port import Position, TopicPartition
+from eventstore.log.records import Position, TopicPartition
 from eventstore.testing.proxy import KafkaProxy
 from tests.eventstore.log.kafka.members import Heard, Members, polled, settle
 from tests.waiting import eventually

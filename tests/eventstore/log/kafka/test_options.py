@@ -11,7 +11,7 @@ import pytest
 from eventstore.log.errors import BadLogUrl, BrokerUnreachable, LogClosed
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.kafka import open as open_kafka
-from eventstore.log.port import Topic, TopicPartition
+from eventstore.log.records import Topic, TopicPartition
 
 NOBODY = "127.0.0.1:1"
 

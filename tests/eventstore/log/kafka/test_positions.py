@@ -12,7 +12,8 @@ from confluent_kafka import TopicPartition as Place
 
 from eventstore.log.errors import BrokerUnreachable, PositionMissing
 from eventstore.log.kafka import KafkaLog
-from eventstore.log.port import Position, Reader, Record, Topic, TopicPartition, Transactor
+from eventstore.log.port import Reader, Transactor
+from eventstore.log.records import Position, Record, Topic, TopicPartition
 from eventstore.testing.proxy import END_TXN, LIST_OFFSETS, KafkaProxy
 from tests.eventstore.log.kafka.members import Heard, Members, polled, settle
 from tests.waiting import eventually

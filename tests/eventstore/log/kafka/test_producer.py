@@ -9,7 +9,7 @@ import pytest
 
 from eventstore.log.errors import InvalidRecord, LogClosed, LogError, MessageTooLarge, TopicMissing
 from eventstore.log.kafka import KafkaLog
-from eventstore.log.port import Topic, TopicPartition
+from eventstore.log.records import Topic, TopicPartition
 from eventstore.testing.proxy import PRODUCE, KafkaProxy
 
 

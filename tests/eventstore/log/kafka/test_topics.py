@@ -12,7 +12,7 @@ from eventstore.log.errors import PartitionCountChanged, TopicMissing
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.kafka import open as open_kafka
 from eventstore.log.kafka.manifest import NAME
-from eventstore.log.port import Topic, TopicPartition
+from eventstore.log.records import Topic, TopicPartition
 
 
 def settings_of(admin: Any, topic: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ import pytest
 
 from eventstore.log.errors import Fenced, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
 from eventstore.log.kafka import KafkaLog
-from eventstore.log.port import Position, Topic, TopicPartition
+from eventstore.log.records import Position, Topic, TopicPartition
 from eventstore.testing.proxy import ADD_PARTITIONS_TO_TXN, END_TXN, PRODUCE, KafkaProxy, Moment
 from tests.eventstore.log.kafka.members import Members, settle
 from tests.waiting import eventually

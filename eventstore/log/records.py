@@ -1,0 +1,70 @@
+"""What a log holds: records in the partitions of topics, and the positions that groups commit.
+
+Positions are *next offsets to read*. Offsets of a partition grow but need not be dense: transaction markers take some,
+so compare positions, never count by them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple, TypeAlias
+
+import msgspec
+
+Headers: TypeAlias = Sequence[tuple[str, bytes]]
+Isolation: TypeAlias = Literal["committed", "uncommitted"]
+"""Which records a reader sees: those of committed units, or all."""
+
+
+class TopicPartition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    partition: int
+
+
+class Record(msgspec.Struct, frozen=True, gc=False):
+    """A record as read. `value` None is a tombstone."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers = ()
+
+
+class Position(NamedTuple):
+    """A committed position: the next offset to read, and up to 4,095 ASCII characters that travel with it."""
+
+    offset: int
+    metadata: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Topic:
+    """A topic as it shall be."""
+
+    name: str
+    partitions: int | None = None
+    """None: as many as it has; when it is created, the log's default."""
+    compacted: bool = False
+    """The last record of a key is kept for ever, the earlier ones go some time. Records need a key."""
+    retention_ms: int | None = None
+    """How long records are kept; None: for ever. Not for compacted topics."""
+    settings: Mapping[str, str] = field(default_factory=dict[str, str])
+    """More Kafka topic settings. The local engines ignore them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicDescription:
+    """A topic as it is."""
+
+    name: str
+    id: str
+    """Differs when a topic was deleted and made again under the same name."""
+    partitions: int
+    manifest_partitions: int | None
+    """The count frozen when the topic was created by this port; None if it was made by other means."""
