@@ -1,9 +1,9 @@
 """Take partitions that the group assigned, in slices, while the others are served (K4, K5).
 
-In this order: the committed position, waiting until it is stable; the *uncommitted* ends of the journal topics; a
-read-committed restore until the reader's position reaches them; the manifest; then the partition is served. A position
-that stays pending for longer than a second is a hung predecessor's: its transactional id, named in the position's
-metadata, is fenced.
+In this order: the manifest, because a partition that was added has no journal to ask for; the committed position,
+waiting until it is stable; the *uncommitted* ends of the journal topics; a read-committed restore until the reader's
+position reaches them; then the partition is served. A position that stays pending for longer than a second is a hung
+predecessor's: its transactional id, named in the position's metadata, is fenced.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ FORMAT = "1"
 class Phase(Enum):
     """How far a takeover is."""
 
+    MANIFEST = "comparing the topics with the manifest"
     POSITION = "waiting for a stable position"
     ENDS = "asking for the ends"
     RESTORE = "restoring"
@@ -87,12 +88,13 @@ class Takeover:
         self._host, self._group, self._consumer, self._routes = host, group, consumer, routes
         self._metadata = metadata
         self.targets = {inbox: Taken(inbox, processor) for inbox, processor in targets}
-        self.phase = Phase.POSITION
+        self.phase = Phase.MANIFEST
         self._since = host.clock.monotonic()
         self._patience = SLICE_SECONDS
         self._fencing: Thread | None = None
         self._reader: Reader | None = None
         self._slices: dict[Phase, Callable[[], None]] = {
+            Phase.MANIFEST: self._check_manifest,
             Phase.POSITION: self._take_positions,
             Phase.ENDS: self._take_ends,
             Phase.RESTORE: self._restore,
@@ -123,6 +125,15 @@ class Takeover:
         ready = [(taken, self._partition(taken)) for taken in self.targets.values()]
         self.targets.clear()
         return ready
+
+    def _check_manifest(self) -> None:
+        names = {
+            name for one in self.targets.values() for name in (one.inbox.topic, one.events.topic, one.journal.topic)
+        }
+        for name, found in self._host.log.describe(names).items():
+            if found.manifest_partitions not in (None, found.partitions):
+                raise PartitionCountChanged(name, manifest=found.manifest_partitions or 0, actual=found.partitions)
+        self.phase = Phase.POSITION
 
     def _take_positions(self) -> None:
         inboxes = [taken.inbox for taken in self.targets.values() if taken.position < 0]
@@ -187,7 +198,6 @@ class Takeover:
             self._open_state(one, f"{FORMAT};{topics[one.events.topic].id};{topics[one.journal.topic].id}")
             assert one.restore is not None, "opened above"
             positions[one.events], positions[one.journal] = one.restore.positions
-        self._check_manifest()
         if any(positions[side] < ends[side] for side in positions):
             self._reader = self._host.log.reader(positions)
         self.phase = Phase.RESTORE
@@ -207,14 +217,6 @@ class Takeover:
             synced = _synced(state)
         one.state, one.synced = state, synced
         one.restore = Restore(state, synced, self._host.clock.now_ms())
-
-    def _check_manifest(self) -> None:
-        names = {
-            name for one in self.targets.values() for name in (one.inbox.topic, one.events.topic, one.journal.topic)
-        }
-        for name, found in self._host.log.describe(names).items():
-            if found.manifest_partitions not in (None, found.partitions):
-                raise PartitionCountChanged(name, manifest=found.manifest_partitions or 0, actual=found.partitions)
 
     def _restore(self) -> None:
         """Read for one slice. The reader may go beyond the ends; that does no harm, the unit is not serving yet."""

@@ -1,0 +1,220 @@
+"""What a unit checks before it serves a partition: positions that are gone (K12), topics that changed (K4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from confluent_kafka import TopicPartition as Place
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
+
+from eventstore.clock import ManualClock, SystemClock
+from eventstore.log import open_log
+from eventstore.log.errors import PartitionCountChanged, PositionMissing
+from eventstore.log.local.log import LocalLog
+from eventstore.log.partition import partition_of
+from eventstore.log.port import Log
+from eventstore.log.records import Topic
+from eventstore.processor.topics import INBOX_RETENTION_MS
+from eventstore.processor.unit import Unit
+from eventstore.registry import TopicRegistry
+from eventstore.state.memory import MemoryStateEngine
+from schemas import Metadata
+from tests.eventstore.processor.counters import Add, Ask, Bench, Counters, Total, records_of
+from tests.waiting import eventually
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def memory(clock: ManualClock) -> LocalLog:
+    """A log in memory, with what only the local engines can."""
+    opened = open_log("memory://", clock=clock)
+    assert isinstance(opened, LocalLog)
+    return opened
+
+
+@pytest.fixture
+def bench(memory: LocalLog, clock: ManualClock) -> Bench:
+    """A unit that has counted, and serves."""
+    made = Bench(memory, clock=clock)
+    made.post(Add(counter="a", by=3))
+    made.run()
+    return made
+
+
+def end_retention(memory: LocalLog, clock: ManualClock) -> None:
+    """Let the inboxes lose what they hold."""
+    clock.advance(timedelta(milliseconds=INBOX_RETENTION_MS + 1))
+    memory.compact()
+
+
+def successor_of(bench: Bench, **changes: Any) -> Bench:
+    return Bench(bench.log, clock=bench.clock, registry=bench.registry, **changes)
+
+
+def test_a_group_without_a_position_beside_a_journal_is_an_error_with_the_way_out(
+    bench: Bench, memory: LocalLog, clock: ManualClock
+) -> None:
+    """K12: what the inbox lost may have been handled or not; nobody knows, and nothing is served."""
+    bench.close()
+    end_retention(memory, clock)
+    renamed = successor_of(bench, service="renamed")  # whose group has no position
+
+    with pytest.raises(PositionMissing, match=r"sagalog group reset renamed --topic counter\.inbox --to start"):
+        renamed.run(lambda: False)
+
+    assert not renamed.unit.is_ready()
+    assert bench.events("a") == [(0, 3)]
+
+
+def test_a_group_without_a_position_and_with_its_whole_inbox_starts_over(bench: Bench) -> None:
+    """K12, K8: nothing is lost, and the outcomes in the journal answer what was handled before."""
+    bench.close()
+    renamed = successor_of(bench, service="renamed", state=MemoryStateEngine())
+    renamed.run()
+
+    assert renamed.ask(Ask(counter="a")) == Total(is_=3)
+    assert renamed.events("a") == [(0, 3)]
+
+
+def test_records_that_were_deleted_unhandled_are_an_error(bench: Bench, memory: LocalLog, clock: ManualClock) -> None:
+    """K12: `auto.offset.reset` is an error. Retention took what no owner had read: the unit does not skip it."""
+    bench.close()
+    bench.post(Add(counter="a", by=4))
+    bench.post(Add(counter="a", by=5))
+    end_retention(memory, clock)
+    bench.post(Add(counter="a", by=6))
+    successor = successor_of(bench)
+
+    with pytest.raises(PositionMissing, match=r"counter\.inbox"):
+        successor.run(lambda: False)
+
+    assert bench.events("a") == [(0, 3)]
+
+
+@pytest.mark.parametrize("topic", ["counter.inbox", "counter.events", "counter.state"])
+def test_a_topic_with_another_count_is_not_taken(bench: Bench, memory: LocalLog, topic: str) -> None:
+    """K4: somebody gave it more partitions before the owner came: keys would move away from their state."""
+    bench.close()
+    successor = successor_of(bench)
+    memory.add_partitions(topic, 3)
+
+    with pytest.raises(PartitionCountChanged, match=rf"{topic}: the manifest says 2 partitions, found 3"):
+        successor.run(lambda: False)
+    assert not successor.unit.is_ready()
+
+
+def test_a_topic_that_gets_more_partitions_while_it_is_served_stops_the_unit_by_name(
+    bench: Bench, memory: LocalLog
+) -> None:
+    """K4: the group hands out the new partition, which has no journal, and the one who gets it says what happened."""
+    memory.add_partitions("counter.inbox", 3)
+
+    with pytest.raises(PartitionCountChanged, match=r"counter\.inbox: the manifest says 2 partitions, found 3"):
+        bench.run(lambda: False)
+
+
+def test_a_topic_made_again_with_another_count_while_it_is_served_is_not_taken(bench: Bench, memory: LocalLog) -> None:
+    """K4: deleted, made again and widened. Its position is gone, which stops the unit; its successors see the count."""
+    memory.delete(["counter.inbox"])
+    memory.create([Topic(name="counter.inbox", partitions=1)])
+    memory.add_partitions("counter.inbox", 4)
+
+    with pytest.raises(PositionMissing, match=r"counter\.inbox"):
+        bench.run(lambda: False)
+    with pytest.raises(PositionMissing):  # of the last poll; it has left all the same
+        bench.unit.stop(bench.clock.monotonic())
+    successor = Unit(bench.host, bench.processors, moved=bench.moved.append)
+    successor.open()
+
+    with pytest.raises(PartitionCountChanged, match=r"counter\.inbox: the manifest says 1 partitions, found 4"):
+        eventually(lambda: successor.step(0.01))
+
+
+def test_journals_made_again_are_not_read_from_the_old_rows(bench: Bench, memory: LocalLog) -> None:
+    """K4, K13: a topic of another id. What the rows say of the old one is discarded."""
+    bench.close()
+    for name in ("counter.inbox", "counter.events", "counter.state"):
+        memory.delete([name])
+    successor = successor_of(bench, state=bench.state)
+
+    assert successor.ask(Ask(counter="a")) == Total(is_=0)
+
+
+@pytest.fixture
+def log(kafka: str) -> Iterator[Log]:
+    """A real Kafka."""
+    opened = open_log(f"kafka://{kafka}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def admin(kafka: str) -> Any:
+    """Somebody who changes things behind our back."""
+    return AdminClient({"bootstrap.servers": kafka})
+
+
+def on(log: Log, name: str) -> Bench:
+    """A unit of a processor of its own, ready."""
+    registry: Any = TopicRegistry(log)
+    made = Bench(log, service=name, clock=SystemClock(), registry=registry, processors=[Counters(name, 1)])
+    post(log, made, name, 3)
+    made.run()
+    return made
+
+
+def post(log: Log, bench: Bench, name: str, by: int) -> None:
+    producer, metadata = log.producer(), Metadata(id=f"add {by}", type="add").encode()
+    assert partition_of("a", 1) == 0
+    producer.produce(f"{name}.inbox", 0, b"a", bench.serde.encode(Add(counter="a", by=by)), (("meta", metadata),))
+    producer.close()
+
+
+def successor_on(bench: Bench) -> Bench:
+    return Bench(
+        bench.log, service=bench.service, clock=bench.clock, registry=bench.registry, processors=bench.processors
+    )
+
+
+def test_a_group_that_kafka_forgot_is_an_error_with_the_way_out(
+    log: Log, admin: Any, unique: Callable[[str], str]
+) -> None:
+    """K12 on a real Kafka: the group was deleted, and the inbox lost records."""
+    name = unique("counter")
+    bench = on(log, name)
+    bench.close()
+    for future in admin.delete_records([Place(f"{name}.inbox", 0, 1)]).values():
+        future.result()
+    eventually(lambda: admin.delete_consumer_groups([name])[name].result() is None)
+    successor = successor_on(bench)
+
+    with pytest.raises(PositionMissing, match=rf"sagalog group reset {name} --topic {name}\.inbox"):
+        successor.run(lambda: False)
+    successor.unit.stop(bench.clock.monotonic())
+
+    assert len(records_of(log, f"{name}.events")) == 1
+
+
+def test_a_topic_that_an_administrator_widened_stops_the_unit_by_name(
+    log: Log, admin: Any, unique: Callable[[str], str]
+) -> None:
+    """K4 on a real Kafka: whoever is given the new partition stops at the manifest, at once."""
+    name = unique("counter")
+    bench = on(log, name)
+    for future in admin.create_partitions([NewPartitions(f"{name}.inbox", 2)]).values():
+        future.result()
+    bench.unit.stop(bench.clock.monotonic())
+    successor = Unit(bench.host, bench.processors, moved=bench.moved.append)
+    successor.open()
+
+    with pytest.raises(PartitionCountChanged, match=rf"{name}\.inbox: the manifest says 1 partitions, found 2"):
+        eventually(lambda: successor.step(0.01), 20)
+    successor.stop(bench.clock.monotonic())
