@@ -13,11 +13,12 @@ from benchmarks.bare import Loop, decide_loop
 from benchmarks.figures import Figure, Target
 from benchmarks.setting import PARTITIONS, RUN, Setting, Stopwatch, until
 from eventstore import Aggregate, decide, evolve
-from eventstore.hosting import Hosting, make_host
+from eventstore.hosting import Hosting
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.log.records import Topic
+from eventstore.process_host import make_host
 from eventstore.processor.topics import inbox_of, topics_of
 from schemas import Command, Event, Metadata, Reply, ReplyTo, Serde
 

@@ -17,10 +17,11 @@ from benchmarks.bare import opened
 from benchmarks.commands import ACCOUNTS, NAME, Account, Balance, Deposited
 from benchmarks.figures import Figure, Target
 from benchmarks.setting import PARTITIONS, RUN, Setting, Stopwatch, until
-from eventstore.hosting import Hosting, ProcessHost, make_host
+from eventstore.hosting import Hosting
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
+from eventstore.process_host import ProcessHost, make_host
 from eventstore.processor.topics import events_of, topics_of
 from schemas import Handled, Metadata, Serde
 

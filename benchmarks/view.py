@@ -25,11 +25,11 @@ from rocksdict import Options, Rdict, WriteBatch
 from consumers.table import Table
 from consumers.view import View, on
 from consumers.view_loop import ViewLoop
-from eventstore.hosting import make_host
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.log.records import Topic
+from eventstore.process_host import make_host
 from sagalog.broker import broker
 from schemas import Event, MemoryRegistry, Metadata, Serde
 

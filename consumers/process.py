@@ -18,9 +18,10 @@ from consumers.queryable import Queryable
 from consumers.table import Table
 from eventstore.component import Plan, Runtime
 from eventstore.errors import EventStoreError
-from eventstore.hosting import Hosting, make_host, stop_or_leave
+from eventstore.hosting import Hosting, stop_or_leave
 from eventstore.log import open_log
 from eventstore.offload import to_the_end
+from eventstore.process_host import make_host
 from schemas import Command, Refusal, Reply, key_of
 
 if TYPE_CHECKING:

@@ -10,34 +10,28 @@ from __future__ import annotations
 import gc
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import structlog
 
-from eventstore.clock import Clock, SystemClock
 from eventstore.component import Component, Host, Plan
 from eventstore.destinations import Reachable, check_destinations
 from eventstore.errors import EventStoreError
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log
 from eventstore.loops import LoopThread
 from eventstore.offload import to_the_end
+from eventstore.process_host import make_host
 from eventstore.processor.asking import Answer, Asking
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.port import Joinable, Processor
 from eventstore.processor.topics import inbox_of, topics_of
 from eventstore.processor.unit import Unit
-from eventstore.registry import TopicRegistry
 from eventstore.settling import is_settled
-from eventstore.state import open_state
-from eventstore.state.port import StateEngine
-from schemas import Message, Serde
+from schemas import Message
 
 log = structlog.get_logger()
 
@@ -46,35 +40,6 @@ START_SECONDS = 30.0
 """How long starting may take before it is an error."""
 GRACE_SECONDS = 5.0
 """How long after its deadline a loop may still end by itself."""
-
-
-@dataclass(slots=True, kw_only=True)
-class ProcessHost:
-    """What loops of this process get (see `Host`)."""
-
-    service: str
-    slot: str
-    log: Log
-    serde: Serde
-    state: StateEngine
-    clock: Clock
-    address: str = ""
-    resources: Mapping[type[Any], Any] = field(default_factory=dict[type[Any], Any])
-    registry: TopicRegistry | None = None
-    """Closed with the host, if it is the host's own."""
-
-    def close(self) -> None:
-        """Release what the host opened beside the log."""
-        if self.registry is not None:
-            self.registry.close()
-
-    def resource(self, wanted: type[Any]) -> Any:
-        found = self.resources.get(wanted)
-        if found is None:
-            raise LookupError(
-                f"nothing provides {wanted.__name__}: add a function to the service with @service.provide"
-            )
-        return found
 
 
 class StartFailed(EventStoreError):
@@ -249,46 +214,6 @@ def joined(processors: Iterable[Processor[Any]]) -> list[Processor[Any]]:
     return list(found.values())
 
 
-def make_host(
-    service: str,
-    log: Log,
-    *,
-    slot: str = "0",
-    state: str | None = None,
-    clock: Clock | None = None,
-    address: str = "",
-    resources: Mapping[type[Any], Any] | None = None,
-) -> ProcessHost:
-    """A host on an open log: its registry read, its state folder chosen.
-
-    `state`: a folder for RocksDB; None: beside the log for `embedded://`, in memory for `memory://`, else
-    `.sagalog/state/<service>/<slot>` in the working directory.
-    """
-    engine = open_state(state if state is not None else state_url(log.url, service, slot))
-    registry = TopicRegistry(log)
-    return ProcessHost(
-        registry=registry,
-        service=service,
-        slot=slot,
-        log=log,
-        serde=Serde(registry),
-        state=engine,
-        clock=clock or SystemClock(),
-        address=address,
-        resources=resources or {},
-    )
-
-
-def state_url(log_url: str, service: str, slot: str) -> str:
-    """Where a process keeps its state if it is not told."""
-    if log_url.startswith("memory:"):
-        return "memory://"
-    if log_url.startswith("embedded:"):
-        folder = log_url.removeprefix("embedded:").removeprefix("//").partition("?")[0]
-        return str(Path(folder) / "state" / service / slot)
-    return str(Path(".sagalog") / "state" / service / slot)
-
-
 @asynccontextmanager
 async def run_alone(component: Component, log_url: str) -> AsyncGenerator[Hosting]:
     """Run one component in this process, on a log of its own."""
@@ -314,6 +239,3 @@ def stop_or_leave(hosting: Hosting, drain: timedelta, opened: ExitStack) -> None
     """Stop; if a loop hangs, leave open what was opened before, for it may be using it."""
     if not hosting.stop(drain):
         opened.pop_all()
-
-
-__all__ = ["Hosting", "ProcessHost", "StartFailed", "make_host", "run_alone", "state_url", "stop_or_leave"]

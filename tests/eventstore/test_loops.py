@@ -12,9 +12,10 @@ import pytest
 from eventstore import hosting
 from eventstore.clock import SystemClock
 from eventstore.component import Host, Plan
-from eventstore.hosting import Hosting, make_host
+from eventstore.hosting import Hosting
 from eventstore.log import open_log
 from eventstore.loops import LoopThread
+from eventstore.process_host import make_host
 from eventstore.settling import is_settled
 from tests.waiting import eventually
 

@@ -12,11 +12,11 @@ from consumers import Reactor
 from consumers.positions import reset
 from consumers.reactor_loop import ReactorLoop
 from eventstore.clock import Clock, ManualClock, SystemClock
-from eventstore.hosting import ProcessHost
 from eventstore.log import open_log
 from eventstore.log.errors import OutcomeUnknown, PositionMissing, TopicMissing, TransactionAborted
 from eventstore.log.port import Log
 from eventstore.log.records import Record, Topic, TopicPartition
+from eventstore.process_host import ProcessHost
 from eventstore.state.memory import MemoryStateEngine
 from eventstore.streams import Recorded
 from schemas import Command, DefinitionError, Event, MemoryRegistry, Metadata, Serde

@@ -20,8 +20,8 @@ from consumers.errors import ComponentUnknown, HttpUnavailable, LogNotGiven
 from eventstore import EventStore
 from eventstore.component import Component, Host, Plan
 from eventstore.errors import CommandNotHandled
-from eventstore.hosting import state_url
 from eventstore.log.errors import BadLogUrl, BrokerUnreachable, TopicMissing
+from eventstore.process_host import state_url
 from schemas import Command, Event
 from tests.consumers.service.app import Counter, fresh
 from tests.eventstore.processor.counters import Counters

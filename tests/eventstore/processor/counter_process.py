@@ -11,9 +11,9 @@ from threading import Event
 from types import FrameType
 
 from eventstore.clock import SystemClock
-from eventstore.hosting import ProcessHost
 from eventstore.log import open_log
 from eventstore.loops import LoopThread
+from eventstore.process_host import ProcessHost
 from eventstore.processor.inputs import Call
 from eventstore.processor.topics import topics_of
 from eventstore.processor.unit import Unit

@@ -9,10 +9,10 @@ from typing import Any, Literal
 from uuid import uuid4
 
 from eventstore.clock import Clock, ManualClock
-from eventstore.hosting import ProcessHost
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.log.records import Record, TopicPartition
+from eventstore.process_host import ProcessHost
 from eventstore.processor.inputs import Answered, Call
 from eventstore.processor.port import DecideContext
 from eventstore.processor.topics import inbox_of, topics_of
