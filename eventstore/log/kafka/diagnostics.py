@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 
 import structlog
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 _LOST = "Broker changed state UP -> DOWN"
 _BOOTSTRAP = "/bootstrap: "
@@ -52,3 +53,9 @@ class Diagnostics:
         if now - self._told.get(kind, -_QUIET_SECONDS) >= _QUIET_SECONDS:
             self._told[kind] = now
             log.warning("kafka_client", client=self.client, line=line)
+
+
+def serve(client: Producer, timeout: float = 0.0) -> None:
+    """Call the callbacks that are due. A fatal error, which polling raises too, shows at the call that it concerns."""
+    with suppress(KafkaException):
+        client.poll(timeout)

@@ -14,9 +14,7 @@ still ours.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
@@ -25,27 +23,17 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as Client
 
 from eventstore.log.errors import (
-    BrokerUnreachable,
     Fenced,
     LogClosed,
     LogError,
-    NotAuthorized,
     OutcomeUnknown,
     StaleMember,
 )
 from eventstore.log.kafka.admin import places_of
 from eventstore.log.kafka.bounded import BoundedCalls
-from eventstore.log.kafka.diagnostics import Diagnostics
-from eventstore.log.kafka.errors import (
-    FENCED,
-    OF_RECORDS,
-    UNAUTHORIZED,
-    UNREACHABLE,
-    error_of,
-    general,
-    of_unit,
-    unknown,
-)
+from eventstore.log.kafka.diagnostics import Diagnostics, serve
+from eventstore.log.kafka.errors import FENCED, OF_RECORDS, error_of, of_unit, unknown
+from eventstore.log.kafka.fencing import open_client
 from eventstore.log.kafka.membership import KafkaMember
 from eventstore.log.kafka.records import require_size, size_of
 from eventstore.log.kafka.settings import Settings
@@ -77,7 +65,7 @@ class KafkaTransactor:
         self._lost_before = 0
         self._calls = BoundedCalls(f"transactor {transactional_id}")
         try:
-            self._client: Client | None = self._connect()
+            self._client: Client | None = self._opened()
         except BaseException:
             self._calls.close()
             raise
@@ -86,14 +74,14 @@ class KafkaTransactor:
     def lost_connections(self) -> int:
         """How often a connection to a broker was lost so far."""
         if self._client is not None:
-            _serve(self._client)
+            serve(self._client)
         return self._diagnostics.lost_connections
 
     def begin(self) -> None:
         client = self._usable()
         if self._is_open:
             raise LogError(f"{self.transactional_id!r} has an open unit: commit or abort it first")
-        _serve(client)
+        serve(client)
         self._lost_before = self._diagnostics.lost_connections
         try:
             client.begin_transaction()
@@ -186,47 +174,6 @@ class KafkaTransactor:
             self._spoil(failure)
             raise failure from late
 
-    def _connect(self) -> Client:
-        config = self._settings.transactor(self.transactional_id) | {"error_cb": self._diagnostics.error}
-        client = Client(config, logger=self._diagnostics)
-        self._take_over(client)
-        return client
-
-    def _take_over(self, client: Client) -> None:
-        """Fence earlier producers of the id; ends when their open unit is aborted.
-
-        The broker is asked for something else first: without a connection librdkafka looks again only after 500 ms.
-        """
-        deadline = time.monotonic() + self._settings.api_timeout
-        while True:
-            try:
-                client.list_topics(timeout=max(deadline - time.monotonic(), 0.1))
-                left = max(deadline - time.monotonic(), 0.1)
-                self._calls.run(partial(client.init_transactions, left), left)
-                _serve(client)
-                return
-            except TimeoutError as late:
-                why = f"it did not give out the transactional id {self.transactional_id!r}"
-                raise BrokerUnreachable(self._settings.address, why) from late
-            except KafkaException as raised:
-                _serve(client)
-                error = error_of(raised)
-                if error.retriable() and not error.fatal() and time.monotonic() < deadline:
-                    continue
-                raise self._refused(error) from raised
-
-    def _refused(self, error: KafkaError) -> LogError:
-        cause = self._diagnostics.last_error
-        if error.code() in FENCED:
-            return Fenced(self.transactional_id)
-        if cause is not None and cause.code() in UNAUTHORIZED:
-            error = cause
-        if error.code() in UNAUTHORIZED:
-            return NotAuthorized(f"use the transactional id {self.transactional_id!r}", error.str())
-        if error.retriable() or error.code() in UNREACHABLE:
-            return BrokerUnreachable(self._settings.address, self._diagnostics.why(error.str()))
-        return general(error, what=f"take over {self.transactional_id!r}", address=self._settings.address)
-
     def _not_aborted(self, error: KafkaError) -> LogError | None:
         """What to raise; None if the id is still ours, so that a new producer under it ends the unit."""
         if error.code() in FENCED:
@@ -236,9 +183,12 @@ class KafkaTransactor:
             return None
         return unknown(self.transactional_id, f"it was not aborted: {error.str()}")
 
+    def _opened(self) -> Client:
+        return open_client(self._settings, self.transactional_id, self._diagnostics, self._calls)
+
     def _reconnect(self) -> None:
         self._client = None
-        self._client = self._connect()
+        self._client = self._opened()
 
     def _usable(self) -> Client:
         if self._client is None:
@@ -273,7 +223,7 @@ class KafkaTransactor:
                 client.produce(topic, value, key, partition, report, None, timestamp_ms, list(headers) or None)
                 return
             except BufferError:
-                _serve(client, 0.01)
+                serve(client, 0.01)
             except KafkaException as raised:
                 self._refusal = error_of(raised)
 
@@ -293,9 +243,9 @@ class KafkaTransactor:
         try:
             self._bounded(client.commit_transaction)
         except KafkaException as raised:
-            _serve(client)
+            serve(client)
             raise self._failed(error_of(raised), ending=True) from raised
-        _serve(client)
+        serve(client)
         if self._has_lost():
             failure = unknown(self.transactional_id, "a connection was lost while it was committed")
             self._spoil(failure)
@@ -317,9 +267,3 @@ class KafkaTransactor:
 
     def _spoil(self, failure: LogError) -> None:
         self._is_open, self._spoilt_by = False, failure
-
-
-def _serve(client: Client, timeout: float = 0.0) -> None:
-    """Call the callbacks that are due. A fatal error, which polling raises too, shows at the call that it concerns."""
-    with suppress(KafkaException):
-        client.poll(timeout)
