@@ -21,28 +21,13 @@ from consumers.errors import AttemptCancelled, AttemptTimedOut, Permanent
 from consumers.handlers import Bound
 from consumers.lanes import Lanes
 from consumers.outcomes import Outcomes
+from consumers.runner import Runner
 from consumers.work import Work
 from schemas.errors import SchemaError
 
 TURN = 100
 """After so many deliveries without suspending, a runner lets the event loop turn."""
 NO_WAITS: Waits = ()
-
-
-class Runner:
-    """One of the `concurrency` places in which a handler can run."""
-
-    __slots__ = ("delivery", "idle", "is_dropped", "is_late", "task", "turns")
-
-    def __init__(self) -> None:
-        self.task: asyncio.Task[None] | None = None
-        self.delivery: Delivery | None = None
-        self.idle: asyncio.Future[None] | None = None
-        self.is_late = False
-        """Whether its attempt was cancelled because of its time-out."""
-        self.is_dropped = False
-        """Whether its attempt was cancelled because the partition goes."""
-        self.turns = 0
 
 
 class Dispatch:
@@ -168,7 +153,7 @@ class Dispatch:
             await self._attempt(runner, delivery)
             runner.delivery = None
             if runner.is_late or runner.is_dropped:
-                _clear(runner)
+                runner.clear()
             if self._drains:
                 self._drained()
             runner.turns += 1
@@ -272,7 +257,7 @@ class Dispatch:
         now = self._work.clock.monotonic()
         self._lanes.wake(now)
         for runner in [late for late, due in self._first_deadlines() if due <= now]:
-            self._time_out(runner)
+            runner.time_out()
         self._arm(min([self._lanes.next_due, *(due for _, due in self._first_deadlines())]))
         self._wake()
 
@@ -287,11 +272,6 @@ class Dispatch:
                         break
         return first
 
-    def _time_out(self, runner: Runner) -> None:
-        if runner.task is not None:
-            runner.is_late = True
-            runner.task.cancel()
-
     def _drain(self, shares: Collection[Share], ended: Event) -> None:
         self._drains.append((shares, ended))
         self._drained()
@@ -305,13 +285,5 @@ class Dispatch:
 
     def _drop(self, shares: Collection[Share]) -> None:
         for runner in self._runners:
-            if runner.delivery is not None and runner.delivery.share in shares and runner.task is not None:
-                runner.is_dropped = True
-                runner.task.cancel()
-
-
-def _clear(runner: Runner) -> None:
-    """Forget that the attempt was cancelled, also if the handler did not let itself be."""
-    runner.is_late = runner.is_dropped = False
-    while runner.task is not None and runner.task.cancelling():
-        runner.task.uncancel()
+            if runner.delivery is not None and runner.delivery.share in shares:
+                runner.drop()

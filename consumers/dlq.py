@@ -13,42 +13,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal, Self, TypeAlias
 
-import msgspec
-
-from consumers.dead_letters import (
-    DeadLetter,
-    dead_letter_of,
-    dead_letter_topics,
-    redrive_partition,
-    redriven_headers,
-    state_of,
-)
+from consumers.dead_letters import DeadLetter, dead_letter_of, dead_letter_topics
 from consumers.delivery import entity_key, metadata_of
-from consumers.errors import CannotRedrive, NoDeadLetters, OriginGone
+from consumers.errors import NoDeadLetters
 from consumers.rate import Bucket, Rate
+from consumers.redriving import Redriving
 from eventstore.clock import Clock, SystemClock
-from eventstore.log.port import Log, Producer
-from eventstore.log.records import Headers, Record, Topic, TopicPartition
+from eventstore.log.port import Log
+from eventstore.log.records import Record, TopicPartition
 from schemas.errors import SchemaError
 
-State: TypeAlias = Literal["redriven", "discarded"]
-FLUSH_SECONDS = 10.0
 CHUNK = 200
 """So many are sent before they are marked."""
 DEFAULT_CAP = 3
-
-
-class Mark(msgspec.Struct, frozen=True):
-    """What became of a dead letter; the value of a record in the state topic."""
-
-    v: int
-    state: str
-    at_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,15 +159,15 @@ def redrive(
         return outcome
     time_of = clock or SystemClock()
     bucket = Bucket(rate) if rate is not None else None
-    with _Sending(log, time_of) as sending:
+    with Redriving(log, time_of) as redriving:
         for letter in chosen:
             if bucket is not None:
                 _pace(bucket, time_of, wait)
-            sending.send(letter)
+            redriving.send(letter)
             outcome.done.append(letter)
-            if len(sending.sent) >= CHUNK or bucket is not None:
-                sending.mark("redriven")
-        sending.mark("redriven")
+            if len(redriving.sent) >= CHUNK or bucket is not None:
+                redriving.mark("redriven")
+        redriving.mark("redriven")
     return outcome
 
 
@@ -197,84 +177,10 @@ def discard(
     """Lay dead letters aside for good: they stay in their topic, and no listing or redrive sees them any more."""
     outcome = Outcome(done=list(islice(find(log, choice), limit)))
     if not dry_run and outcome.done:
-        with _Sending(log, clock or SystemClock()) as sending:
-            sending.sent.extend(outcome.done)
-            sending.mark("discarded")
+        with Redriving(log, clock or SystemClock()) as redriving:
+            redriving.sent.extend(outcome.done)
+            redriving.mark("discarded")
     return outcome
-
-
-def value_of(log: Log, letter: DeadLetter) -> bytes | None:
-    """The value of the original record, fetched from its origin if it was too large for the dead letter.
-
-    Raises:
-        OriginGone: it is not there any more.
-    """
-    if not letter.is_elided:
-        return letter.record.value
-    origin = letter.origin
-    reader = log.reader({TopicPartition(origin.topic, origin.partition): origin.offset})
-    try:
-        for record in reader.read(1, 5.0):
-            if record.offset == origin.offset:
-                return record.value
-    finally:
-        reader.close()
-    raise OriginGone(letter.id)
-
-
-class _Sending:
-    """Sends and marks dead letters."""
-
-    def __init__(self, log: Log, clock: Clock) -> None:
-        self._log, self._clock = log, clock
-        self._producer: Producer = log.producer()
-        self._ready: set[str] = set()
-        self._writes: list[Future[int]] = []
-        self.sent: list[DeadLetter] = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._producer.close()
-
-    def send(self, letter: DeadLetter) -> None:
-        topic, partition = redrive_partition(letter.origin, letter.group)
-        if topic not in self._ready:
-            if topic not in self._log.describe([topic]):
-                raise CannotRedrive(letter.id, letter.group, topic)
-            self._ready.add(topic)
-        headers = redriven_headers(letter.record.headers, letter.origin)
-        value = value_of(self._log, letter)
-        self._write(topic, partition, letter.record.key, value, headers)
-        self.sent.append(letter)
-
-    def mark(self, state: State) -> None:
-        """When what was sent is in the log: note it."""
-        self._flush()
-        mark = msgspec.json.encode(Mark(1, state, self._clock.now_ms()))
-        for letter in self.sent:
-            topic = self._state_topic(letter)
-            self._write(topic, letter.record.partition, letter.id.encode(), mark)
-        self._flush()
-        self.sent.clear()
-
-    def _write(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()) -> None:
-        self._writes.append(self._producer.send(topic, partition, key, value, headers))
-
-    def _flush(self) -> None:
-        self._producer.flush()
-        for write in self._writes:
-            write.result(FLUSH_SECONDS)
-        self._writes.clear()
-
-    def _state_topic(self, letter: DeadLetter) -> str:
-        topic = state_of(letter.origin.topic, letter.group)
-        if topic not in self._ready:
-            partitions = self._log.describe([letter.record.topic])[letter.record.topic].partitions
-            self._log.create([Topic(name=topic, partitions=partitions, compacted=True)])
-            self._ready.add(topic)
-        return topic
 
 
 def _uncapped(letters: Iterable[DeadLetter], cap: int, outcome: Outcome) -> Iterator[DeadLetter]:

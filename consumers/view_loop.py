@@ -2,9 +2,7 @@
 
 The view's first topic is subscribed. Its other topics are *followed*: the owner of partition p reads partition p of
 each with a reader of its own, so no assignor has to keep them together. The position in the state rules; the group's
-position is shown to people, and its metadata says where the partition can be read (V2):
-
-    {"v": 1, "address": "10.0.0.7:8080", "live": true, "layout": "…", "at": {"topic": 17}}
+position is only shown (`consumers.showing`).
 
 Taking a partition: open the state, read what is missing with another reader in slices while polling goes on, then
 deliver from there.
@@ -17,14 +15,14 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from consumers.ownership import OwnerNote
 from consumers.restoring import Restoring, handle
+from consumers.showing import Showing
 from consumers.view_errors import NotCopartitioned, ViewStopped
 from consumers.view_partition import Dispatch, ViewPartition
 from eventstore.component import Host
-from eventstore.log.errors import LogError, StaleMember, TopicMissing
+from eventstore.log.errors import LogError, TopicMissing
 from eventstore.log.port import GroupConsumer, Member, Reader
-from eventstore.log.records import Position, TopicDescription, TopicPartition
+from eventstore.log.records import TopicDescription, TopicPartition
 
 if TYPE_CHECKING:
     from consumers.view import ViewDefinition
@@ -33,9 +31,6 @@ POLL_RECORDS: Final = 1_000
 SLICE_SECONDS: Final = 0.05
 FLUSH_SECONDS: Final = 0.05
 """The oldest change of a served partition that is not written yet; with nothing left to read it is written at once."""
-SHOW_SECONDS: Final = 1.0
-RECOMMIT_SECONDS: Final = 24 * 60 * 60.0
-"""Rule K12: positions of a quiet topic live."""
 FOLLOW_SECONDS: Final = 0.005
 
 log = structlog.get_logger(__name__)
@@ -57,8 +52,8 @@ class ViewLoop:
         self._consumer: GroupConsumer | None = None
         self._member: Member | None = None
         self._has_joined = False
-        self._shown: dict[int, Position] = {}
-        self._shown_at = self._recommitted_at = self._flushed_at = self._clock.monotonic()
+        self._showing = Showing(host, definition)
+        self._flushed_at = self._clock.monotonic()
 
     # Loop
 
@@ -94,7 +89,8 @@ class ViewLoop:
         if not batch.records and not is_busy:
             self._pass_markers(consumer)
         self._flush(must=not (batch.records or worked))
-        self._show(self._clock.monotonic() - self._shown_at >= SHOW_SECONDS)
+        if self._showing.is_due():
+            self._show()
         return worked or bool(batch.records)
 
     def is_ready(self) -> bool:
@@ -149,7 +145,7 @@ class ViewLoop:
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         for at in partitions:
-            self._shown.pop(at.partition, None)
+            self._showing.forget(at.partition)
             if at.partition in self._taking:
                 self._taking.remove(at.partition)
             for restoring in self._restoring:
@@ -224,7 +220,8 @@ class ViewLoop:
             self._restoring.append(restoring)
         else:
             self._refollow()
-        self._show(bool(done))
+        if done:
+            self._show()
         return True
 
     # Handling
@@ -271,46 +268,15 @@ class ViewLoop:
         for partition in self._live().values():
             partition.flush()
 
+    def _show(self) -> None:
+        if self._consumer is not None and self._member is not None:
+            opened = [one for number, one in self._owned.items() if number not in self._taking]
+            self._showing.show(opened, self._consumer, self._member)
+
     def _lag(self, owned: Sequence[ViewPartition]) -> int:
         places = {TopicPartition(topic, one.number): one for one in owned for topic in self._topics}
         ends = self._host.log.end_positions(places)
         return sum(max(0, ends[at] - one.position(at.topic)) for at, one in places.items())
-
-    # Showing
-
-    def _show(self, is_due: bool) -> None:
-        """Commit the positions that moved, for people and for whoever looks for the owner."""
-        if not is_due or self._consumer is None or self._member is None:
-            return
-        now = self._clock.monotonic()
-        self._shown_at = now
-        if now - self._recommitted_at >= RECOMMIT_SECONDS:
-            self._recommitted_at = now
-            self._shown.clear()
-        current = {number: self._position(one) for number, one in self._owned.items() if number not in self._taking}
-        moved = {number: position for number, position in current.items() if self._shown.get(number) != position}
-        if moved:
-            self._commit(moved, self._consumer, self._member)
-
-    def _commit(self, moved: Mapping[int, Position], consumer: GroupConsumer, member: Member) -> None:
-        lead = self._topics[0]
-        try:
-            consumer.commit({TopicPartition(lead, number): position for number, position in moved.items()}, member)
-        except StaleMember:
-            return  # the assignment moved: the next poll says how
-        except LogError as error:
-            log.warning("view_positions_not_shown", view=self.name, error=type(error).__name__, detail=str(error))
-            return
-        self._shown.update(moved)
-
-    def _position(self, partition: ViewPartition) -> Position:
-        note = OwnerNote(
-            address=self._host.address,
-            live=partition.is_live,
-            layout=self.definition.layout,
-            at={topic: partition.position(topic) for topic in self._topics[1:]},
-        )
-        return Position(partition.position(self._topics[0]), note.encode())
 
 
 def _common_count(view: str, names: Sequence[str], topics: Mapping[str, TopicDescription]) -> int:

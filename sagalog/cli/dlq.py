@@ -16,6 +16,7 @@ from consumers.dead_letters import DeadLetter
 from consumers.dlq import DEFAULT_CAP, Choice, Outcome
 from consumers.errors import NothingChosen
 from consumers.rate import Rate
+from consumers.redriving import value_of
 from eventstore.log import Log
 from eventstore.registry import TopicRegistry
 from sagalog.cli.opening import LogUrl, opened
@@ -93,7 +94,7 @@ def show_(id: str, /, *, log: LogUrl, json: bool = False) -> None:
     """
     with opened(log) as found:
         letter = operations.show(found, id)
-        value = operations.value_of(found, letter)
+        value = value_of(found, letter)
         facts = {**_facts(letter), "metadata": _metadata(letter), "content": _content(found, value)}
     text = "\n".join(f"{name:>9}  {_plain(fact)}" for name, fact in facts.items())
     tell(facts, text, json=json)
