@@ -29,8 +29,12 @@ from sagas import (
 )
 from sagas.timeline import lines
 from schemas import Command, Event, Metadata, Refusal, Reply, Undo, key_of
+from tests.consumers.committers import Committers
 from tests.waiting import eventually_async
 
+RUN = uuid4().hex[:6]
+SHOP, SHELF, PACKERS, BANK, ORDER = (f"{name}_{RUN}" for name in ("shop", "shelf", "packers", "bank", "test_order"))
+"""Topics and groups of this run: the Kafka may have been there before."""
 LONG = timedelta(seconds=20)
 QUICK = Retry(attempts=3, first=timedelta(milliseconds=20))
 
@@ -54,12 +58,12 @@ class SoldOut(Refusal):
     sku: str
 
 
-class Reserve(Command[Reserved, SoldOut], to="shelf", key="sku"):
+class Reserve(Command[Reserved, SoldOut], to=SHELF, key="sku"):
     sku: str
     quantity: int
 
 
-class Pack(Command[None, SoldOut], to="packers", key="order"):
+class Pack(Command[None, SoldOut], to=PACKERS, key="order"):
     order: str
     mood: str
 
@@ -72,7 +76,7 @@ class Declined(Refusal):
     why: str
 
 
-class Charge(Command[Charged, Declined], to="bank", key="order"):
+class Charge(Command[Charged, Declined], to=BANK, key="order"):
     order: str
     mood: str
 
@@ -81,7 +85,7 @@ class Taken(Event, name="test.shelf.taken"):
     quantity: int
 
 
-class Shelf(Aggregate[Taken], name="shelf"):
+class Shelf(Aggregate[Taken], name=SHELF):
     left: int = 5
 
     @decide
@@ -100,7 +104,7 @@ class Shelf(Aggregate[Taken], name="shelf"):
         self.left -= event.quantity
 
 
-class PlaceOrder(Saga[Order, Receipt], name="test_order", key="id", deadline=timedelta(minutes=5)):
+class PlaceOrder(Saga[Order, Receipt], name=ORDER, key="id", deadline=timedelta(minutes=5)):
     @step(undo=Undo, retry=QUICK)
     def reserve(self) -> Reserve:
         return Reserve(sku=self.input.sku, quantity=self.input.quantity)
@@ -126,7 +130,7 @@ class Shop:
     def __init__(self, log: str, *others: Component) -> None:
         self.packed = defaultdict[str, list[str]](list)
         self.attempts = defaultdict[str, int](int)
-        packers, bank = Participant("packers"), Participant("bank")
+        packers, bank = Participant(PACKERS), Participant(BANK)
 
         @packers.on
         async def pack(command: Pack, context: Context) -> None | SoldOut:  # noqa: RUF036
@@ -146,9 +150,7 @@ class Shop:
         async def charge(command: Charge) -> Charged | Declined:
             return Declined(why="poor") if command.mood == "poor" else Charged(number=f"R-{command.order}")
 
-        self.service = Service(
-            "shop", log=log, state="memory://", components=[Shelf, packers, bank, PlaceOrder, *others]
-        )
+        self.service = Service(SHOP, log=log, state="memory://", components=[Shelf, packers, bank, PlaceOrder, *others])
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
@@ -229,7 +231,7 @@ async def test_another_process_starts_follows_and_reads(log: str, name: str) -> 
 async def test_a_participant_refuses_a_late_do(log: str, name: str) -> None:
     """P2: the undo of a step comes before its do; the do is not handled, also after a restart."""
     command, undo = Pack(order=name, mood="good"), Undo[Pack](did=Pack(order=name, mood="good"))
-    attributes = {"saga": f"test_order/{name}", "step": "pack"}
+    attributes = {"saga": f"{ORDER}/{name}", "step": "pack"}
     first = Shop(log)
     async with first.service as service:
         send(service, undo, {**attributes, "role": "undo"}, f"{name}u")
@@ -265,17 +267,17 @@ async def test_an_event_that_fails_is_dead_lettered_although_a_saga_caused_it(lo
 
     shop = Shop(log, watcher)
     async with shop.service as service:
-        before = dead_letters(service, "shelf.events.shop.watcher.dlq")
+        before = dead_letters(service, f"{SHELF}.events.{SHOP}.watcher.dlq")
 
         await SagaClient(service).complete(PlaceOrder, Order(id=name, sku=name))
 
-        await eventually_async(lambda: dead_letters(service, "shelf.events.shop.watcher.dlq") > before)
+        await eventually_async(lambda: dead_letters(service, f"{SHELF}.events.{SHOP}.watcher.dlq") > before)
 
 
 async def test_versions_of_a_saga_run_side_by_side(log: str, name: str) -> None:
     """P8: both classes are components of the service; each instance keeps to its own."""
 
-    class Older(Saga[Order], name="test_order", version=2, key="id"):
+    class Older(Saga[Order], name=ORDER, version=2, key="id"):
         @step(undo=Undo)
         def pack(self) -> Pack:
             return Pack(order=self.input.id, mood="good")
@@ -292,7 +294,21 @@ async def test_versions_of_a_saga_run_side_by_side(log: str, name: str) -> None:
         )
 
 
-def dead_letters(service: Service, topic: str = "packers.inbox.shop.packers.dlq") -> int:
+async def test_no_group_commits_in_two_ways(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """W1: units and reactors in transactions, participants and views plainly, each partition of each group one way."""
+    committers = Committers(monkeypatch)
+    shop = Shop(f"memory://{uuid4().hex}")
+    async with shop.service as service:
+        await SagaClient(service).complete(PlaceOrder, Order(id=name, sku=name))
+        await service.settled()
+
+    used = {group: {how[-1] for how in by.values()} for group, by in committers.by_group.items()}
+    assert committers.mixing() == {}
+    assert used[f"{SHOP}.{PACKERS}"] == {"plain"}
+    assert "transaction" in used[SHOP]
+
+
+def dead_letters(service: Service, topic: str = f"{PACKERS}.inbox.{SHOP}.{PACKERS}.dlq") -> int:
     """How many records a dead-letter topic got."""
     log = service.runtime.host.log
     partitions = log.describe([topic])[topic].partitions
