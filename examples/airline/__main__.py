@@ -99,7 +99,7 @@ def _show(console: Console, figures: Figures, books: Books, example: str) -> Non
         ("orphan bookings", str(sum(one.startswith(("seats of", "rooms of")) for one in books.violations()))),
         ("forked or lost versions", str(len(books.forks))),
         ("killed", f"process {figures.processes - 1}; rebookings went on after {figures.down_seconds:.1f} s"),
-        ("time", f"{figures.seconds:.1f} s on {figures.engine}, {figures.processes} process(es)"),
+        ("time", f"{figures.seconds:.1f} s on {figures.engine}, {processes_in_words(figures.processes)}"),
     ]
     for row in rows:
         table.add_row(*row)
@@ -108,6 +108,11 @@ def _show(console: Console, figures: Figures, books: Books, example: str) -> Non
         console.print("The books are right: every party is rebooked or left no trace (read from the log alone).")
     if example:
         console.print(f"\nOne that was undone, {example}:")
+
+
+def processes_in_words(count: int) -> str:
+    """One process, or several processes."""
+    return "1 process" if count == 1 else f"{count} processes"
 
 
 def _next(console: Console, engine: str, folder: Path, example: str) -> None:

@@ -53,6 +53,15 @@ def test_pages_run_on_what_was_installed(tmp_path: Path, installed: Mapping[str,
     assert str(ROOT) not in path
 
 
+@pytest.mark.parametrize("page", _RUN, ids=lambda page: page.name)
+def test_the_name_of_a_file_is_seen(page: Page) -> None:
+    """What a fence says is not rendered: the line above it says the name too."""
+    lines = page.text.split("\n")
+    for block in page.blocks:
+        if block.file:
+            assert f"`{block.file}`:" in lines[block.line - 4], f"{page.name}:{block.line} does not show {block.file}"
+
+
 @pytest.mark.parametrize("block", _SHELL)
 def test_commands_exist(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
     """`sagalog` has each command with these flags, make has each target, Python each module."""

@@ -1,4 +1,4 @@
-"""The tutorial's last chapter, on a real Kafka: two processes, one of them killed."""
+"""What the tutorial says of its numbers, and its last chapter, on a real Kafka: two processes, one of them killed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import pytest
 from eventstore.log import open_log
 from eventstore.log.port import Log
 from eventstore.log.records import TopicPartition
-from tests.docs.pages import pages
+from tests.docs.pages import Page, pages
 from tests.waiting import eventually
 
 NAMES = ("halls", "bank", "post", "buy_tickets", "tickets")
@@ -49,13 +49,7 @@ def suffix() -> str:
 @pytest.fixture
 def reader(tmp_path: Path, suffix: str, installed: dict[str, str], kafka: str) -> Reader:
     """Has the tutorial's files."""
-    [tutorial] = [page for page in pages() if page.name == "docs/tutorial.md"]
-    for block in tutorial.blocks:
-        if block.file:
-            path = tmp_path / block.file
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(re.sub(rf'"({"|".join(NAMES)})"', rf'"\1{suffix}"', block.text))
-    return Reader(tmp_path, {**installed, "SAGALOG_LOG": f"kafka://{kafka}"})
+    return Reader(_written(tmp_path, suffix), {**installed, "SAGALOG_LOG": f"kafka://{kafka}"})
 
 
 def test_one_of_two_processes_is_killed(kafka: str, reader: Reader, suffix: str) -> None:
@@ -76,6 +70,19 @@ def test_one_of_two_processes_is_killed(kafka: str, reader: Reader, suffix: str)
     listed = json.loads(reader.output("sagalog", "saga", "list", saga, "--limit", "1", "--json"))
     assert listed["sagas"] == BUYERS
     assert "everything that may have happened is undone" in reader.output("sagalog", "saga", "show", saga, "buyer-7")
+
+
+def test_what_is_sold_is_about_what_the_page_says(tmp_path: Path, suffix: str, installed: dict[str, str]) -> None:
+    """Its example is a possible outcome, and close to this one: who comes when is not promised."""
+    reader = Reader(_written(tmp_path, suffix), {**installed, "SAGALOG_LOG": "memory://"})
+    said = re.search(r"^usually (\d+), (\d+) and (\d+)\.", _tutorial().text, re.MULTILINE)
+    assert said is not None
+
+    told = reader.output("python", "-m", "tickets.buy", "120", "--host")
+
+    example, sold = [int(number) for number in said.groups()], [int(line.split()[0]) for line in told.splitlines()]
+    assert sum(example) == sum(sold) == 120
+    assert max(abs(one - other) for one, other in zip(example, sold, strict=True)) < 8
 
 
 @contextmanager
@@ -100,6 +107,20 @@ def _running(reader: Reader) -> Generator[list[int]]:
             except subprocess.TimeoutExpired:
                 supervisor.kill()
                 raise
+
+
+def _tutorial() -> Page:
+    return next(page for page in pages() if page.name == "docs/tutorial.md")
+
+
+def _written(folder: Path, suffix: str) -> Path:
+    """The tutorial's files, there, with names that only this test has."""
+    for block in _tutorial().blocks:
+        if block.file:
+            path = folder / block.file
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(re.sub(rf'"({"|".join(NAMES)})"', rf'"\1{suffix}"', block.text))
+    return folder
 
 
 def _events(log: Log, saga: str) -> int:
