@@ -27,10 +27,11 @@ from typing_extensions import TypeVar
 from consumers.answering import Answering
 from consumers.breaker import Breaker
 from consumers.handlers import Handler, handler_of
+from consumers.limits import Limits
 from consumers.rate import Rate
 from consumers.retry import Retry
 from consumers.source import Source, topics_of
-from consumers.worker_loop import Limits, WorkerLoop
+from consumers.worker_loop import WorkerLoop
 from eventstore.component import Host, Plan
 from schemas import Message
 from schemas.definition import DefinitionError, line_of

@@ -6,13 +6,12 @@ flight. In a revocation what runs is waited for inside the callback, to a deadli
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from consumers.committing import COMMIT_SECONDS, Committing
 from consumers.dead_letters import DeadLetters, companions, redrive_of
 from consumers.delivery import Delivery, Share
 from consumers.dispatch import Dispatch
@@ -24,7 +23,7 @@ from consumers.shares import Shares
 from consumers.work import Work
 from consumers.worker_metrics import worker_metrics
 from eventstore.component import Host
-from eventstore.log.errors import LogError, StaleMember, TopicMissing
+from eventstore.log.errors import LogError, TopicMissing
 from eventstore.log.port import GroupConsumer, Member, Producer
 from eventstore.log.records import TopicPartition
 
@@ -32,27 +31,12 @@ if TYPE_CHECKING:
     from consumers.worker import Worker
 
 POLL_RECORDS: Final = 500
-COMMIT_SECONDS: Final = 0.1
 PAUSED_POLL_SECONDS: Final = 0.005
-RECOMMIT_SECONDS: Final = 24 * 60 * 60.0
-"""Rule K12: positions of a quiet topic live."""
 JOIN_SECONDS: Final = 3.0
 CANCEL_SECONDS: Final = 1.0
 """How long cancelled handlers have to end."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much a worker takes on, per process."""
-
-    records: int = 4_000
-    """Records in flight, shared out evenly to the assigned partitions; exceeded by at most one poll."""
-    bytes: int = 64 * 1024 * 1024
-    """Bytes in flight, likewise."""
-    drain: timedelta = timedelta(seconds=10)
-    """How long handlers may go on when their partition is revoked."""
 
 
 class WorkerLoop:
@@ -65,13 +49,13 @@ class WorkerLoop:
         self._answering = worker.answering
         self._handlers: dict[str, Bound] = {}
         self._shares: Shares | None = None
+        self._committing: Committing | None = None
         self._dispatch: Dispatch | None = None
         self._producer: Producer | None = None
         self._consumer: GroupConsumer | None = None
         self._intake: Intake | None = None
         self._member: Member | None = None
         self._failure: LogError | None = None
-        self._committed_at = self._recommitted_at = self._clock.monotonic()
         self._opened_at = 0.0
         self._has_joined = self._is_stopped = False
 
@@ -106,6 +90,7 @@ class WorkerLoop:
             self._answering,
             {**{topic: topic for topic in origins}, **redrives},
         )
+        self._committing = Committing(worker.name, self._consumer, self._shares, self._clock)
 
     def step(self, timeout: float) -> bool:
         """Poll once, hand over, acknowledge, commit if it is time."""
@@ -122,7 +107,7 @@ class WorkerLoop:
                 dispatch.submit(deliveries)
         dispatch.tick()
         did = self._reap() or did
-        self._commit_if_due()
+        self._commits().if_due(self._member)
         self._raise_failure()
         return did or bool(batch.records)
 
@@ -217,6 +202,10 @@ class WorkerLoop:
             raise RuntimeError(f"worker {self.name}: call open() first")
         return consumer, dispatch, shares, intake
 
+    def _commits(self) -> Committing:
+        assert self._committing is not None, "open() comes first"
+        return self._committing
+
     def _patience(self, timeout: float) -> float:
         _, _, shares, _ = self._parts()
         if shares.has_new:
@@ -240,35 +229,6 @@ class WorkerLoop:
             _acknowledge(finished.popleft())
         return did
 
-    # Commits
-
-    def _commit_if_due(self) -> None:
-        _, _, shares, _ = self._parts()
-        now = self._clock.monotonic()
-        if now - self._recommitted_at >= RECOMMIT_SECONDS:
-            self._recommitted_at = now
-            shares.touch()
-        if now - self._committed_at >= COMMIT_SECONDS:
-            self._committed_at = now
-            self._commit(shares.owned.values(), self._member)
-
-    def _commit(self, of: Iterable[Share], member: Member | None) -> None:
-        consumer, _, _, _ = self._parts()
-        changed = [share for share in of if share.acks.is_changed]
-        if not changed:
-            return
-        try:
-            consumer.commit({share.tp: share.acks.position() for share in changed}, member)
-        except StaleMember:
-            log.info("commit_refused", worker=self.name, why="partitions moved")
-        except LogError as error:
-            if not error.is_retryable:
-                raise
-            log.warning("commit_failed", worker=self.name, error=str(error))
-        else:
-            for share in changed:
-                share.acks.is_changed = False
-
     # Endings
 
     def _release(self, partitions: Sequence[TopicPartition], deadline: float) -> None:
@@ -291,7 +251,7 @@ class WorkerLoop:
         if self._producer is not None:
             self._producer.flush()
         self._reap()
-        self._commit(going, None)
+        self._commits().commit(going, None)
 
     def _drain_and_leave(self, deadline: float) -> None:
         consumer = self._consumer

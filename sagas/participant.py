@@ -30,11 +30,11 @@ from typing import Any, Concatenate, overload
 from typing_extensions import TypeVar
 
 from consumers.breaker import Breaker
+from consumers.limits import Limits
 from consumers.rate import Rate
 from consumers.retry import Retry
 from consumers.source import Source
 from consumers.worker import DEFAULT_LIMITS, DEFAULT_TIMEOUT, Order, Worker
-from consumers.worker_loop import Limits
 from sagas.answers import Answers
 
 H = TypeVar("H", bound=Callable[Concatenate[Any, ...], Awaitable[object]])

@@ -9,9 +9,9 @@ from typing import Literal
 import pytest
 
 from consumers.delivery import Context
+from consumers.limits import Limits
 from consumers.retry import Retry
 from consumers.worker import Worker
-from consumers.worker_loop import Limits
 from tests.consumers.worker.bench import Bench, Gate, Placed
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from consumers.dead_letters import redrive_of, state_of
 from consumers.delivery import Context
+from consumers.limits import Limits
 from consumers.retry import Retry
 from consumers.worker import Worker
-from consumers.worker_loop import Limits, WorkerLoop
+from consumers.worker_loop import WorkerLoop
 from eventstore.log.errors import PositionMissing, TopicMissing
 from eventstore.log.port import Member
 from eventstore.log.records import Position, TopicPartition
