@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from eventstore.processor.rows import Outcome, decode_outcome, encode_outcome, outcome_key
+from eventstore.processor.topics import DEDUPLICATION_WINDOW_MS
 from eventstore.state.port import Row, State
+
+SWEPT_AT_ONCE = 200
+"""Rows of outcomes that are looked at in one batch, to find those that no repeat can ask for any more."""
+SWEEP_AGAIN_MS = 60 * 60 * 1000
 
 
 class Outcomes:
@@ -12,6 +17,8 @@ class Outcomes:
     def __init__(self, state: State) -> None:
         self._state = state
         self._batch: dict[str, Outcome] = {}
+        self._swept: bytes | None = None
+        self._sweep_ms = 0
 
     def find(self, input_id: str) -> Outcome | None:
         """The outcome of an input that was handled before, in this batch or earlier."""
@@ -30,14 +37,18 @@ class Outcomes:
         """The batch ended: its outcomes are in the state, or it never happened."""
         self._batch.clear()
 
-    def expired(self, before_ms: int, after: bytes | None, limit: int) -> tuple[list[tuple[bytes, bool]], bytes | None]:
-        """Outcomes older than `before_ms` among the `limit` rows after row key `after` (None: from the first one).
+    def expired(self, now_ms: int) -> list[tuple[bytes, bool]]:
+        """Some of the outcomes that no repeat can ask for any more (K1); each call looks further on.
 
-        Returns their row keys, each with whether the state topic has it, and the row key to go on after; None when
-        there are no more rows.
+        Returns their row keys, each with whether the state topic has it.
         """
-        rows = self._state.scan(b"d" if after is None else after + b"\0", b"e")
-        looked_at = [row for _, row in zip(range(limit), rows, strict=False)]
+        if now_ms < self._sweep_ms:
+            return []
+        rows = self._state.scan(b"d" if self._swept is None else self._swept + b"\0", b"e")
+        looked_at = [row for _, row in zip(range(SWEPT_AT_ONCE), rows, strict=False)]
+        self._swept = looked_at[-1][0] if len(looked_at) == SWEPT_AT_ONCE else None
+        if self._swept is None:
+            self._sweep_ms = now_ms + SWEEP_AGAIN_MS
+        before_ms = now_ms - DEDUPLICATION_WINDOW_MS
         decoded = [(key, decode_outcome(value)) for key, value in looked_at]
-        found = [(key, outcome.is_journaled) for key, outcome in decoded if outcome.time_ms < before_ms]
-        return found, looked_at[-1][0] if len(looked_at) == limit else None
+        return [(key, outcome.is_journaled) for key, outcome in decoded if outcome.time_ms < before_ms]

@@ -22,19 +22,16 @@ from eventstore.processor.inputs import Answered, Input, Outgoing
 from eventstore.processor.outcomes import Outcomes
 from eventstore.processor.port import NotKnownHere, Processor
 from eventstore.processor.routes import Routes
-from eventstore.processor.rows import Outcome, SyncedTo, decode_stash, encode_stash, stash_key, synced_row
+from eventstore.processor.rows import Outcome, SyncedTo, synced_row
+from eventstore.processor.stash import Stash
 from eventstore.processor.timers import Timers
-from eventstore.processor.topics import DEDUPLICATION_WINDOW_MS, events_of, inbox_of, state_of
+from eventstore.processor.topics import events_of, inbox_of, state_of
 from eventstore.state.errors import StateError
 from eventstore.state.port import Row, State
 from schemas import Event, Failure, Handled, Message, Metadata, Nothing, Serde
 
 S = TypeVar("S")
 log = structlog.get_logger()
-
-SWEPT_AT_ONCE = 200
-"""Rows of outcomes that a batch looks at, to find those that no repeat can ask for any more."""
-SWEEP_AGAIN_MS = 60 * 60 * 1000
 
 
 class Partition(Generic[S]):
@@ -59,13 +56,12 @@ class Partition(Generic[S]):
         self.timers = Timers(state)
         self._outcomes = Outcomes(state)
         self._guard = Guard(state)
+        self._stash = Stash(state, serde, *self.inbox)
         self._entities = Entities(processor, serde, self.index)
         self._step = synced.step
         self._events: list[tuple[bytes, int, bytes, bytes]] = []
         self._touched: dict[str, list[Event | None]] = {}
         self._rows: dict[bytes, bytes | None] = {}
-        self._swept: bytes | None = None
-        self._sweep_ms = 0
         self._now_ms = 0
         self._now = datetime.fromtimestamp(0, UTC)
 
@@ -134,34 +130,23 @@ class Partition(Generic[S]):
         record = item.record
         assert record is not None, "only records are of unknown type"
         log.warning("record_stashed", topic=self.inbox[0], partition=self.number, type=item.metadata.type)
-        self._journal((stash_key(item.metadata.id), encode_stash(record)), out)
+        self._journal(self._stash.row(item.metadata.id, record), out)
 
     def unstash(self) -> list[Record]:
         """The stashed inputs whose type this code knows. They are handled like inbox records, and then forgotten."""
-        found: list[Record] = []
-        for _, value in self.state.scan(b"u", b"v"):
-            record = decode_stash(value, *self.inbox)
-            if record.value is not None and self._serde.knows(record.value):
-                found.append(record)
-        return found
+        return self._stash.known()
 
     def release(self, record: Record, out: list[Outgoing]) -> bool:
         """Forget a stashed record, which is handled now. False: it was released before."""
-        key = stash_key(Metadata.decode(record.headers[0][1]).id)
-        if self.state.get(key) is None or key in self._rows:
+        key = self._stash.find(record)
+        if key is None or key in self._rows:
             return False
         self._journal((key, None), out)
         return True
 
     def sweep(self, out: list[Outgoing]) -> None:
         """Forget some of the outcomes that no repeat can ask for any more (K1); called once per batch."""
-        if self._now_ms < self._sweep_ms:
-            return
-        before = self._now_ms - DEDUPLICATION_WINDOW_MS
-        expired, self._swept = self._outcomes.expired(before, self._swept, SWEPT_AT_ONCE)
-        if self._swept is None:
-            self._sweep_ms = self._now_ms + SWEEP_AGAIN_MS
-        for key, is_journaled in expired:
+        for key, is_journaled in self._outcomes.expired(self._now_ms):
             if is_journaled:
                 self._journal((key, None), out)
             else:

@@ -6,7 +6,7 @@ Every value begins with version byte 1; integers are big-endian:
                                an answer, flag 2: is in the state topic
     b"t" key 0x00 name     ->  1 step:u64 due_ms:i64 payload                     a timer; due −1: cancelled or fired
     b"g" saga/step         ->  1 stage:u8                                        a saga's step: 1 done, 2 undone (P2)
-    b"u" input-id          ->  1 msgpack[key, value, headers, timestamp_ms]          stashed input (K7)
+    b"u" input-id          ->  a stashed input, see `eventstore.processor.stash` (K7)
     b"m"                   ->  1 step:u64 events:i64 state:i64 synced_ms:i64     how far this state goes
 
 Records of the state topic have the rows' keys, and the rows' values with the step added where the row has none, so that
@@ -18,9 +18,6 @@ from __future__ import annotations
 import struct
 from typing import NamedTuple
 
-import msgspec
-
-from eventstore.log.records import Record
 from eventstore.state.port import Row
 
 POSITION_KEY = b"m"
@@ -116,29 +113,3 @@ def decode_synced(value: bytes) -> SyncedTo:
 def synced_row(synced: SyncedTo) -> Row:
     """The row that says how far the state goes."""
     return POSITION_KEY, encode_synced(synced)
-
-
-def stash_key(input_id: str) -> bytes:
-    """Where a stashed input is."""
-    return b"u" + input_id.encode()
-
-
-class _Stashed(msgspec.Struct, array_like=True):
-    key: bytes | None
-    value: bytes | None
-    headers: list[tuple[str, bytes]]
-    timestamp_ms: int
-
-
-_STASHED = msgspec.msgpack.Decoder(_Stashed)
-
-
-def encode_stash(record: Record) -> bytes:
-    """The row's value: the record without its place."""
-    return b"\1" + msgspec.msgpack.encode(_Stashed(record.key, record.value, list(record.headers), record.timestamp_ms))
-
-
-def decode_stash(value: bytes, topic: str, partition: int) -> Record:
-    """The record as it was read; its offset is −1."""
-    it = _STASHED.decode(value[1:])
-    return Record(topic, partition, -1, it.timestamp_ms, it.key, it.value, it.headers)
