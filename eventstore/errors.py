@@ -10,10 +10,8 @@
     │   ├── CommitIdReused            the commit id stands for other content
     │   ├── EventNotDeclared          the store or aggregate does not know the event's type
     │   ├── TooManyEvents             one append has more events than it may
-    │   ├── ReadStalled               the log has records that could not be read in time
-    │   └── StreamNotFound            no such stream
+    │   └── ReadStalled               the log has records that could not be read in time
     ├── ProcessorError
-    │   ├── NotOwner                  the partition is owned by another process
     │   ├── InputFailed               the decision raised: the message is in the dead letters
     │   ├── CommandNotHandled         a component of this service is sent a command that it does not handle
     │   ├── DestinationNotHosted      what is asked is hosted nowhere that the log reaches
@@ -90,14 +88,6 @@ class ReadStalled(StreamError):
         self.topic, self.partition, self.position, self.end, self.seconds = topic, partition, position, end, seconds
 
 
-class StreamNotFound(StreamError):
-    """There is no such stream."""
-
-    def __init__(self, stream: str) -> None:
-        super().__init__(f"there is no stream {stream!r}")
-        self.stream = stream
-
-
 class CommitIdReused(StreamError):
     """The commit id was used before, for other content: use a new one per commit."""
 
@@ -108,16 +98,6 @@ class CommitIdReused(StreamError):
 
 class ProcessorError(EventStoreError):
     """A processor could not take or answer an input."""
-
-
-class NotOwner(ProcessorError):
-    """The partition is owned by another process."""
-
-    is_retryable = True
-
-    def __init__(self, processor: str, partition: int) -> None:
-        super().__init__(f"{processor}[{partition}] is owned by another process")
-        self.processor, self.partition = processor, partition
 
 
 class InputFailed(ProcessorError):

@@ -3,7 +3,6 @@
 ::
 
     StateError
-    ├── StateLocked               another process holds the state folder
     ├── StateCorrupt              the state folder cannot be read: delete it, it is rebuilt
     └── StateDiskFull             the state folder's disk is full
 """
@@ -15,16 +14,6 @@ from eventstore.errors import EventStoreError
 
 class StateError(EventStoreError):
     """A state folder could not be used. It holds nothing that the log does not."""
-
-
-class StateLocked(StateError):
-    """Another process holds the state folder."""
-
-    is_retryable = True
-
-    def __init__(self, folder: str) -> None:
-        super().__init__(f"{folder} is locked by another process: give each process its own state folder")
-        self.folder = folder
 
 
 class StateCorrupt(StateError):

@@ -11,6 +11,8 @@ from tests.docs.pages import ROOT
 
 PACKAGES = ("schemas", "eventstore", "consumers", "sagas", "sagalog")
 ROOTS = frozenset({"SchemaError", "DefinitionError", "EventStoreError", "ConsumerError", "SagaError", "BrokerError"})
+BY_USERS = {"RetryAfter"}
+"""Raised in handlers."""
 _ROW = re.compile(r"^\| `(\w+)` \| (.*?) \| (.*?) \|$", re.MULTILINE)
 _FREE = "—"
 
@@ -36,6 +38,17 @@ def test_the_messages_are_those_of_the_code() -> None:
             assert _flat(says.strip("`")) in _flat(_message(_errors()[name])), name
 
 
+def test_each_error_is_made_somewhere() -> None:
+    """What nobody raises is no error, and a row about it no help. Parents and what users raise are."""
+    made: set[str] = set()
+    for tree in _trees():
+        for node in ast.walk(tree):
+            named = node.func if isinstance(node, ast.Call) else node.exc if isinstance(node, ast.Raise) else None
+            made |= {named.id} if isinstance(named, ast.Name) else set[str]()
+
+    assert {name for name in _errors() if not name.endswith("Error")} - made == BY_USERS
+
+
 def test_each_error_has_a_next_action() -> None:
     """That is what the table is for."""
     assert [name for name, _, action in _rows() if len(action) < 10] == []
@@ -58,9 +71,14 @@ def _errors() -> dict[str, ast.ClassDef]:
 
 
 def _classes() -> Iterator[ast.ClassDef]:
+    for tree in _trees():
+        yield from (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+
+
+def _trees() -> Iterator[ast.Module]:
     for package in PACKAGES:
         for path in (ROOT / package).rglob("*.py"):
-            yield from (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef))
+            yield ast.parse(path.read_text())
 
 
 def _bases(node: ast.ClassDef) -> set[str]:
