@@ -197,5 +197,5 @@ class _Handler(BaseHTTPRequestHandler):
         )
         self.wfile.write(head.encode() + reply.body)  # in one segment: two would wait for an acknowledgement
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the base class
+    def log_message(self, format: str, *args: Any) -> None:
         """Requests are not logged."""

@@ -49,7 +49,7 @@ class Reactor:
         Raises:
             DefinitionError: the annotation names no events, or an event that has a handler already.
         """
-        hints = annotations_of(handler, sys._getframe(1).f_locals)  # pyright: ignore[reportPrivateUsage]
+        hints = annotations_of(handler, sys._getframe(1).f_locals)  # pyright: ignore[reportPrivateUsage] - the frame of the definition
         parameters = list(signature(handler).parameters)
         name = getattr(handler, "__name__", repr(handler))
         if not parameters or len(parameters) > 2 or parameters[0] not in hints:

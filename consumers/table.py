@@ -70,6 +70,6 @@ class Table(Generic[K, V]):
         return f"{self.name}:{self.keys.type_name}->{self.values.type_name}{'' if self.merge is None else ' merged'}"
 
 
-def table(*, merge: Callable[[V, V], V] | None = None) -> Table[K, V]:  # pyright: ignore[reportInvalidTypeVarUse]
+def table(*, merge: Callable[[V, V], V] | None = None) -> Table[K, V]:  # pyright: ignore[reportInvalidTypeVarUse] - the field's annotation says K
     """A table with options: `merge` combines the rows that partitions hold for one key."""
     return Table(merge)

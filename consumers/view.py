@@ -149,7 +149,7 @@ def on(handler: P, /) -> P:
 
     A second parameter `recorded: Recorded[E]` gets the event with its stream, version, metadata, time and position.
     """
-    handler.__handler__ = "on"  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
+    handler.__handler__ = "on"  # type: ignore[attr-defined] # an attribute of ours
     return handler
 
 

@@ -112,7 +112,7 @@ class Worker:
         Raises:
             DefinitionError: the function is not async, a type is handled twice, or an annotation cannot be right.
         """
-        local = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]
+        local = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage] - the frame of the definition
         register = partial(self._register, local, options)
         return register(handler) if handler is not None else register
 

@@ -89,7 +89,7 @@ class AggregateType(ModelMetaclass):
         /,
         **kwargs: Any,
     ) -> Any:
-        return Body(sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
+        return Body(sys._getframe(1))  # pyright: ignore[reportPrivateUsage] - the frame of the class body
 
     def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **kwargs: Any) -> Any:
         if any(isinstance(base, AggregateType) for base in bases) and isinstance(namespace, Body):
@@ -270,7 +270,7 @@ class AggregateProcessor:
 
 def _entity(state: Aggregate[Any]) -> _Entity:
     try:
-        return state._entity  # pyright: ignore[reportPrivateUsage]
+        return state._entity  # pyright: ignore[reportPrivateUsage] - ours, hidden from users
     except AttributeError:  # made by hand, not by the processor
         entity = _Entity()
         object.__setattr__(state, "_entity", entity)

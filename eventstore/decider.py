@@ -52,7 +52,7 @@ class Decider(Generic[S, E]):
         self, name: str, *, initial: Callable[[], S], events: Sequence[type[E]], partitions: int | None = None
     ) -> None:
         """`name` names its topics and is where its commands go. `initial` makes the state of a new entity."""
-        frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
+        frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - the frame of the definition
         self._line = Line(frame.f_code.co_filename, frame.f_lineno)
         self.name, self.partitions = name, partitions
         self._initial, self._events = initial, tuple(events)
@@ -142,4 +142,4 @@ def _run(decision: Any) -> tuple[list[Event], Any]:
 
 
 def _locals_of_caller() -> Mapping[str, Any]:
-    return sys._getframe(2).f_locals  # pyright: ignore[reportPrivateUsage]
+    return sys._getframe(2).f_locals  # pyright: ignore[reportPrivateUsage] - the frame of the definition

@@ -12,7 +12,7 @@ from typing import Literal
 import structlog
 
 
-def configure(level: int = logging.INFO, *, format: Literal["text", "json"] = "text") -> None:  # noqa: A002
+def configure(level: int = logging.INFO, *, format: Literal["text", "json"] = "text") -> None:
     """Log from `level` on, for people or for machines."""
     renderer = (
         structlog.processors.JSONRenderer()

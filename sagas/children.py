@@ -16,8 +16,8 @@ from schemas import line_of
 if TYPE_CHECKING:
     from sagas.definition import Saga
 
-I = TypeVar("I", bound=BaseModel)  # noqa: E741
-O = TypeVar("O", bound=BaseModel | None, default=None)  # noqa: E741
+I = TypeVar("I", bound=BaseModel)  # noqa: E741 - input and output
+O = TypeVar("O", bound=BaseModel | None, default=None)  # noqa: E741 - input and output
 
 
 class Child(Node, Generic[O, N_co]):
@@ -34,7 +34,7 @@ class Child(Node, Generic[O, N_co]):
     @overload
     def __get__(self, saga: Saga[Any, Any], owner: type, /) -> O | N_co: ...
     def __get__(self, saga: Saga[Any, Any] | None, owner: type, /) -> Any:
-        return self if saga is None else saga._replies[self.name]  # pyright: ignore[reportPrivateUsage]
+        return self if saga is None else saga._replies[self.name]  # pyright: ignore[reportPrivateUsage] - parts of a saga read it
 
 
 @overload

@@ -174,7 +174,7 @@ class SagaClient:
     def __init__(self, hosted: Hosted, /) -> None:
         self._hosted = hosted
 
-    async def start(self, saga: type[Saga[I, O]], input: I, /, *, timeout: timedelta = timedelta(seconds=5)) -> Run[O]:  # noqa: A002
+    async def start(self, saga: type[Saga[I, O]], input: I, /, *, timeout: timedelta = timedelta(seconds=5)) -> Run[O]:
         """Start a saga; returns when the log has it. A repeat with the same input follows the same saga.
 
         Raises:
@@ -190,7 +190,7 @@ class SagaClient:
     async def complete(
         self,
         saga: type[Saga[I, O]],
-        input: I,  # noqa: A002
+        input: I,
         /,
         *,
         timeout: timedelta = timedelta(minutes=1),
@@ -265,7 +265,7 @@ _REASONS: dict[str, Literal["timed out", "cancelled", "failed"]] = {
 }
 
 
-def _start(saga: type[Saga[I, Any]], input: I, *, wait: bool) -> Message:  # noqa: A002
+def _start(saga: type[Saga[I, Any]], input: I, *, wait: bool) -> Message:
     return start_command(
         saga.__saga__,
         key=saga.key_of(input),

@@ -75,14 +75,14 @@ class Saga(Generic[I, O], metaclass=BodyType):
         cls.__graph__ = Graph.of(cls)
 
     @classmethod
-    def start(cls, input: I, /) -> Command[Any, Any]:  # noqa: A002
+    def start(cls, input: I, /) -> Command[Any, Any]:
         """The command that starts this saga: for reactors and other senders. A repeat changes nothing."""
         return start_command(
             cls.__saga__, key=cls.key_of(input), version=cls.__saga_version__, input=input.model_dump_json()
         )
 
     @classmethod
-    def key_of(cls, input: I, /) -> str:  # noqa: A002
+    def key_of(cls, input: I, /) -> str:
         """The key of the saga that this input starts."""
         return str(getattr(input, cls.__key__))
 

@@ -70,7 +70,7 @@ class Condition:
     @overload
     def __get__(self, saga: Saga[Any, Any], owner: type, /) -> bool: ...
     def __get__(self, saga: Saga[Any, Any] | None, owner: type, /) -> Self | bool:
-        return self if saga is None else bool(saga._replies[self.name])  # pyright: ignore[reportPrivateUsage]
+        return self if saga is None else bool(saga._replies[self.name])  # pyright: ignore[reportPrivateUsage] - parts of a saga read it
 
 
 def condition(test: Callable[[Any], bool], /) -> Condition:

@@ -57,7 +57,7 @@ def start_command(
     *,
     key: str,
     version: int,
-    input: str,  # noqa: A002
+    input: str,
     wait: bool = False,
 ) -> Command[SagaAccepted, KeyTaken]:
     """A start of the saga."""

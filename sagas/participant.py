@@ -96,7 +96,7 @@ class Participant(Worker):
         Raises:
             DefinitionError: as for a worker; or it may answer what a command does not declare.
         """
-        local = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage]
+        local = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage] - the frame of the definition
         register = partial(self._answering, local, options)
         return register(handler) if handler is not None else register
 

@@ -58,7 +58,7 @@ class Step(Node, Generic[C_co, N_co]):
     @overload
     def __get__(self: Step[Command[R, Any], N_co], saga: Saga[Any, Any], owner: type, /) -> R | N_co: ...
     def __get__(self, saga: Saga[Any, Any] | None, owner: type, /) -> Any:
-        return self if saga is None else saga._replies[self.name]  # pyright: ignore[reportPrivateUsage]
+        return self if saga is None else saga._replies[self.name]  # pyright: ignore[reportPrivateUsage] - parts of a saga read it
 
     @overload
     def undo(self, build: Callable[[Any, C_co], Command[Any, Any]], /) -> None: ...

@@ -116,7 +116,7 @@ def _short(kind: str, text: str) -> str:
         return f"{kind} {text}"
     if not isinstance(fields, dict):
         return f"{kind} {text}"
-    given = ", ".join(f"{name}={_value(value)}" for name, value in fields.items())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    given = ", ".join(f"{name}={_value(value)}" for name, value in fields.items())  # pyright: ignore[reportUnknownVariableType] - JSON
     return f"{kind} {given}".rstrip()
 
 

@@ -50,7 +50,7 @@ class Turn:
         """A command of the history."""
         command: Any = decoded(self.graph, text)
         assert isinstance(command, Command), f"{text.type} is no command"
-        return cast("Any", command)  # type: ignore[no-any-return]
+        return cast("Any", command)  # type: ignore[no-any-return] # mypy calls the exact cast redundant
 
     def send_do(self, step: str, command: Command[Any, Any], progress: Progress) -> None:
         """Send a step's command, or send it again under the same id (P4)."""

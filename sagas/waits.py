@@ -31,7 +31,7 @@ class Wait(Node, Generic[M, N_co]):
     @overload
     def __get__(self, saga: Saga[Any, Any], owner: type, /) -> M | N_co: ...
     def __get__(self, saga: Saga[Any, Any] | None, owner: type, /) -> Any:
-        return self if saga is None else saga._replies[self.name]  # pyright: ignore[reportPrivateUsage]
+        return self if saga is None else saga._replies[self.name]  # pyright: ignore[reportPrivateUsage] - parts of a saga read it
 
 
 @overload

@@ -102,7 +102,7 @@ class _Annotations(dict[str, Any]):
 
 
 def _bound(definition: Definition, name: str, overwrites: bool) -> None:
-    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
+    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage] - the frame of the definition
     if frame.f_code.co_filename != definition.file:
         return  # the metaclass adds a name of its own
     line = Line(definition.file, frame.f_lineno)
@@ -119,7 +119,7 @@ else:
         """A metaclass that notices what a class body binds, and on which line."""
 
         @classmethod
-        def __prepare__(mcs, name, bases, /, **kwargs):  # noqa: N804
+        def __prepare__(mcs, name, bases, /, **kwargs):  # noqa: N804 - the convention of metaclasses
             return Body(sys._getframe(1))
 
 

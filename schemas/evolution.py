@@ -58,7 +58,7 @@ class Upcasts:
 
     def step(self, from_version: int) -> Callable[[F], F]:
         """Register the function as the step from that version. Called by a decorator of two frames above."""
-        local = sys._getframe(2).f_locals  # pyright: ignore[reportPrivateUsage]
+        local = sys._getframe(2).f_locals  # pyright: ignore[reportPrivateUsage] - the frame of the definition
 
         def register(function: F) -> F:
             self._check(function, from_version)

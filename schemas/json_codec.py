@@ -114,7 +114,7 @@ def _schema_of(message: type[Message]) -> Schema:
 def _bare(schema: Any) -> Any:
     """Without titles and docstrings, so that editing these does not make another schema."""
     if isinstance(schema, list):
-        return [_bare(each) for each in schema]  # pyright: ignore[reportUnknownVariableType]
+        return [_bare(each) for each in schema]  # pyright: ignore[reportUnknownVariableType] - JSON
     if not isinstance(schema, dict):
         return schema
     return {

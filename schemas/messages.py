@@ -41,8 +41,8 @@ class MessageType(ModelMetaclass):
     """The type of message classes: makes them frozen for type checkers too, and notes where each is defined."""
 
     @classmethod
-    def __prepare__(mcs, name: str, bases: tuple[type, ...], /, **kwargs: Any) -> Any:  # noqa: N804
-        return Body(sys._getframe(1))  # pyright: ignore[reportPrivateUsage]
+    def __prepare__(mcs, name: str, bases: tuple[type, ...], /, **kwargs: Any) -> Any:  # noqa: N804 - the convention of metaclasses
+        return Body(sys._getframe(1))  # pyright: ignore[reportPrivateUsage] - the frame of the class body
 
 
 class Message(BaseModel, metaclass=MessageType):
@@ -208,5 +208,5 @@ def key_of(command: Command[Any, Any]) -> str:
 
 
 def _line_of_caller() -> Line:
-    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage]
+    frame = sys._getframe(2)  # pyright: ignore[reportPrivateUsage] - the frame of the definition
     return Line(frame.f_code.co_filename, frame.f_lineno)

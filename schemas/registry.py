@@ -43,7 +43,7 @@ class Schema:
         return TypeName(self.name, self.version)
 
     @staticmethod
-    def parse(format: Format, text: str) -> Schema:  # noqa: A002
+    def parse(format: Format, text: str) -> Schema:
         """Read type name and version from the text, as a registry needs that keeps texts only.
 
         Raises:

@@ -30,7 +30,7 @@ class Serde:
         registry: Registry,
         messages: Iterable[type[Message]] = (),
         *,
-        format: Format = "avro",  # noqa: A002
+        format: Format = "avro",
     ) -> None:
         """Register `messages` and write in `format`; both formats are read.
 

@@ -95,7 +95,7 @@ class LogBench:
 
     def topic(self, stem: str = "topic", *, partitions: int = 1, **options: object) -> str:
         """Create a topic of a fresh name."""
-        topic = Topic(name=self.name(stem), partitions=partitions, **options)  # type: ignore[arg-type]
+        topic = Topic(name=self.name(stem), partitions=partitions, **options)  # type: ignore[arg-type] # options of Topic
         self.log.create([topic])
         return topic.name
 

@@ -46,7 +46,7 @@ def docker_answers() -> bool:
     except DockerException:
         return False
     try:
-        return bool(client.ping())  # pyright: ignore[reportUnknownMemberType]
+        return bool(client.ping())  # pyright: ignore[reportUnknownMemberType] - typed in part
     except DockerException:
         return False
     finally:

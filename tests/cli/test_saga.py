@@ -71,7 +71,7 @@ async def _fill(url: str) -> None:
         """Done."""
 
     @shop.on
-    async def ship(command: Ship) -> None | NoCourier:  # noqa: RUF036
+    async def ship(command: Ship) -> None | NoCourier:  # noqa: RUF036 - as users write it too
         return NoCourier(city=command.city) if command.city == "Atlantis" else None
 
     async with Service("cli", log=url, components=[shop, store, PlaceOrder]) as service:

@@ -72,7 +72,7 @@ def pair() -> Iterator[tuple[LoopThread, LoopThread, deque[int]]]:
     """Two loops that send each other what is put into the queue."""
     one, two = deque[int](), deque[int]()
     threads = tuple(
-        LoopThread(lambda hopper=hopper: hopper, SystemClock())  # type: ignore[misc]
+        LoopThread(lambda hopper=hopper: hopper, SystemClock())  # type: ignore[misc] # a default keeps the loop's value
         for hopper in (Hopper("one", one, two), Hopper("two", two, one))
     )
     for thread in threads:

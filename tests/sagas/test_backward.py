@@ -105,7 +105,7 @@ def test_the_undo_goes_where_its_do_went() -> None:
         sent.append(envelope)
         deliver(envelope)
 
-    world.deliver = noting  # type: ignore[method-assign]
+    world.deliver = noting  # type: ignore[method-assign] # the test stands in between
     world.run()
 
     hotel = [each for each in sent if isinstance(each.message, (BookHotel, CancelHotel))]
@@ -163,7 +163,7 @@ def test_a_late_reply_changes_nothing_after_the_undo_was_sent() -> None:
         else:
             deliver(envelope)
 
-    world.deliver = holding  # type: ignore[method-assign]
+    world.deliver = holding  # type: ignore[method-assign] # the test stands in between
     world.run()
     before = list(world.events("book_trip", "1"))
     for envelope in late:
@@ -193,7 +193,7 @@ def test_an_inbox_that_grew_gets_the_undo_where_it_got_the_do() -> None:
         sent.append(envelope)
         deliver(envelope)
 
-    world.deliver = noting  # type: ignore[method-assign]
+    world.deliver = noting  # type: ignore[method-assign] # the test stands in between
     world.run()
     world.partitions = 64
     world.settle()

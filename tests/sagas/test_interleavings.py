@@ -148,7 +148,7 @@ def play(seed: int) -> tuple[World, Actors]:
         if fate > 0.9:
             deliver(Envelope(envelope.topic, envelope.key, envelope.message, envelope.metadata))
 
-    world.deliver = disturbed  # type: ignore[method-assign]
+    world.deliver = disturbed  # type: ignore[method-assign] # the test stands in between
     world.ask("busy", "1", Busy.start(Input(id="1", left=seed % 2 == 0)))
     if seed % 7 == 0:
         for _ in range(chance.randrange(8)):

@@ -133,7 +133,7 @@ class Shop:
         packers, bank = Participant(PACKERS), Participant(BANK)
 
         @packers.on
-        async def pack(command: Pack, context: Context) -> None | SoldOut:  # noqa: RUF036
+        async def pack(command: Pack, context: Context) -> None | SoldOut:  # noqa: RUF036 - as users write it too
             self.attempts[command.order] += 1
             if command.mood == "clumsy" and self.attempts[command.order] < 3:
                 raise OSError("dropped it")

@@ -172,13 +172,13 @@ def repr_of(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return type(value), {name: repr_of(each) for name, each in vars(value).items()}
     if isinstance(value, list | tuple):
-        return [repr_of(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+        return [repr_of(each) for each in value]  # pyright: ignore[reportUnknownVariableType] - any value at all
     if isinstance(value, dict):
-        return {name: repr_of(each) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {name: repr_of(each) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType] - any value at all
     if isinstance(value, datetime):
         return value.astimezone(UTC)
     if isinstance(value, float):
         return math.copysign(1, value), value
     if isinstance(value, Decimal):
         return value.normalize()
-    return type(value), value  # pyright: ignore[reportUnknownVariableType]
+    return type(value), value

@@ -48,13 +48,13 @@ def test_an_overwritten_handler_is_refused() -> None:
     """Two handlers of one name: the first would be lost, so the second is refused at its line."""
     with pytest.raises(DefinitionError, match="one overwrites the handler of line") as refused:
 
-        class Twice(metaclass=BodyType):  # pyright: ignore[reportUnusedClass]
+        class Twice(metaclass=BodyType):  # pyright: ignore[reportUnusedClass] - what is tested
             @handler
             def one(self) -> None: ...
 
             line = here() + 2
 
-            one = 3  # noqa: F811
+            one = 3  # noqa: F811 - what is tested
 
     assert refused.value.line.file == __file__
 

@@ -115,7 +115,7 @@ def test_a_field_without_avro_form_is_named(annotation: Any, words: str) -> None
     class Odd(Event):
         model_config = ConfigDict(arbitrary_types_allowed=True)
 
-        field: annotation  # pyright: ignore[reportInvalidTypeForm]
+        field: annotation  # pyright: ignore[reportInvalidTypeForm] - made by the test
 
     with pytest.raises(FieldNotSupported, match=words) as refused:
         Serde(MemoryRegistry(), [Odd])
@@ -127,7 +127,7 @@ def test_names_that_avro_does_not_take_are_named() -> None:
     """Avro's names are ASCII."""
 
     class Road(Event):
-        größe: int  # noqa: PLC2401
+        größe: int  # noqa: PLC2401 - what is tested
 
     with pytest.raises(FieldNotSupported, match=r"Road\.größe"):
         Serde(MemoryRegistry(), [Road])
@@ -138,16 +138,16 @@ def test_models_of_one_name_have_names_of_their_own() -> None:
 
     def make(kind: Any) -> type[BaseModel]:
         class Part(BaseModel):
-            x: kind  # pyright: ignore[reportInvalidTypeForm]
+            x: kind  # pyright: ignore[reportInvalidTypeForm] - made by the test
 
         return Part
 
-    One, Two = make(int), make(str)  # noqa: N806
+    One, Two = make(int), make(str)  # noqa: N806 - types
 
     class Both(Event):
-        one: One  # type: ignore[valid-type]
-        two: Two  # type: ignore[valid-type]
-        again: list[One]  # type: ignore[valid-type]
+        one: One  # type: ignore[valid-type] # made by the test
+        two: Two  # type: ignore[valid-type] # made by the test
+        again: list[One]  # type: ignore[valid-type] # made by the test
 
     serde = Serde(MemoryRegistry())
     both = Both.model_validate({"one": {"x": 1}, "two": {"x": "a"}, "again": [{"x": 2}]})

@@ -15,7 +15,7 @@ from confluent_kafka import (
     TopicCollection,
 )
 from confluent_kafka import TopicPartition as Place
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # imported there, not defined
 from confluent_kafka.cimpl import NewTopic
 
 from eventstore.log.errors import LogError, TopicMissing
@@ -44,8 +44,8 @@ SETTLING = frozenset(
     }
 )
 """The cluster is rearranging itself: ask again."""
-EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
-LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # untyped there
+LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call] # untyped there
 
 
 class Admin:

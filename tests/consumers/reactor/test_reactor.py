@@ -143,7 +143,7 @@ def test_commands_are_sent_once_whatever_the_end_of_a_commit(
     world = World()
     world.append(Happened(times=1))
     world.run()
-    transactor = world.loop._transactor  # pyright: ignore[reportPrivateUsage]
+    transactor = world.loop._transactor
     assert transactor is not None
     real, failures = transactor.commit, [error("injected")]
 

@@ -56,8 +56,8 @@ def overwritten() -> None:
         @on
         def one(self, event: Placed) -> None: ...
 
-        @on  # type: ignore[no-redef]
-        def one(self, event: Paid) -> None: ...  # noqa: F811
+        @on  # type: ignore[no-redef] # what is tested
+        def one(self, event: Paid) -> None: ...  # noqa: F811 - what is tested
 
 
 def mutable() -> None:
@@ -106,7 +106,7 @@ def resource() -> None:
 
 def asynchronous() -> None:
     class Asynchronous(View, topics=["x"]):
-        @on  # type: ignore[type-var] # pyright: ignore[reportArgumentType] # here
+        @on  # type: ignore[type-var] # here
         async def one(self, event: Placed) -> None: ...
 
 

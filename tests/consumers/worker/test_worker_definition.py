@@ -133,12 +133,12 @@ def test_a_first_parameter_that_is_no_message_is_refused() -> None:
 
     async def confirm(event: int) -> None: ...
 
-    async def bare(event) -> None: ...  # type: ignore[no-untyped-def]  # pyright: ignore[reportMissingParameterType, reportUnknownParameterType]
+    async def bare(event) -> None: ...  # type: ignore[no-untyped-def] # what is tested
 
     with pytest.raises(DefinitionError, match="is a message or a union"):
         Worker("mailer").on(confirm)
     with pytest.raises(DefinitionError, match="annotate 'event'"):
-        Worker("mailer").on(bare)  # pyright: ignore[reportUnknownArgumentType]
+        Worker("mailer").on(bare)  # pyright: ignore[reportUnknownArgumentType] - what is tested
 
 
 def test_the_plan_names_messages_and_loop() -> None:

@@ -177,7 +177,7 @@ def test_positions_are_committed_daily(bench: Bench, monkeypatch: pytest.MonkeyP
     loop = bench.open(recorder([]))
     bench.settle(loop)
     commits = list[dict[TopicPartition, Position]]()
-    consumer = loop._consumer  # pyright: ignore[reportPrivateUsage]
+    consumer = loop._consumer
     assert consumer is not None
 
     def commit(positions: Mapping[TopicPartition, Position], member: Member | None = None) -> None:

@@ -63,7 +63,7 @@ def test_delays_grow_to_the_cap_and_jitter_only_shortens(attempt: int, jitter: f
 def test_a_wrong_policy_is_refused(wrong: dict[str, object]) -> None:
     """A policy that cannot be meant is refused where it is written."""
     with pytest.raises(ValueError, match=r"at least|share|not below|not negative"):
-        Retry(**wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        Retry(**wrong)  # type: ignore[arg-type] # what is tested
 
 
 def test_permanent_goes_to_the_dead_letters_at_once(bench: Bench) -> None:

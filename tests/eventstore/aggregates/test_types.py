@@ -45,18 +45,18 @@ async def accepted() -> None:
 
 async def refused(entity: Stock, reserve: ReserveStock, wrong: Any) -> None:
     """Checked, not run."""
-    entity.record(Unrelated())  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    entity.onhand = 2  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
-    given(Stock, Unrelated())  # type: ignore[misc] # pyright: ignore[reportCallIssue, reportArgumentType]
+    entity.record(Unrelated())  # type: ignore[arg-type] # what is tested
+    entity.onhand = 2  # type: ignore[attr-defined] # what is tested
+    given(Stock, Unrelated())  # type: ignore[misc] # what is tested
     then = given(stock).when(reserve)
-    then.then(reply=Received(quantity=1))  # type: ignore[call-overload] # pyright: ignore[reportArgumentType]
-    given(Stock).when(reserve).then(Unrelated())  # type: ignore[call-overload] # pyright: ignore[reportArgumentType]
+    then.then(reply=Received(quantity=1))  # type: ignore[call-overload] # what is tested
+    given(Stock).when(reserve).then(Unrelated())  # type: ignore[call-overload] # what is tested
     other = Reserved(quantity=1)
-    await one.append("a", [other], expected=3)  # type: ignore[list-item] # pyright: ignore[reportArgumentType]
-    await one.append("a", [], expected="3")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
-    await one.append("a", [])  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
+    await one.append("a", [other], expected=3)  # type: ignore[list-item] # what is tested
+    await one.append("a", [], expected="3")  # type: ignore[arg-type] # what is tested
+    await one.append("a", [])  # type: ignore[call-arg] # what is tested
 
 
-@counter.evolve  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+@counter.evolve  # type: ignore[arg-type] # what is tested
 def _(state: str, event: Received) -> int:
     return 1

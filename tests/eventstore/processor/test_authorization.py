@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AclOperation, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import AclOperation, ResourceType  # type: ignore[attr-defined] # imported there, not defined
 
 from eventstore.clock import ManualClock, SystemClock
 from eventstore.log import open_log

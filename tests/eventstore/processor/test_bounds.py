@@ -152,5 +152,5 @@ def _outcomes(bench: Bench) -> set[bytes]:
     for number in range(2):
         index = bench.unit.index("counter", number)
         assert index is not None
-        found |= {key for key, _ in index._state.scan(b"d", b"e")}  # pyright: ignore[reportPrivateUsage]
+        found |= {key for key, _ in index._state.scan(b"d", b"e")}
     return found

@@ -41,7 +41,7 @@ def bench(clock: ManualClock) -> Bench:
 
 def later(bench: Bench, **changes: object) -> Bench:
     """Another process of the same service, after this one was closed."""
-    return Bench(bench.log, clock=bench.clock, registry=bench.registry, **changes)  # type: ignore[arg-type]
+    return Bench(bench.log, clock=bench.clock, registry=bench.registry, **changes)  # type: ignore[arg-type] # options of Bench
 
 
 def test_a_call_records_its_event_and_gets_its_reply(bench: Bench) -> None:
@@ -128,7 +128,7 @@ def rows(bench: Bench, partition: int) -> dict[bytes, bytes]:
     """All rows of a served partition but the one that says how far it goes."""
     index = bench.unit.index("counter", partition)
     assert index is not None
-    return {key: value for key, value in index._state.scan(b"") if key != b"m"}  # pyright: ignore[reportPrivateUsage]
+    return {key: value for key, value in index._state.scan(b"") if key != b"m"}
 
 
 def test_a_poisonous_message_is_dead_lettered_and_the_rest_stands(bench: Bench) -> None:
@@ -212,7 +212,7 @@ def test_a_command_to_another_processor_arrives_once(bench: Bench) -> None:
 def test_an_aborted_batch_is_decided_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """K6: nothing of an aborted batch is left, and its inputs are decided again in order."""
     bench.ask(Add(counter="a", by=1))
-    transactor = bench.unit._transactor  # pyright: ignore[reportPrivateUsage]
+    transactor = bench.unit._transactor
     assert transactor is not None
     real, failures = transactor.commit, [TransactionAborted("injected")]
 
@@ -220,7 +220,7 @@ def test_an_aborted_batch_is_decided_again(bench: Bench, monkeypatch: pytest.Mon
         if failures:
             transactor.abort()
             raise failures.pop()
-        return real(*args)  # type: ignore[arg-type]
+        return real(*args)  # type: ignore[arg-type] # passed on as they came
 
     monkeypatch.setattr(transactor, "commit", commit)
     bench.post(Add(counter="a", by=2))
@@ -236,20 +236,20 @@ def test_an_unknown_outcome_is_resolved_from_the_log(
 ) -> None:
     """K6: the caller learns what the log says, and the input took effect once either way."""
     bench.ask(Add(counter="a", by=1))
-    transactor = bench.unit._transactor  # pyright: ignore[reportPrivateUsage]
+    transactor = bench.unit._transactor
     assert transactor is not None
     real = transactor.commit
 
     def commit(*args: object) -> object:
         if happened:
-            real(*args)  # type: ignore[arg-type]
+            real(*args)  # type: ignore[arg-type] # passed on as they came
         raise OutcomeUnknown("injected")
 
     monkeypatch.setattr(transactor, "commit", commit)
 
     assert bench.ask(Add(counter="a", by=3)) == Total(is_=4)
     assert bench.events("a") == [(0, 1), (1, 3)]
-    assert bench.unit._transactor is not transactor  # pyright: ignore[reportPrivateUsage]
+    assert bench.unit._transactor is not transactor
 
 
 def test_calls_for_a_lost_partition_are_passed_on(bench: Bench) -> None:

@@ -57,14 +57,14 @@ def test_a_commit_cut_off_is_resolved_to_the_truth(
     answers: list[Answered] = []
     call(bench, name, "a", 1, answers)
     bench.run(lambda: len(answers) == 1, steps=20_000)
-    first = bench.unit._transactor  # pyright: ignore[reportPrivateUsage]
+    first = bench.unit._transactor
 
     cut = proxy.cut(END_TXN, moment)
     call(bench, name, "a", 2, answers)
     bench.run(lambda: len(answers) == 2, steps=20_000)
 
     assert cut.happened.is_set()
-    assert bench.unit._transactor is not first  # pyright: ignore[reportPrivateUsage]
+    assert bench.unit._transactor is not first
     assert answers[1].message == Total(is_=3)
     direct = open_log(f"kafka://{kafka}")
     keys = [record.key for record in records_of(direct, f"{name}.events")]
@@ -81,7 +81,7 @@ def test_many_commits_cut_at_random_leave_the_books_right(
         if number % 5 == 4:
             proxy.cut(END_TXN, "unsent" if number % 2 else "unanswered")
         call(bench, name, "a", number + 1, answers)
-        bench.run(lambda wanted=number + 1: len(answers) == wanted, steps=20_000)  # type: ignore[misc]
+        bench.run(lambda wanted=number + 1: len(answers) == wanted, steps=20_000)  # type: ignore[misc] # a default keeps the loop's value
 
     assert [answer.message for answer in answers] == [Total(is_=n * (n + 1) // 2) for n in range(1, 31)]
     direct = open_log(f"kafka://{kafka}")

@@ -86,11 +86,11 @@ def test_a_writer_reads_again_after_it_took_over(log: Log) -> None:
     opening = log.transactor
 
     def transactor(transactional_id: str) -> object:
-        log.transactor = opening  # type: ignore[method-assign]
+        log.transactor = opening  # type: ignore[method-assign] # the test stands in between
         TopicRegistry(log).register("type_0", SCHEMAS[0])
         return opening(transactional_id)
 
-    log.transactor = transactor  # type: ignore[method-assign,assignment]
+    log.transactor = transactor  # type: ignore[method-assign,assignment] # the test stands in between
 
     assert late.register("type_1", SCHEMAS[1]) == 2
     assert late.get(1) == SCHEMAS[0]
@@ -114,7 +114,7 @@ def test_a_writer_that_never_gets_through_says_so(log: Log) -> None:
     def transactor(transactional_id: str) -> object:
         raise Fenced(transactional_id)
 
-    log.transactor = transactor  # type: ignore[method-assign,assignment]
+    log.transactor = transactor  # type: ignore[method-assign,assignment] # the test stands in between
 
     with pytest.raises(Fenced):
         registry.register("type_0", SCHEMAS[0])

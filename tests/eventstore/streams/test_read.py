@@ -151,7 +151,7 @@ async def test_load_as_of_an_instant(store: Accounts, streams: Reads) -> None:
 async def test_an_instant_needs_a_time_zone(store: Accounts) -> None:
     """Else it would depend on the machine."""
     with pytest.raises(ValueError, match="time zone"):
-        await store.load(Account, "a", as_of=datetime(2026, 1, 1))  # noqa: DTZ001
+        await store.load(Account, "a", as_of=datetime(2026, 1, 1))  # noqa: DTZ001 - what is tested
 
 
 async def test_an_event_that_the_aggregate_does_not_know_is_named() -> None:

@@ -87,9 +87,9 @@ def connect(folder: Path) -> Connection:
         ValueError: what answers, or the note about it, is none of ours.
     """
     note = json.loads((folder / "owner").read_bytes())
-    if not isinstance(note, dict) or note.get("v") != 1:  # pyright: ignore[reportUnknownMemberType]
+    if not isinstance(note, dict) or note.get("v") != 1:  # pyright: ignore[reportUnknownMemberType] - JSON
         raise ValueError(f"{folder / 'owner'} is of another version")
-    return Connection(folder, str(note["socket"]))  # pyright: ignore[reportUnknownArgumentType]
+    return Connection(folder, str(note["socket"]))  # pyright: ignore[reportUnknownArgumentType] - JSON
 
 
 class RemoteLog:

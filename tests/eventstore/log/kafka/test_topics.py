@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined]
+from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined] # imported there, not defined
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from eventstore.log.errors import PartitionCountChanged, TopicMissing
