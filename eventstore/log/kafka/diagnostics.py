@@ -17,6 +17,8 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 _LOST = "Broker changed state UP -> DOWN"
 _BOOTSTRAP = "/bootstrap: "
 _NOISE = ("CONFWARN", "GETPID", "TERMINATE")
+_RAISED = ("ADDPARTS", "TXNERR", "FATAL")
+"""What the call that it concerns raises too. Two processes that start together meet these, and go on."""
 _QUIET_SECONDS = 30.0
 
 log = structlog.get_logger("eventstore.log.kafka")
@@ -32,7 +34,10 @@ class Diagnostics:
         self._told: dict[str, float] = {}
 
     def log(self, level: int, template: str, *arguments: object) -> None:
-        """Take a log line, as `logging.Logger.log` would. Warnings of one kind are passed on once in 30 seconds."""
+        """Take a log line, as `logging.Logger.log` would. Warnings of one kind are passed on once in 30 seconds.
+
+        Those that become an error of ours are for whoever wants to know more.
+        """
         line = template % arguments if arguments else template
         if _LOST in line and _BOOTSTRAP not in line:
             self.lost_connections += 1
@@ -52,7 +57,8 @@ class Diagnostics:
         kind, now = line.partition(" ")[0], time.monotonic()
         if now - self._told.get(kind, -_QUIET_SECONDS) >= _QUIET_SECONDS:
             self._told[kind] = now
-            log.warning("kafka_client", client=self.client, line=line)
+            tell = log.debug if kind in _RAISED else log.warning
+            tell("kafka_client", client=self.client, line=line)
 
 
 def serve(client: Producer, timeout: float = 0.0) -> None:
