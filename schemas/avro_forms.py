@@ -20,6 +20,8 @@ import fastavro.write
 import pydantic
 from pydantic import BaseModel
 
+from schemas.personal import Personal
+
 Convert: TypeAlias = Callable[[Any], Any]
 AvroSchema: TypeAlias = Any
 """An Avro schema as JSON: a name, an object, or a list for a union."""
@@ -28,6 +30,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NESTED = frozenset({"type", "items", "values", "fields"})
 _READ_AS: dict[str, type] = {"array": list, "map": dict, "long": int}
+PERSONAL_LOGICAL = "sagalog-personal"
 _UNNAMED = frozenset({"null", "boolean", "int", "long", "double", "string", "bytes", "array", "map"})
 
 
@@ -93,6 +96,14 @@ LEAVES: dict[Any, Form] = {
 """The forms of what holds nothing else."""
 
 
+def _sealed(value: Any) -> bytes:
+    return bytes(value.sealed)
+
+
+PERSONAL = Form({"type": "bytes", "logicalType": PERSONAL_LOGICAL}, (Personal,), _sealed)
+"""Personal data, as it was sealed."""
+
+
 def _read_decimal(text: Any, *_: Any) -> Decimal:
     return Decimal(text)
 
@@ -128,6 +139,8 @@ def bare(schema: AvroSchema) -> AvroSchema:
     content: dict[str, Any] = cast("Any", schema)
     if content.get("logicalType") == "timestamp-micros":
         return "long"
+    if content.get("logicalType") == PERSONAL_LOGICAL:
+        return "bytes"
     return {name: bare(value) if name in _NESTED else value for name, value in content.items()}
 
 

@@ -8,6 +8,7 @@
 ``datetime``           long, ``timestamp-micros``: the instant, without its zone; one without zone is refused
 ``date``, ``time``     ``date``, ``time-micros``
 ``timedelta``          long with the logical type ``sagalog-duration-micros``
+``Personal``           bytes with the logical type ``sagalog-personal``: the sealed form, whatever it holds
 ``Enum``               enum of its values if Avro allows all as symbols, else their type
 ``Literal``            the type of its values
 list, set, tuple       array; ``dict[str, …]``: map
@@ -43,6 +44,7 @@ from schemas import avro_forms as forms
 from schemas.avro_forms import LEAVES, AvroSchema, Convert, Form
 from schemas.definition import Definition, members
 from schemas.errors import FieldNotSupported
+from schemas.personal import Personal
 from schemas.registry import VERSION_PROPERTY
 
 _AVRO_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -139,6 +141,8 @@ class Deriver:
             return self._form(place, annotation.__value__, metadata)
         if annotation is Decimal and (fixed := forms.fixed_decimal(metadata)):
             return fixed
+        if origin is Personal:
+            return forms.PERSONAL
         if origin is Literal:
             return self._literal(place, arguments)
         if origin in (typing.Union, types.UnionType):

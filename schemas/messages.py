@@ -34,9 +34,11 @@ from typing_extensions import TypeVar, dataclass_transform
 from schemas._checks import UNDO, check_command, check_type, is_generic, refuse_unknown, snake_case
 from schemas.definition import Body, DefinitionError, Line, definition_of, members
 from schemas.evolution import F, Upcasts
+from schemas.personal import personal
+from schemas.personal_fields import check_personal
 
 
-@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, PrivateAttr))
+@dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, PrivateAttr, personal))
 class MessageType(ModelMetaclass):
     """The type of message classes: makes them frozen for type checkers too, and notes where each is defined."""
 
@@ -71,6 +73,7 @@ class Message(BaseModel, metaclass=MessageType):
         super().__pydantic_init_subclass__(**kwargs)
         if not is_generic(cls):
             check_type(cls)
+            check_personal(cls)
 
     @classmethod
     def upcast(cls, *, from_version: int) -> Callable[[F], F]:

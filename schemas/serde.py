@@ -19,6 +19,7 @@ from schemas.errors import SchemaConflict, SchemaError, Undecodable, Unencodable
 from schemas.json_codec import JsonCodec
 from schemas.messages import Command, Message, answers, is_command
 from schemas.registry import Format, Registry, Schema, TypeName
+from schemas.personal_fields import check_sealed, holds_personal
 from schemas.wire import HEADER_BYTES, header_of, schema_id_of
 
 
@@ -64,7 +65,8 @@ class Serde:
             schemas = [self._codec.schema_of(message) for message in wanted]
             ids = self._registry.register_many([(schema.name, schema) for schema in schemas])
             for message, id in zip(wanted, ids, strict=True):
-                self._encoders[message] = self._codec.encoder(message, header_of(id))
+                encoder = self._codec.encoder(message, header_of(id))
+                self._encoders[message] = _sealed_only(encoder) if holds_personal(message) else encoder
 
     def _know(self, message: type[Message]) -> None:
         name = TypeName(message.__type_name__, message.__type_version__)
@@ -184,6 +186,16 @@ def _raised(codec: Codec, newest: type[Message], schema: Schema) -> Decode | Non
         return cast("Message", load(newest, fields))
 
     return decode
+
+
+def _sealed_only(encoder: Encode) -> Encode:
+    """Encodes what holds personal data; other types do without."""
+
+    def encode(message: Message) -> bytes:
+        check_sealed(message)
+        return encoder(message)
+
+    return encode
 
 
 def _path(message: type[Message]) -> str:

@@ -1,0 +1,181 @@
+"""Which fields of a model hold personal data, and whose: found once per class.
+
+A field is one if `Personal[…]` stands in its annotation, also in a list, a tuple, a map or beside None; it is declared
+by `personal(subject=…)`. Models inside a model have fields of their own, with subjects of their own.
+"""
+
+from __future__ import annotations
+
+import enum
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Any, NamedTuple, TypeVar, cast
+
+from pydantic import BaseModel
+
+from schemas.definition import Definition, DefinitionError
+from schemas.errors import SchemaError
+from schemas.personal import SUBJECT_PROPERTY, Personal, PersonalOpen
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class PersonalOfAnother(SchemaError):
+    """A sealed value stands in a message about another subject: forgetting that one would not reach it."""
+
+    def __init__(self, where: str, *, subject: str, found: str) -> None:
+        super().__init__(
+            f"{where} is declared to be about {subject} and holds personal data sealed for {found}: forgetting {subject} "
+            "would leave it readable; give it a value of its own, or declare the field that names its subject"
+        )
+        self.where, self.subject, self.found = where, subject, found
+
+
+class _Fields(NamedTuple):
+    own: tuple[tuple[str, str], ...]
+    """Field and the field that names its subject."""
+    nested: tuple[str, ...]
+    """Fields in which models may stand that have some."""
+
+
+def holds_personal(model: type[BaseModel]) -> bool:
+    """Whether messages of the class can hold personal data."""
+    fields = _fields(model)
+    return bool(fields.own or fields.nested)
+
+
+def check_personal(model: type[BaseModel]) -> None:
+    """Refuse a field of personal data without a subject.
+
+    Raises:
+        DefinitionError: names the field.
+    """
+    for name, info in model.model_fields.items():
+        declared = _subject_of(info)
+        if _mentions(info.annotation) and declared is None:
+            raise _wrong(model, name, 'holds personal data of nobody: add = personal(subject="the field that says whose")')
+        if declared is not None and (declared not in model.model_fields or declared == name):
+            raise _wrong(model, name, f"has subject={declared!r}, which is no other field of {model.__name__}")
+
+
+def personal_values(model: BaseModel) -> Iterator[tuple[str, Personal[Any], str]]:
+    """Each value of personal data in it: where it stands, the value, and whose it is by declaration."""
+    fields = _fields(type(model))
+    for name, subject_field in fields.own:
+        subject = subject_in(model, subject_field)
+        for value in _leaves(getattr(model, name), Personal):
+            yield f"{type(model).__name__}.{name}", value, subject
+    for name in fields.nested:
+        for inner in _leaves(getattr(model, name), BaseModel):
+            yield from personal_values(inner)
+
+
+def map_personal(model: M, change: Callable[[Personal[Any], str], Personal[Any]]) -> M:
+    """The model with each value of personal data changed, given the value and whose it is."""
+    fields, update = _fields(type(model)), dict[str, Any]()
+    for name, subject_field in fields.own:
+        subject = subject_in(model, subject_field)
+        update[name] = _mapped(getattr(model, name), Personal, lambda value, whose=subject: change(value, whose))
+    for name in fields.nested:
+        inner = update.get(name, getattr(model, name))
+        update[name] = _mapped(inner, BaseModel, lambda each: map_personal(each, change))
+    return model.model_copy(update=update) if update else model
+
+
+def check_sealed(model: BaseModel) -> None:
+    """Refuse to write what must not be written.
+
+    Raises:
+        PersonalOpen: a value is not sealed.
+        PersonalOfAnother: a value is sealed for another subject.
+    """
+    for where, value, subject in personal_values(model):
+        if not value.is_sealed:
+            raise PersonalOpen(where)
+        if value.subject != subject:
+            raise PersonalOfAnother(where, subject=subject, found=value.subject or "")
+
+
+def subject_in(model: BaseModel, field: str) -> str:
+    """The subject that a field names, as text."""
+    value: Any = getattr(model, field)
+    return str(value.value if isinstance(value, enum.Enum) else value)
+
+
+@cache
+def _fields(model: type[BaseModel]) -> _Fields:
+    own, nested = list[tuple[str, str]](), list[str]()
+    for name, info in model.model_fields.items():
+        declared = _subject_of(info)
+        if _mentions(info.annotation):
+            check_personal(model)
+            own.append((name, declared or ""))
+        if any(_reaches(inner, {model}) for inner in _models(info.annotation)):
+            nested.append(name)
+    return _Fields(tuple(own), tuple(nested))
+
+
+def _reaches(model: type[BaseModel], seen: set[type[BaseModel]]) -> bool:
+    """Whether personal data stands in it, or below; a class that is looked at already adds nothing."""
+    if model in seen:
+        return False
+    seen.add(model)
+    annotations = [info.annotation for info in model.model_fields.values()]
+    return any(_mentions(each) or any(_reaches(inner, seen) for inner in _models(each)) for each in annotations)
+
+
+def _subject_of(info: Any) -> str | None:
+    extra = info.json_schema_extra
+    return extra.get(SUBJECT_PROPERTY) if isinstance(extra, dict) else None
+
+
+def _mentions(annotation: Any) -> bool:
+    return annotation is Personal or any(part is Personal for part in _parts(annotation))
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    for part in _parts(annotation):
+        if isinstance(part, type) and issubclass(part, BaseModel):
+            yield part
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """What an annotation is made of; what a Personal holds is not looked into."""
+    origin = typing.get_origin(annotation)
+    yield annotation if origin is None else origin
+    if origin is not Personal:
+        for argument in typing.get_args(annotation):
+            yield from _parts(argument)
+
+
+def _leaves(value: Any, kind: type[Any]) -> Iterator[Any]:
+    if isinstance(value, kind):
+        yield value
+    elif isinstance(value, Mapping):
+        for each in cast("Mapping[Any, Any]", value).values():
+            yield from _leaves(each, kind)
+    elif isinstance(value, list | tuple | set | frozenset):
+        for each in cast("Any", value):
+            yield from _leaves(each, kind)
+
+
+def _mapped(value: Any, kind: type[Any], change: Callable[[Any], Any]) -> Any:
+    if isinstance(value, kind):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: _mapped(each, kind, change) for key, each in cast("Mapping[Any, Any]", value).items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        items: Any = value
+        return type(items)(_mapped(each, kind, change) for each in items)
+    return value
+
+
+def _wrong(model: type[BaseModel], field: str, why: str) -> DefinitionError:
+    definition = vars(model).get("__definition__")
+    text = f"{model.__name__}.{field} {why}"
+    if isinstance(definition, Definition):
+        return DefinitionError(definition.line(field), text)
+    from schemas.definition import Line
+
+    return DefinitionError(Line(model.__module__, 0), text)
