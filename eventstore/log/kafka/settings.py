@@ -39,6 +39,7 @@ RESERVED = frozenset(
         "bootstrap.servers",
         "metadata.broker.list",
         "group.id",
+        "group.instance.id",
         "transactional.id",
         "enable.idempotence",
         "enable.auto.commit",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -28,6 +29,14 @@ def name(unique: Callable[[str], str]) -> str:
 @pytest.fixture
 def fleet(kafka: str, name: str, tmp_path: Path) -> Iterator[Fleet]:
     fleet = Fleet(f"kafka://{kafka}", name, tmp_path)
+    yield fleet
+    fleet.close()
+
+
+@pytest.fixture(params=["classic", "consumer"])
+def chosen(request: pytest.FixtureRequest, kafka: str, name: str, tmp_path: Path) -> Iterator[Fleet]:
+    """Processes whose groups speak either protocol."""
+    fleet = Fleet(f"kafka://{kafka}?group.protocol={request.param}", name, tmp_path)
     yield fleet
     fleet.close()
 
@@ -66,4 +75,21 @@ def test_a_stopped_owner_that_wakes_up_does_no_harm(fleet: Fleet, load: Load) ->
         load.wait_shared({0, 1})
 
     load.wait_answered(40)
+    load.check_books()
+
+
+def test_a_successor_serves_without_anybodys_help(chosen: Fleet, load: Load) -> None:
+    """K14: kill −9 of an owner, under either group protocol: the session runs out, and what it owned is answered."""
+    chosen.start(0)
+    chosen.start(1)
+    with load.going_on(per_second=100):
+        load.wait_shared({0, 1})
+    load.wait_answered(60)
+
+    chosen.signal(0, signal.SIGKILL)
+    killed = time.monotonic()
+    load.post(200)
+    load.wait_answered(60)
+    print(f"all of 200 commands answered {time.monotonic() - killed:.1f} s after kill −9 of an owner")
+
     load.check_books()
