@@ -1,4 +1,4 @@
-"""Appends as a processor: the messages between a store and the owner of a stream's partition.
+"""Appends and erasures as a processor: the messages between a store and the owner of a stream's partition.
 
 `sagalog.append` carries the events in wire format, so that the owner neither decodes nor knows their types. What it
 expects of the stream travels as one number: a version from 0, or
@@ -7,6 +7,9 @@ expects of the stream travels as one number: a version from 0, or
 
 The reply repeats the fingerprint of what the *first* append of this id carried: the caller sees by it whether its
 commit id stands for other content (rule K8). A lost race is no final answer: nothing happened, and the id stays free.
+
+`sagalog.erase` deletes a stream or its first events (rule E2). A deleted stream is no stream to what is expected of it,
+and yet its versions go on.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from hashlib import blake2b
 from typing import Literal
 
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
-from eventstore.processor.port import DecideContext, Stateless
+from eventstore.processor.port import DecideContext, Retention, Stateless
 from schemas import Event, Message, Refusal, Reply
 
 _NUMBERS = {NO_STREAM: -1, STREAM_EXISTS: -2, ANY: -3}
@@ -43,16 +46,40 @@ class AppendLost(Refusal, name="sagalog.append_lost"):
     actual: int
 
 
+class Erase(Message, name="sagalog.erase"):
+    """Erase the events of the stream that is the record's key: those below a version, or all."""
+
+    before: int | None
+    expected: int
+    fingerprint: str
+
+
+class EraseDone(Reply, name="sagalog.erase_done"):
+    """So many events were erased; `first` is the first version that is kept."""
+
+    erased: int
+    first: int
+    fingerprint: str
+
+
+class EraseRefused(Refusal, name="sagalog.erase_refused"):
+    """The store keeps its events for ever."""
+
+
 class StoreProcessor(Stateless):
-    """Appends events to streams if they are where the caller expects them. Its entities have no state but their
-    version."""
+    """Appends events to streams, and erases them, if they are where the caller expects them. Its entities have no state
+    but their version."""
 
     journal: Literal["events", "state"] = "events"
     stateless: Literal[True] = True
 
-    def __init__(self, name: str, events: Sequence[type[Event]], partitions: int | None) -> None:
-        self.name, self.partitions = name, partitions
-        self.messages: Sequence[type[Message]] = (Append, AppendDone, AppendLost, *events)
+    def __init__(
+        self, name: str, events: Sequence[type[Event]], partitions: int | None, retention: Retention = "compacted"
+    ) -> None:
+        self.name, self.partitions, self.retention = name, partitions, retention
+        self.messages: Sequence[type[Message]] = (
+            Append, AppendDone, AppendLost, Erase, EraseDone, EraseRefused, *events,
+        )  # fmt: skip
 
     def initial(self, key: str) -> None:
         """Nothing."""
@@ -61,15 +88,23 @@ class StoreProcessor(Stateless):
         """Nothing."""
 
     def decide(self, state: None, message: Message, context: DecideContext[None]) -> None:
-        """Compare the stream's version, append, answer."""
-        if not isinstance(message, Append):
-            raise TypeError(f"{self.name} is an event store: it takes appends, not {type(message).__name__}")
-        if not fits(message.expected, context.version):
-            context.reply(AppendLost(actual=context.version), final=False)
-            return
-        for event in message.events:
-            context.append_encoded(event)
-        context.reply(AppendDone(version=context.version, fingerprint=message.fingerprint))
+        """Compare the stream's version, append or erase, answer."""
+        if not isinstance(message, Append | Erase):
+            raise TypeError(f"{self.name} is an event store: it takes no {type(message).__name__}")
+        actual = context.version if context.version >= context.first else -1
+        if not fits(message.expected, actual):
+            context.reply(AppendLost(actual=actual), final=False)
+        elif isinstance(message, Append):
+            for event in message.events:
+                context.append_encoded(event)
+            context.reply(AppendDone(version=context.version, fingerprint=message.fingerprint))
+        elif self.retention == "forever":
+            context.reply(EraseRefused(), final=False)
+        else:
+            first = context.first
+            context.truncate(context.version + 1 if message.before is None else message.before)
+            erased = context.first - first
+            context.reply(EraseDone(erased=erased, first=context.first, fingerprint=message.fingerprint))
 
 
 def number_of(expected: int | Expected) -> int:

@@ -9,6 +9,7 @@
     │   ├── WrongExpectedVersion      the stream moved on
     │   ├── CommitIdReused            the commit id stands for other content
     │   ├── EventNotDeclared          the store or aggregate does not know the event's type
+    │   ├── ErasureRefused            the store keeps its events for ever
     │   ├── TooManyEvents             one append has more events than it may
     │   └── ReadStalled               the log has records that could not be read in time
     ├── ProcessorError
@@ -73,6 +74,17 @@ class TooManyEvents(StreamError):
             f"{stream}: {count:,} events in one append, at most {limit:,} are taken: split what need not be atomic"
         )
         self.stream, self.count, self.limit = stream, count, limit
+
+
+class ErasureRefused(StreamError):
+    """The store keeps its events for ever: use another one for what must be erased some day."""
+
+    def __init__(self, store: str, stream: str) -> None:
+        super().__init__(
+            f'{stream}: the store {store} has retention="forever" and erases nothing: keep what must be erased in a '
+            f'store with retention="compacted"'
+        )
+        self.store, self.stream = store, stream
 
 
 class ReadStalled(StreamError):

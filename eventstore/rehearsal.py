@@ -48,6 +48,7 @@ class Rehearsal(Generic[S]):
         self._processor, self._stored = processor, stored
         self.key, self.state, self.version, self.now = key, state, version, now
         self.metadata = metadata or Metadata(id="input")
+        self.first = 0
         self.events: list[Event] = []
         self.encoded: list[bytes] = []
         self.sent: list[Sent] = []
@@ -73,6 +74,10 @@ class Rehearsal(Generic[S]):
         """Keep the bytes."""
         self.version += 1
         self.encoded.append(value)
+
+    def truncate(self, before: int) -> None:
+        """Note which event is the first one that is kept."""
+        self.first = max(self.first, min(before, self.version + 1))
 
     def send(
         self,

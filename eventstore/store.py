@@ -1,4 +1,4 @@
-"""Streams of events: append with an expected version, read, load, subscribe.
+"""Streams of events: append with an expected version, read, load, subscribe, delete.
 
 A store is a processor without state: every append is an input of the owner of its stream's partition, decided in one
 transaction with whatever else the batch holds. The topic is `<name>.events`.
@@ -24,20 +24,32 @@ from eventstore.appending import (
     Append,
     AppendDone,
     AppendLost,
+    Erase,
+    EraseDone,
+    EraseRefused,
     StoreProcessor,
     append_id,
     fingerprint,
     number_of,
 )
 from eventstore.component import Plan, Runtime
-from eventstore.errors import CommitIdReused, EventNotDeclared, NotRunning, TooManyEvents, WrongExpectedVersion
+from eventstore.errors import (
+    CommitIdReused,
+    ErasureRefused,
+    EventNotDeclared,
+    NotRunning,
+    TooManyEvents,
+    WrongExpectedVersion,
+)
 from eventstore.expected import NO_STREAM, Expected
 from eventstore.loading import load
 from eventstore.log.errors import MessageTooLarge
+from eventstore.processor.asking import Positions
+from eventstore.processor.port import Retention
 from eventstore.processor.topics import events_of, inbox_of
 from eventstore.reading import Streams
-from eventstore.streams import Appended, Position, Recorded, check_stream_id
-from schemas import Event
+from eventstore.streams import Appended, Erased, Position, Recorded, check_stream_id
+from schemas import Event, Message
 
 E = DefaultTypeVar("E", bound=Event, default=Event)
 A = TypeVar("A", bound=Aggregate[Any])
@@ -52,9 +64,17 @@ class EventStore(Generic[E]):
     """A store of streams. Give it to a service, or use it alone, with `log=`: `async with EventStore(…) as store`."""
 
     def __init__(
-        self, name: str, *, events: Sequence[type[E]], log: str | None = None, partitions: int | None = None
+        self,
+        name: str,
+        *,
+        events: Sequence[type[E]],
+        log: str | None = None,
+        partitions: int | None = None,
+        retention: Retention = "compacted",
     ) -> None:
         """`events`: all types that it holds. `log`: the log's URL, for use alone. `partitions`: for its creation.
+
+        `retention`: with "compacted" streams can be deleted and truncated; with "forever" no event ever goes.
 
         Raises:
             ValueError: the name cannot be part of a topic's name, or no event types are given.
@@ -66,7 +86,7 @@ class EventStore(Generic[E]):
         if not events:
             raise ValueError(f"{name} holds no events: name their types, events=[…]")
         self.name, self.events, self.log = name, tuple(events), log
-        self._processor = StoreProcessor(name, self.events, partitions)
+        self._processor = StoreProcessor(name, self.events, partitions, retention)
         self._declared = frozenset(self.events)
         self._streams: Streams[E] | None = None
         self._runtime: Runtime | None = None
@@ -128,16 +148,71 @@ class EventStore(Generic[E]):
         number = number_of(expected)
         encoded = self._encode(stream, events)
         command = Append(events=encoded, expected=number, fingerprint=fingerprint(encoded))
+        answer, offsets = await self._ask(stream, command, expected, commit_id)
+        done = cast("AppendDone", answer)
+        position = await self._reader().end(stream) if offsets is None else Position.of(offsets)
+        return Appended(done.version, position)
+
+    async def delete(self, stream: str, *, expected: int | Expected, commit_id: str | None = None) -> Erased:
+        """Delete a stream: no read shows its events from now on.
+
+        NO_STREAM fits a deleted stream, and its next event gets the version after its last one: versions are never used
+        again. The bytes leave the log some time later, see the guide "Delete streams". `expected`, `commit_id`: as for
+        `append`.
+
+        Raises:
+            WrongExpectedVersion: the stream is elsewhere; nothing happened.
+            CommitIdReused: the commit id stands for something else; nothing happened.
+            ErasureRefused: the store has retention="forever".
+            ValueError: a stream id that cannot be one, an empty commit id, or an impossible version.
+            AskTimedOut: no answer came in time; delete again with the same `commit_id` to learn what happened.
+            NotRunning: no service runs the store.
+        """
+        return await self._erase(stream, None, expected, commit_id)
+
+    async def truncate(
+        self, stream: str, *, before: int, expected: int | Expected, commit_id: str | None = None
+    ) -> Erased:
+        """Erase the events of a stream whose version is below `before`, as `delete` does with all.
+
+        An aggregate that is loaded afterwards is folded from the first event that is kept. What earlier events said is
+        lost to it, unless the kept ones repeat it: append an event that sums up, and truncate before that one. Beyond
+        the last event `before` deletes the stream.
+
+        Raises:
+            ValueError: a negative `before`; else as for `delete`.
+            WrongExpectedVersion, CommitIdReused, ErasureRefused, AskTimedOut, NotRunning: as for `delete`.
+        """
+        if before < 0:
+            raise ValueError(f"{stream}: before={before} is no version: give that of the first event to keep, from 0")
+        return await self._erase(stream, before, expected, commit_id)
+
+    async def _erase(
+        self, stream: str, before: int | None, expected: int | Expected, commit_id: str | None
+    ) -> Erased:
+        check_stream_id(stream)
+        number = number_of(expected)
+        if self._processor.retention == "forever":
+            raise ErasureRefused(self.name, stream)
+        command = Erase(before=before, expected=number, fingerprint=fingerprint([f"erase {before}".encode()]))
+        answer, _ = await self._ask(stream, command, expected, commit_id)
+        done = cast("EraseDone", answer)
+        return Erased(done.erased, done.first)
+
+    async def _ask(
+        self, stream: str, command: Append | Erase, expected: int | Expected, commit_id: str | None
+    ) -> tuple[Message | None, Positions | None]:
+        """What the owner of the stream's partition answers, if it did what the command says."""
         answer, offsets = await self._running().ask_positioned(
             self.name, stream, command, id=_input_id(stream, commit_id)
         )
         if isinstance(answer, AppendLost):
             raise _lost(stream, expected, answer.actual)
-        done = cast("AppendDone", answer)
-        if done.fingerprint != command.fingerprint:
+        if isinstance(answer, EraseRefused):
+            raise ErasureRefused(self.name, stream)
+        if cast("AppendDone | EraseDone", answer).fingerprint != command.fingerprint:
             raise CommitIdReused(stream, commit_id or "")
-        position = await self._reader().end(stream) if offsets is None else Position.of(offsets)
-        return Appended(done.version, position)
+        return answer, offsets
 
     def _encode(self, stream: str, events: Sequence[E]) -> list[bytes]:
         if not events:

@@ -20,7 +20,7 @@ from typing_extensions import TypeVar
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
 from schemas import Event, Metadata
 
-__all__ = ["ANY", "NO_STREAM", "STREAM_EXISTS", "Appended", "Expected", "Position", "Recorded", "check_stream_id"]
+__all__ = ["ANY", "NO_STREAM", "STREAM_EXISTS", "Appended", "Erased", "Expected", "Position", "Recorded", "check_stream_id"]
 
 E_co = TypeVar("E_co", bound=Event, default=Event, covariant=True)
 
@@ -112,6 +112,16 @@ class Appended:
     """The version of the last event appended."""
     position: Position
     """After it, in its partition, or later: views that are at least there show it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What a deletion or truncation did."""
+
+    events: int
+    """How many events it erased: 0 if they were erased before, or never were."""
+    first: int
+    """The first version that is kept; of a deleted stream, the version that the next event gets."""
 
 
 def check_stream_id(stream: str) -> None:

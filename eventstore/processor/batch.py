@@ -27,8 +27,10 @@ class Inputs:
     instants: Mapping[TopicPartition, int]
     """Partitions whose timers may fire, and up to which instant (K9)."""
 
+    erasing: Sequence[TopicPartition] = ()
+    """Partitions with tombstones to write (E2)."""
     def __bool__(self) -> bool:
-        return bool(self.calls or self.stashed or self.records or self.instants)
+        return bool(self.calls or self.stashed or self.records or self.instants or self.erasing)
 
 
 class Decisions:
@@ -55,13 +57,12 @@ class Decisions:
             partition.sweep(self.out)
         self._counts["inputs"] += len(inputs.records) + len(inputs.calls)
 
+        for at in inputs.erasing:
+            partition = self._touch(at)
+            assert partition is not None, "only served partitions erase"
+            partition.tombstone(self.out)
     def poison_record(self, record: Record, error: Exception) -> None:
         """Dead-letter a record instead of deciding on it."""
-        partition = self._touch(TopicPartition(record.topic, record.partition))
-        assert partition is not None, "it was in a batch of this partition"
-        item = self._intake.record(record)
-        partition.poison(item.stub if isinstance(item, Unread) else item, error, self.out)
-
     def poison_call(self, call: Call, error: Exception) -> None:
         """Dead-letter a call instead of deciding on it; its caller learns why."""
         partition = self._touch(TopicPartition(inbox_of(call.processor), call.partition))

@@ -33,7 +33,7 @@ class InputContext(Generic[S]):
 
     __slots__ = (
         "_ids", "_inbox", "_index", "_processor", "_routes", "_serde", "answer", "answer_is_final", "answered",
-        "cancelled", "events", "key", "metadata", "now", "now_ms", "sent", "state", "timers", "version",
+        "cancelled", "events", "first", "key", "metadata", "now", "now_ms", "sent", "state", "timers", "version",
     )  # fmt: skip
 
     def __init__(
@@ -50,11 +50,12 @@ class InputContext(Generic[S]):
         now_ms: int,
         state: S,
         version: int,
+        first: int,
     ) -> None:
         self._processor, self._serde, self._routes, self._inbox, self._ids = processor, serde, routes, inbox, 0
         self._index = index
-        self.key, self.metadata, self.now, self.now_ms, self.state, self.version = (
-            key, metadata, now, now_ms, state, version,
+        self.key, self.metadata, self.now, self.now_ms, self.state, self.version, self.first = (
+            key, metadata, now, now_ms, state, version, first,
         )  # fmt: skip
         self.events: list[tuple[str, bytes, Event | None]] = []
         """Type name, value, and the event itself unless it came encoded."""
@@ -79,6 +80,9 @@ class InputContext(Generic[S]):
         self._check_size(value, events_of(self._processor.name))
         self.events.append((self._serde.type_of(value).name, value, None))
         self.version += 1
+
+    def truncate(self, before: int) -> None:
+        self.first = max(self.first, min(before, self.version + 1))
 
     def send(
         self,

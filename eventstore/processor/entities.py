@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
+from eventstore.processor.erasure import Erasures
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.port import Processor, Stateless
 from eventstore.processor.topics import events_of
@@ -18,19 +19,19 @@ ENTITIES_KEPT = 20_000
 
 
 class Entity(Generic[S]):
-    """A decoded entity: its state and the version of its last event."""
+    """A decoded entity: its state, the version of its last event, and that of the first one that is not erased."""
 
-    __slots__ = ("state", "version")
+    __slots__ = ("first", "state", "version")
 
-    def __init__(self, state: S, version: int) -> None:
-        self.state, self.version = state, version
+    def __init__(self, state: S, version: int, first: int) -> None:
+        self.state, self.version, self.first = state, version, first
 
 
 class Entities(Generic[S]):
     """The entities of one partition of one processor, the least recently used one first."""
 
-    def __init__(self, processor: Processor[S], serde: Serde, index: StreamIndex) -> None:
-        self._processor, self._serde, self._index = processor, serde, index
+    def __init__(self, processor: Processor[S], serde: Serde, index: StreamIndex, erasures: Erasures) -> None:
+        self._processor, self._serde, self._index, self._erasures = processor, serde, index, erasures
         self._is_stateless = isinstance(processor, Stateless)
         self._kept: OrderedDict[str, Entity[S]] = OrderedDict()
 
@@ -53,16 +54,18 @@ class Entities(Generic[S]):
             self._kept.popitem(last=False)
 
     def _load(self, key: str, pending: Sequence[Event | None]) -> Entity[S]:
-        """Fold the entity's events: those of the index, then those of the batch under way."""
-        state, version, evolve = self._processor.initial(key), -1, self._processor.evolve
+        """Fold the entity's events that are not erased: those of the index, then those of the batch under way."""
+        state, evolve, first = self._processor.initial(key), self._processor.evolve, self._erasures.find(key).first
         if self._is_stateless:
-            return Entity(state, self._index.head(key) + len(pending))
-        for stored in self._index.read(key):
+            return Entity(state, self._index.head(key) + len(pending), first)
+        version = self._index.head(key)
+        for stored in self._index.rows(key, first):
             event = self._serde.decode(stored.value)
             topic = events_of(self._processor.name)
             assert isinstance(event, Event), f"{topic} holds {type(event).__name__}, which is no event"
-            state, version = evolve(state, event), stored.version
-        for happened in pending:
+            state = evolve(state, event)
+        for version, happened in enumerate(pending, version + 1):
             assert happened is not None, "only stateless processors append encoded events"
-            state, version = evolve(state, happened), version + 1
-        return Entity(state, version)
+            if version >= first:
+                state = evolve(state, happened)
+        return Entity(state, version, first)

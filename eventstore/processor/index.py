@@ -5,6 +5,8 @@ Row layout in the partition's state (all integers big-endian; every value begins
     b"e" stream-bytes 0x00 version:u64   ->  1 timestamp_ms:i64 offset:i64 meta-length:u32 meta value
     b"h" stream-bytes                    ->  1 version:u64
 
+The head of a stream counts erased events too; those are in no answer, whether their rows are still there or not (E2).
+
 `meta` is the JSON of `schemas.Metadata` and `value` the event in Confluent wire format, as in the log. Stream ids may
 not contain the character U+0000.
 """
@@ -16,6 +18,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from eventstore.processor.erasure import decode_erasure, erasure_key
 from eventstore.state.port import Row, State
 
 _EVENT = struct.Struct(">BqqI")
@@ -41,24 +44,40 @@ class StreamIndex:
         self._state = state
 
     def head(self, stream: str) -> int:
-        """The version of the stream's last event; −1 if it has none."""
+        """The version of the stream's last event, an erased one included; −1 if it never had one."""
         row = self._state.get(b"h" + stream.encode())
         return -1 if row is None else version_of_head(row)
+
+    def first(self, stream: str) -> int:
+        """The first version that is not erased; 0 if nothing is."""
+        row = self._state.get(erasure_key(stream.encode()))
+        return 0 if row is None else decode_erasure(row).first
 
     def read(
         self, stream: str, *, after: int = -1, until: int | None = None, backwards: bool = False
     ) -> Iterator[StoredEvent]:
-        """Events with after < version ≤ until, in order of version or against it."""
+        """Events with after < version ≤ until that are not erased, in order of version or against it."""
+        return self.rows(stream, max(after + 1, self.first(stream)), until, backwards=backwards)
+
+    def rows(
+        self, stream: str, first: int, until: int | None = None, *, backwards: bool = False
+    ) -> Iterator[StoredEvent]:
+        """What the index holds with first ≤ version ≤ until, of erased events too."""
         prefix = b"e" + stream.encode() + b"\0"
         end = prefix + b"\xff" * 8 if until is None else prefix + _VERSION.pack(until + 1)
-        for key, value in self._state.scan(prefix + _VERSION.pack(after + 1), end, reverse=backwards):
+        for key, value in self._state.scan(prefix + _VERSION.pack(first), end, reverse=backwards):
             yield _stored(key, value)
 
     def streams(self, prefix: str = "") -> Iterator[tuple[str, int]]:
-        """Each stream whose id begins with `prefix`, with the version of its last event, in order of the id's bytes."""
+        """Each stream whose id begins with `prefix`, with the version of its last event, in order of the id's bytes.
+
+        Deleted ones are left out.
+        """
         start = b"h" + prefix.encode()
         for key, value in self._state.scan(start, start + b"\xff" * 4):
-            yield key[1:].decode(), version_of_head(value)
+            stream, version = key[1:].decode(), version_of_head(value)
+            if version >= self.first(stream):
+                yield stream, version
 
 
 def _stored(key: bytes, value: bytes) -> StoredEvent:
@@ -68,10 +87,14 @@ def _stored(key: bytes, value: bytes) -> StoredEvent:
     return StoredEvent(version, timestamp_ms, offset, value[_EVENT.size : body], value[body:])
 
 
+def event_key(stream: bytes, version: int) -> bytes:
+    """Where an event is."""
+    return b"e" + stream + b"\0" + _VERSION.pack(version)
+
+
 def event_row(stream: bytes, version: int, timestamp_ms: int, offset: int, meta: bytes, value: bytes) -> Row:
     """The row of one event."""
-    key = b"e" + stream + b"\0" + _VERSION.pack(version)
-    return key, _EVENT.pack(1, timestamp_ms, offset, len(meta)) + meta + value
+    return event_key(stream, version), _EVENT.pack(1, timestamp_ms, offset, len(meta)) + meta + value
 
 
 def head_row(stream: bytes, version: int) -> Row:

@@ -16,8 +16,9 @@ from eventstore.log.records import Record
 from eventstore.processor.context import InputContext
 from eventstore.processor.entities import Entities, Entity
 from eventstore.processor.envelopes import dead_letter_record, reply_record
+from eventstore.processor.erasure import TOMBSTONES_AT_ONCE, Erasures, kept_of
 from eventstore.processor.guard import Guard, Verdict
-from eventstore.processor.index import StreamIndex, event_row, head_row
+from eventstore.processor.index import StreamIndex, event_key, event_row, head_row
 from eventstore.processor.inputs import Answered, Input, Outgoing
 from eventstore.processor.outcomes import Outcomes
 from eventstore.processor.port import NotKnownHere, Processor
@@ -57,9 +58,11 @@ class Partition(Generic[S]):
         self._outcomes = Outcomes(state)
         self._guard = Guard(state)
         self._stash = Stash(state, serde, *self.inbox)
-        self._entities = Entities(processor, serde, self.index)
+        self._erasures = Erasures(state)
+        self._entities = Entities(processor, serde, self.index, self._erasures)
         self._step = synced.step
         self._events: list[tuple[bytes, int, bytes, bytes]] = []
+        self._tombstones = 0
         self._touched: dict[str, list[Event | None]] = {}
         self._rows: dict[bytes, bytes | None] = {}
         self._now_ms = 0
@@ -152,14 +155,40 @@ class Partition(Generic[S]):
             else:
                 self._rows[key] = None
 
+    def is_erasing(self) -> bool:
+        """Whether tombstones of erased events are to be written. Any thread may ask."""
+        return self._erasures.are_open()
+
+    def tombstone(self, out: list[Outgoing]) -> None:
+        """Write some of the tombstones that are to be written (E2), after all events of the batch."""
+        found = self._erasures.next_open()
+        if found is None:
+            return
+        key, erased = found
+        stream, upto = key.encode(), min(erased.done + TOMBSTONES_AT_ONCE, erased.first, self.index.head(key) + 1)
+        for stored in self.index.rows(key, erased.done, upto - 1):
+            if b'"done":' in stored.meta:
+                for row in kept_of(Metadata.decode(stored.meta), key, self._current):
+                    self._journal(row, out)
+        for version in range(erased.done, upto):
+            out.append((self._events_topic, self.number, b"%b/%d" % (stream, version), None, (), self._now_ms))
+            self._rows[event_key(stream, version)] = None
+        self._tombstones += upto - erased.done
+        self._step += 1
+        self._journal(self._erasures.change(key, erased._replace(step=self._step, done=upto)), out)
+
+    def _current(self, key: bytes) -> bytes | None:
+        return self._rows[key] if key in self._rows else self.state.get(key)
+
     def applied(self, ends: dict[str, int]) -> list[Row]:
         """The rows of the committed batch. `ends`: offset of the last record per journal topic, where there was one."""
         last = ends.get(self._events_topic)
-        first = -1 if last is None else last - len(self._events) + 1
-        rows: list[Row] = list(self._rows.items())
+        first = -1 if last is None else last - self._tombstones - len(self._events) + 1
+        rows: list[Row] = []
         for place, (stream, version, meta, value) in enumerate(self._events):
             rows.append(event_row(stream, version, self._now_ms, first + place, meta, value))
             rows.append(head_row(stream, version))
+        rows.extend(self._rows.items())
         self.synced = SyncedTo(
             self._step,
             self.synced.events if last is None else last + 1,
@@ -167,6 +196,7 @@ class Partition(Generic[S]):
             self._now_ms,
         )
         rows.append(synced_row(self.synced))
+        self._erasures.applied()
         self._end_batch()
         return rows
 
@@ -175,11 +205,12 @@ class Partition(Generic[S]):
         for key in self._touched:
             self._entities.forget(key)
         self._step = self.synced.step
+        self._erasures.dropped()
         self._end_batch()
         self.timers.reload()
 
     def _end_batch(self) -> None:
-        self._events, self._touched, self._rows = [], {}, {}
+        self._events, self._touched, self._rows, self._tombstones = [], {}, {}, 0
         self._outcomes.forget_batch()
         self._guard.forget_batch()
         self._entities.trim()
@@ -188,6 +219,7 @@ class Partition(Generic[S]):
         return InputContext(
             self.processor, self._serde, self._routes, self.index, inbox=self.inbox, key=item.key,
             metadata=item.metadata, now=self._now, now_ms=self._now_ms, state=entity.state, version=entity.version,
+            first=entity.first,
         )  # fmt: skip
 
     def _absorb(
@@ -200,8 +232,10 @@ class Partition(Generic[S]):
             context.cancelled.add(item.timer)
         if context.events:
             self._absorb_events(item, context, answer, out)
-        elif answer is not None or context.sent or context.timers or context.cancelled:
+        elif answer is not None or context.sent or context.timers or context.cancelled or context.first > entity.first:
             self._absorb_quietly(item, context, answer, out)
+        if context.first > entity.first:
+            self._erase(item.key, context, out)
         self._absorb_timers(item.key, context)
         out.extend(context.sent)
         if context.answered:
@@ -235,6 +269,12 @@ class Partition(Generic[S]):
         self._rows[row[0]] = row[1]
         for key_, value_ in self._guard.absorb(given, context.answer):
             self._rows[key_] = value_
+
+    def _erase(self, key: str, context: InputContext[S], out: list[Outgoing]) -> None:
+        """E2: this record is the deletion. What was folded from erased events goes, too."""
+        erased = self._erasures.find(key)._replace(step=self._step, first=context.first, head=context.version)
+        self._journal(self._erasures.change(key, erased), out)
+        self._entities.forget(key)
 
     def _absorb_quietly(self, item: Input, context: InputContext[S], answer: bytes | None, out: list[Outgoing]) -> None:
         """K1: an input without events leaves its outcome, timers and guard in the state topic."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from eventstore.processor.index import StoredEvent
 from schemas import Command, Event, Message, Metadata, ReplyTo
+
+Retention: TypeAlias = Literal["compacted", "forever"]
+"""What becomes of events in the log: those that were erased go, or all stay (see `eventstore.processor.topics`)."""
 
 S = TypeVar("S")
 S_co = TypeVar("S_co", covariant=True)
@@ -75,6 +78,13 @@ class Stateless(Protocol):
     stateless: Literal[True]
 
 
+@runtime_checkable
+class Retaining(Protocol):
+    """Mixed into a processor that says what becomes of its events; those of others are "compacted"."""
+
+    retention: Retention
+
+
 class Destination(NamedTuple):
     """A place in an inbox: the topic, the partition and the record key."""
 
@@ -98,7 +108,15 @@ class DecideContext(Protocol[S_co]):
 
     @property
     def version(self) -> int:
-        """The version of the entity's last event, those appended so far included; −1 if it has none."""
+        """The version of the entity's last event, those appended so far included; −1 if it never had one.
+
+        It stays when events are erased: versions are not used again.
+        """
+        ...
+
+    @property
+    def first(self) -> int:
+        """The version of the entity's first event that is not erased; beyond `version`: it has none."""
         ...
 
     @property
@@ -128,6 +146,14 @@ class DecideContext(Protocol[S_co]):
 
         Raises:
             MessageTooLarge: it does not fit into a record.
+        """
+        ...
+
+    def truncate(self, before: int) -> None:
+        """Erase the entity's events with a version below `before`; `version + 1` erases all (E2).
+
+        `state` stays as it is during this decision. After it the entity is folded from the first event that is kept:
+        what earlier ones say must be in that one, or in a snapshot. Timers stay.
         """
         ...
 

@@ -1,14 +1,16 @@
 """Turn records of a processor's journal topics into the rows of its state (K1).
 
 The two topics are read side by side, in no order between them: where both speak of the same timer, the higher step
-wins.
+wins; what is erased of a stream stays erased, and its head stands, whatever is read of its events (E2).
 """
 
 from __future__ import annotations
 
 from eventstore.log.records import Record
+from eventstore.processor.erasure import PREFIX as ERASED
+from eventstore.processor.erasure import decode_erasure
 from eventstore.processor.guard import UNDONE, stage_of
-from eventstore.processor.index import event_row, head_row, version_of_head
+from eventstore.processor.index import event_key, event_row, head_row, version_of_head
 from eventstore.processor.rows import (
     CLEARED,
     Outcome,
@@ -52,7 +54,8 @@ class Restore:
         stream, _, number = record.key.rpartition(b"/")
         version = int(number)
         if record.value is None:
-            self._rows[event_row(stream, version, 0, 0, b"", b"")[0]] = None
+            self._rows[event_key(stream, version)] = None
+            self._flush_if_large()
             return
         meta = record.headers[0][1]
         key, value = event_row(stream, version, record.timestamp_ms, record.offset, meta, record.value)
@@ -71,6 +74,9 @@ class Restore:
         assert key is not None, "records of a compacted topic have keys"
         if key[:1] == b"t" and value is not None:
             self._newer(key, value)
+        elif key[:1] == ERASED and value is not None:
+            self._newer(key, value)
+            self._head(key[1:], decode_erasure(value).head)
         elif key[:1] == b"g" and value is not None:
             self._further(key, value)
         else:

@@ -1,4 +1,5 @@
-"""The rows of a partition's state besides its events and heads (see `eventstore.processor.index`).
+"""The rows of a partition's state besides its events and heads (see `eventstore.processor.index`), and what is erased
+of them (see `eventstore.processor.erasure`).
 
 Every value begins with version byte 1; integers are big-endian:
 

@@ -59,11 +59,13 @@ class Served:
         return bool(self.partitions) or self._host.clock.monotonic() - self._joined_at > EMPTY_SECONDS
 
     def are_done(self, positions: Mapping[TopicPartition, int]) -> bool:
-        """Whether the inboxes were read to their ends, given where each is read next, and no timer is due."""
+        """Whether the inboxes were read to their ends, given where each is read next, no timer is due, and what was
+        erased is tombstoned."""
         served = list(self.partitions.items())
         ends = self._host.log.end_positions([at for at, _ in served], isolation="uncommitted")
         now_ms = self._host.clock.now_ms()
-        return all(positions.get(at, -1) >= ends[at] and not one.timers.has_due(now_ms) for at, one in served)
+        are_busy = any(one.timers.has_due(now_ms) or one.is_erasing() for _, one in served)
+        return not are_busy and all(positions.get(at, -1) >= ends[at] for at, _ in served)
 
     def metrics(self) -> dict[str, float]:
         """How many partitions are served, and how many timers they have."""

@@ -33,6 +33,11 @@ def state_of(name: str) -> str:
     return f"{name}.state"
 
 
+def state_beside(events_topic: str) -> str:
+    """The state topic of the processor that writes this topic of events."""
+    return state_of(events_topic.removesuffix(events_of("")))
+
+
 def replies_of(service: str) -> str:
     """The topic that answers to callers come back on (K10)."""
     return f"{service}.replies"

@@ -193,7 +193,8 @@ class Unit:
         if calls:
             self._pace.called()
         stashed, self._served.stashed = self._served.stashed, []
-        return Inputs(stashed=stashed, records=batch.records, calls=calls, instants=instants)
+        erasing = [at for at, partition in self._served.partitions.items() if partition.is_erasing()]
+        return Inputs(stashed=stashed, records=batch.records, calls=calls, instants=instants, erasing=erasing)
 
     def _decisions(self) -> Decisions:
         return Decisions(self._intake, self._served.partitions, self._counts, self._host.clock.now_ms())
