@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from confluent_kafka.admin import AclOperation, ResourceType  # type: ignore[attr-defined] # imported there, not defined
+from confluent_kafka.admin._acl import AclOperation
+from confluent_kafka.admin._resource import ResourceType
 
 from eventstore.clock import ManualClock, SystemClock
 from eventstore.log import open_log
@@ -34,7 +35,7 @@ def bench() -> Bench:
 
 
 @contextmanager
-def refusing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+def refusing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Generator[list[int]]:
     """The broker refuses the unit's commits; counts them."""
     tried: list[int] = []
     transactor: Any = bench.unit._transactor
@@ -79,14 +80,14 @@ def test_a_call_that_was_refused_is_answered_by_a_successor(bench: Bench, monkey
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Generator[Guarded]:
     """A Kafka that asks who is there."""
     with guarded_kafka(tmp_path_factory.mktemp("guarded")) as cluster:
         yield cluster
 
 
 @pytest.fixture
-def log(guarded: Guarded) -> Iterator[Log]:
+def log(guarded: Guarded) -> Generator[Log]:
     """That Kafka, as `app` sees it."""
     opened = open_log(guarded.url)
     yield opened

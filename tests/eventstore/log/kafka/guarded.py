@@ -11,14 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported there, not defined
-    AclBinding,
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclBinding, AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType
 
 from sagalog.broker.cluster import LocalCluster
 from sagalog.broker.ports import free_ports
