@@ -20,6 +20,7 @@ from typing import Literal
 
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
 from eventstore.processor.port import DecideContext, Retention, Stateless
+from eventstore.processor.questions import PageRead, ReadPage
 from schemas import Event, Message, Refusal, Reply
 
 _NUMBERS = {NO_STREAM: -1, STREAM_EXISTS: -2, ANY: -3}
@@ -78,7 +79,7 @@ class StoreProcessor(Stateless):
     ) -> None:
         self.name, self.partitions, self.retention = name, partitions, retention
         self.messages: Sequence[type[Message]] = (
-            Append, AppendDone, AppendLost, Erase, EraseDone, EraseRefused, *events,
+            Append, AppendDone, AppendLost, Erase, EraseDone, EraseRefused, ReadPage, PageRead, *events,
         )  # fmt: skip
 
     def initial(self, key: str) -> None:

@@ -11,9 +11,11 @@
     │   ├── EventNotDeclared          the store or aggregate does not know the event's type
     │   ├── ErasureRefused            the store keeps its events for ever
     │   ├── TooManyEvents             one append has more events than it may
-    │   └── ReadStalled               the log has records that could not be read in time
+    │   ├── ReadStalled               the log has records that could not be read in time
+    │   └── PositionRefused           a subscription cannot go on from the given position
     ├── ProcessorError
     │   ├── InputFailed               the decision raised: the message is in the dead letters
+    │   ├── OwnerSilent               a consistent read was not answered by the owner of its partition
     │   ├── CommandNotHandled         a component of this service is sent a command that it does not handle
     │   ├── DestinationNotHosted      what is asked is hosted nowhere that the log reaches
     │   └── AskTimedOut               no answer in time: the outcome is unknown
@@ -100,6 +102,17 @@ class ReadStalled(StreamError):
         self.topic, self.partition, self.position, self.end, self.seconds = topic, partition, position, end, seconds
 
 
+class PositionRefused(StreamError):
+    """A subscription cannot go on from the given position: begin anew, without one."""
+
+    def __init__(self, topic: str, position: object, why: str) -> None:
+        super().__init__(
+            f"{topic} cannot be read on from {position}: {why}. Read it from its start, without a position, and drop what "
+            f"was made of the events before"
+        )
+        self.topic, self.position, self.why = topic, position, why
+
+
 class CommitIdReused(StreamError):
     """The commit id was used before, for other content: use a new one per commit."""
 
@@ -118,6 +131,19 @@ class InputFailed(ProcessorError):
     def __init__(self, processor: str, error: str) -> None:
         super().__init__(f"{processor} failed on the message: {error}. See `sagalog dlq list`")
         self.processor, self.error = processor, error
+
+
+class OwnerSilent(ProcessorError):
+    """No owner of the partition answered a consistent read: see that one runs, or read without `consistent=True`."""
+
+    is_retryable = True
+
+    def __init__(self, processor: str, partition: int, seconds: float) -> None:
+        super().__init__(
+            f"no owner of {processor}[{partition}] answered within {seconds:g} s: check that a service that hosts it runs "
+            f"and is ready, and read again; without consistent=True the topic itself is read"
+        )
+        self.processor, self.partition, self.seconds = processor, partition, seconds
 
 
 class CommandNotHandled(ProcessorError):

@@ -1,11 +1,16 @@
-"""Read the streams of one store: one stream, or all of them as they grow.
+"""Read the streams of one store, by the shortest way there is.
 
-A process that owns the stream's partition reads its local index. Any other reads the partition of the topic from its
-start and keeps the stream's records: the same events in the same order, in time proportional to the partition.
-Ownership may move during a read, which then goes on from the topic.
+1. A process that owns the stream's partition reads its local index.
+2. Any other asks the owner, page by page, over the inbox and the reply path (`eventstore.remote_reading`).
+3. Where no owner answers, it reads the partition of the topic from its start: the same events in the same order, in
+   time proportional to the partition. That is logged (`owner_silent`) and counted (`unanswered`).
 
-Both see every event that was acknowledged before the read began. What blocks runs on other threads, a page at a time,
-so that memory stays bounded by the page (and by 8 bytes an event where a stream is read backwards from the topic).
+Ownership may move during a read, which then goes on by another way. All see every event that was acknowledged before
+the read began, except that an owner that was stopped and replaced without knowing it may answer as of before (K15). A
+consistent read begins with a question that is answered after a fenced commit; it returns what was there then.
+
+Memory is bounded by the page. Pages that block run on other threads; the first one of the local index is small and is
+read at once, because to change threads costs more.
 
 Not promised: that a deletion during a read is seen by it.
 """
@@ -13,67 +18,36 @@ Not promised: that a deletion during a read is seen by it.
 from __future__ import annotations
 
 import asyncio
-from array import array
-from collections.abc import AsyncGenerator, Callable, Generator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from itertools import islice
-from typing import Any, Generic, Self, TypeAlias, cast
+from datetime import datetime
+from typing import Any, Generic, TypeVar
 
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar as DefaultTypeVar
 
+from eventstore.bounds import PAGE_BYTES, Bounds
 from eventstore.component import Runtime
 from eventstore.errors import EventStoreError
 from eventstore.log.errors import TopicMissing
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Log
-from eventstore.log.records import Record, TopicPartition
+from eventstore.log.records import TopicPartition
 from eventstore.processor.index import StoredEvent, StreamIndex
+from eventstore.processor.pages import Page, read_page
 from eventstore.processor.topics import events_of
-from eventstore.scanning import Scan
+from eventstore.recorded import position_after, recorded
+from eventstore.remote_reading import Owners
 from eventstore.streams import Position, Recorded, check_stream_id
-from schemas import Event, Metadata, Serde
+from eventstore.subscribing import Subscription
+from eventstore.threads import OwnThread
+from eventstore.topic_reading import TopicStream
+from schemas import Event
 
-E = TypeVar("E", bound=Event, default=Event)
+E = DefaultTypeVar("E", bound=Event, default=Event)
 T = TypeVar("T")
 
-PAGE = 256
-_NOTHING = Position()
-
-Page: TypeAlias = list[Recorded[E]]
-
-
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """Which events of a stream are read: after < version ≤ until, in version order or against it, at most `limit`."""
-
-    after: int = -1
-    until: int | None = None
-    backwards: bool = False
-    limit: int | None = None
-
-    def holds(self, version: int) -> bool:
-        """Whether the version lies within them."""
-        return version > self.after and (self.until is None or version <= self.until)
-
-    @property
-    def page(self) -> int:
-        """How many events to read next."""
-        return PAGE if self.limit is None else min(PAGE, self.limit)
-
-    @property
-    def are_empty(self) -> bool:
-        """Whether nothing can lie within them."""
-        return (self.limit is not None and self.limit <= 0) or (self.until is not None and self.until <= self.after)
-
-    def beyond(self, version: int, count: int) -> Bounds:
-        """What is left to read after `count` events, the last of this version."""
-        limit = None if self.limit is None else self.limit - count
-        if self.backwards:
-            return replace(self, until=version - 1, limit=limit)
-        return replace(self, after=version, limit=limit)
+FIRST_EVENTS = 128
+"""How many events of the local index are read without changing threads: less than a millisecond's."""
+FIRST_BYTES = 64 * 1024
 
 
 class Streams(Generic[E]):
@@ -82,7 +56,8 @@ class Streams(Generic[E]):
     def __init__(self, name: str, runtime: Runtime) -> None:
         self.name, self._runtime = name, runtime
         self.topic = events_of(name)
-        self._partitions = 0
+        self.owners = Owners(name, self.topic, runtime)
+        self._partitions, self._generation = 0, ""
 
     def read(
         self,
@@ -92,206 +67,157 @@ class Streams(Generic[E]):
         until: int | None = None,
         backwards: bool = False,
         limit: int | None = None,
+        as_of: int | datetime | None = None,
+        consistent: bool = False,
     ) -> AsyncGenerator[Recorded[E], None]:
-        """The events of a stream with after < version ≤ until, none if there is no such stream.
-
-        Raises:
-            ValueError: the stream id cannot be one, or `limit` is negative.
-            TopicMissing: nobody ever ran the store on this log.
-            ReadStalled: the log has records that could not be read in time.
-            UnknownType: an event's type or version is not known to this process's code.
-        """
+        """The events of a stream within the bounds, none if there is no such stream; see `EventStore.read`."""
         check_stream_id(stream)
-        if limit is not None and limit < 0:
-            raise ValueError(f"limit={limit}: give the greatest number of events to read, or None")
-        return self._flat(stream, Bounds(-1 if after is None else after, until, backwards, limit))
+        bounds = Bounds.of(after=after, until=until, backwards=backwards, limit=limit, as_of=as_of)
+        return self._flat(stream, bounds, consistent)
 
-    async def _flat(self, stream: str, bounds: Bounds) -> AsyncGenerator[Recorded[E], None]:
-        async with aclosing(self.pages(stream, bounds)) as pages:
+    async def _flat(self, stream: str, bounds: Bounds, consistent: bool) -> AsyncGenerator[Recorded[E], None]:
+        partition, serde, generation = await self.partition(stream), self._runtime.host.serde, self._generation
+
+        def make(row: StoredEvent) -> Recorded[E]:
+            return recorded(row, stream, position_after(row, partition, generation), serde)
+
+        async with aclosing(self.pages(stream, bounds, make, consistent=consistent)) as pages:
             async for page in pages:
-                for recorded in page:
-                    yield recorded
+                for each in page:
+                    yield each
 
-    async def pages(self, stream: str, bounds: Bounds) -> AsyncGenerator[Page[E], None]:
-        """Like `read`, in pages, none of them empty."""
-        partition = await self._partition(stream)
-        while not bounds.are_empty and (index := self._runtime.index(self.name, stream)) is not None:
-            try:
-                page = await asyncio.to_thread(self._index_page, index, stream, partition, bounds)
-            except EventStoreError:
-                if self._runtime.index(self.name, stream) is None:
-                    break
-                raise
-            if page:
-                yield page
-            if len(page) < bounds.page:
+    async def pages(
+        self, stream: str, bounds: Bounds, make: Callable[[StoredEvent], T], *, consistent: bool = False
+    ) -> AsyncGenerator[list[T], None]:
+        """What `make` gives of the events within the bounds, in pages, none of them empty."""
+        partition, least_head = await self.partition(stream), -1
+        if consistent:
+            first = 0 if bounds.need_search or bounds.are_empty else bounds.page
+            page = await self.owners.fenced(stream, partition, bounds, events=first)
+            least_head, bounds = page.head, bounds.up_to(page.head)
+            if first:
+                rows = bounds.cut(page.rows)
+                if rows:
+                    yield list(map(make, rows))
+                if page.is_last or len(rows) < len(page.rows):
+                    return
+                bounds = bounds.beyond(rows[-1].version, len(rows))
+        if bounds.need_search:
+            bounds = bounds.found(await self._last_version(stream, bounds.search(), least_head))
+        async with aclosing(self._pages(stream, partition, bounds, make, least_head)) as pages:
+            async for made in pages:
+                yield made
+
+    async def _last_version(self, stream: str, bounds: Bounds, least_head: int) -> int:
+        """The version before the first one that was recorded after the bounds' instant; −1 if that is the first."""
+        last, partition = -1, await self.partition(stream)
+        async with aclosing(self._pages(stream, partition, bounds, lambda row: row.version, least_head)) as pages:
+            async for versions in pages:
+                last = versions[-1]
+        return last
+
+    async def _pages(
+        self, stream: str, partition: int, bounds: Bounds, make: Callable[[StoredEvent], T], least_head: int
+    ) -> AsyncGenerator[list[T], None]:
+        """From the index or the owner as long as one serves and has seen the version `least_head`, then the topic."""
+        is_first = True
+        while not bounds.are_empty:
+            found = await self._made(stream, partition, bounds, make, is_first=is_first)
+            if found is None or found[0].head < least_head:
+                break
+            page, made, is_first = *found, False
+            if made:
+                yield made
+            if page.is_last or len(made) < len(page.rows):
                 return
-            bounds = bounds.beyond(page[-1].version, len(page))
+            bounds = bounds.beyond(page.rows[-1].version, len(made))
         if not bounds.are_empty:
-            async with aclosing(self._topic_pages(stream, partition, bounds)) as pages:
-                async for page in pages:
-                    yield page
+            async with aclosing(self._topic_pages(stream, partition, bounds, make)) as pages:
+                async for made in pages:
+                    yield made
 
-    def _index_page(self, index: StreamIndex, stream: str, partition: int, bounds: Bounds) -> Page[E]:
-        serde = self._runtime.host.serde
-        stored = index.read(stream, after=bounds.after, until=bounds.until, backwards=bounds.backwards)
-        return [_from_index(each, stream, partition, serde) for each in islice(stored, bounds.page)]
-
-    async def _topic_pages(self, stream: str, partition: int, bounds: Bounds) -> AsyncGenerator[Page[E], None]:
-        log, serde = self._runtime.host.log, self._runtime.host.serde
-        search = _Search(log, TopicPartition(self.topic, partition), stream)
-        async with _Thread() as thread:
-            found = search.backwards(bounds) if bounds.backwards else search.forwards(bounds)
-
-            def page() -> Page[E] | None:
-                records = next(found, None)
-                return None if records is None else [_from_record(record, _after(record), serde) for record in records]
-
+    async def _made(
+        self, stream: str, partition: int, bounds: Bounds, make: Callable[[StoredEvent], T], *, is_first: bool
+    ) -> tuple[Page, list[T]] | None:
+        """A page, and what `make` gives of it; None if it has to come from the topic."""
+        while (index := self._runtime.index(self.name, stream)) is not None:
             try:
-                while (recorded := await thread.run(page)) is not None:
-                    if recorded:
-                        yield recorded
+                if is_first:
+                    small = min(FIRST_EVENTS, bounds.page)
+                    return _of_index(index, stream, bounds, small, FIRST_BYTES, make)
+                return await asyncio.to_thread(_of_index, index, stream, bounds, bounds.page, PAGE_BYTES, make)
+            except EventStoreError:
+                if self._runtime.index(self.name, stream) is index:
+                    raise
+        page = await self.owners.page(stream, partition, bounds)
+        return None if page is None else (page, list(map(make, bounds.cut(page.rows))))
+
+    async def _topic_pages(
+        self, stream: str, partition: int, bounds: Bounds, make: Callable[[StoredEvent], T]
+    ) -> AsyncGenerator[list[T], None]:
+        found = TopicStream(self._runtime.host.log, TopicPartition(self.topic, partition), stream).pages(bounds)
+
+        def page() -> list[T] | None:
+            rows = next(found, None)
+            return None if rows is None else list(map(make, rows))
+
+        async with OwnThread() as thread:
+            try:
+                while (made := await thread.run(page)) is not None:
+                    if made:
+                        yield made
             finally:
                 await thread.run(found.close)
 
-    async def subscribe(
-        self, *, after: Position | None = None, until_end: bool = False
+    def subscribe(
+        self,
+        *,
+        after: Position | None = None,
+        prefix: str = "",
+        types: Sequence[type[Event]] | None = None,
+        until_end: bool = False,
     ) -> AsyncGenerator[Recorded[E], None]:
-        """The events of all streams beyond a position, in order per stream, as they come.
+        """The events of all streams beyond a position; see `EventStore.subscribe`."""
+        return Subscription[E](self._runtime.host, self.topic, prefix, types).events(after, until_end=until_end)
 
-        Each carries the position to go on from. It goes on until it is closed or cancelled, or, with `until_end`, up to
-        where the log stood at the start.
+    def decode(self, row: StoredEvent) -> Any:
+        """The event of a row."""
+        return self._runtime.host.serde.decode(row.value)
+
+    async def partition(self, stream: str) -> int:
+        """The partition of a stream.
 
         Raises:
-            ValueError: the position names partitions that the store does not have.
-            TopicMissing, ReadStalled, UnknownType: as for `read`.
+            TopicMissing: nobody ever ran the store on this log.
         """
-        host = self._runtime.host
-        start = await self._start(after or _NOTHING)
-        async with _Thread() as thread:
-            scan = await thread.run(lambda: Scan(host.log, self.topic, start, tail=not until_end))
-            position = dict(after.offsets) if after else {}
-            try:
-                while not scan.is_done:
-                    for recorded in await thread.run(lambda: _advance(scan.page(), position, host.serde)):
-                        yield recorded
-            finally:
-                await thread.run(scan.close)
-
-    async def _start(self, after: Position) -> dict[int, int]:
-        count = await self._count()
-        start = dict.fromkeys(range(count), 0) | dict(after.offsets)
-        if len(start) > count:
-            raise ValueError(
-                f"position {after} names partitions that {self.topic} does not have: it is of another store"
-            )
-        return start
-
-    async def _partition(self, stream: str) -> int:
-        return partition_of(stream, await self._count())
-
-    async def _count(self) -> int:
         if not self._partitions:
             known = await asyncio.to_thread(self._runtime.host.log.describe, [self.topic])
             if self.topic not in known:
                 raise TopicMissing(self.topic)
-            self._partitions = known[self.topic].partitions
-        return self._partitions
+            self._partitions, self._generation = known[self.topic].partitions, known[self.topic].id
+        return partition_of(stream, self._partitions)
+
+    async def position(self, stream: str, offset: int) -> Position:
+        """A position in the stream's partition."""
+        return Position.at(await self.partition(stream), offset, self._generation)
 
     async def end(self, stream: str) -> Position:
         """A position that is after everything acknowledged by now in the stream's partition."""
-        at = TopicPartition(self.topic, await self._partition(stream))
+        at = TopicPartition(self.topic, await self.partition(stream))
         ends = await asyncio.to_thread(lambda: self._runtime.host.log.end_positions([at], isolation="uncommitted"))
-        return Position.at(at.partition, ends[at])
+        return Position.at(at.partition, ends[at], self._generation)
 
 
-class _Search:
-    """Finds the records of one stream in its partition of the topic. Generators: one list per step, also empty ones."""
-
-    def __init__(self, log: Log, at: TopicPartition, stream: str) -> None:
-        self._log, self._at, self._prefix = log, at, stream.encode() + b"/"
-
-    def forwards(self, bounds: Bounds) -> Generator[list[Record], None, None]:
-        left = bounds.limit
-        for matching in self._matching(0, None, bounds):
-            taken = matching if left is None else matching[:left]
-            yield taken
-            left = None if left is None else left - len(taken)
-            if left == 0 or (taken and _version(taken[-1]) == bounds.until):
-                return
-
-    def backwards(self, bounds: Bounds) -> Generator[list[Record], None, None]:
-        offsets = array("q")
-        for matching in self._matching(0, None, bounds):
-            offsets.extend(record.offset for record in matching)
-            yield []
-        if bounds.limit is not None:
-            offsets = offsets[max(0, len(offsets) - bounds.limit) :]
-        for last in range(len(offsets), 0, -PAGE):
-            chunk = offsets[max(0, last - PAGE) : last]
-            found = [r for matching in self._matching(chunk[0], chunk[-1] + 1, bounds) for r in matching]
-            yield found[::-1]
-
-    def _matching(self, start: int, end: int | None, bounds: Bounds) -> Generator[list[Record], None, None]:
-        scan = Scan(self._log, self._at.topic, {self._at.partition: start}, end=end)
-        try:
-            while not scan.is_done:
-                yield [record for record in scan.page() if self._is_mine(record) and bounds.holds(_version(record))]
-        finally:
-            scan.close()
-
-    def _is_mine(self, record: Record) -> bool:
-        key = record.key
-        if key is None or record.value is None or not key.startswith(self._prefix):
-            return False
-        return key[len(self._prefix) :].isdigit()
-
-
-def _version(record: Record) -> int:
-    return int((record.key or b"").rpartition(b"/")[2])
-
-
-def _advance(records: list[Record], position: dict[int, int], serde: Serde) -> list[Recorded[Any]]:
-    found: list[Recorded[Any]] = []
-    for record in records:
-        position[record.partition] = record.offset + 1
-        if record.value is not None:
-            found.append(_from_record(record, Position.of(position), serde))
-    return found
-
-
-def _after(record: Record) -> Position:
-    return Position.at(record.partition, record.offset + 1)
-
-
-def _from_record(record: Record, position: Position, serde: Serde) -> Recorded[Any]:
-    stream, _, version = (record.key or b"").rpartition(b"/")
-    metadata = Metadata.decode(dict(record.headers)["meta"])
-    event = cast("Any", serde.decode(record.value or b""))
-    return Recorded(event, int(version), stream.decode(), metadata, _instant(record.timestamp_ms), position)
-
-
-def _from_index(stored: StoredEvent, stream: str, partition: int, serde: Serde) -> Recorded[Any]:
-    event, metadata = cast("Any", serde.decode(stored.value)), Metadata.decode(stored.meta)
-    position = _NOTHING if stored.offset < 0 else Position.at(partition, stored.offset + 1)
-    return Recorded(event, stored.version, stream, metadata, _instant(stored.timestamp_ms), position)
-
-
-def _instant(timestamp_ms: int) -> datetime:
-    return datetime.fromtimestamp(timestamp_ms / 1000, UTC)
-
-
-class _Thread:
-    """A thread of its own for what blocks long; calls run one after the other, also after one was cancelled."""
-
-    def __init__(self) -> None:
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="sagalog-read")
-
-    async def run(self, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._executor, call)
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
-        self._executor.shutdown(wait=False)
+def _of_index(
+    index: StreamIndex, stream: str, bounds: Bounds, events: int, page_bytes: int, make: Callable[[StoredEvent], T]
+) -> tuple[Page, list[T]]:
+    page = read_page(
+        index,
+        stream,
+        after=bounds.after,
+        until=bounds.until,
+        backwards=bounds.backwards,
+        events=events,
+        page_bytes=page_bytes,
+    )
+    return page, list(map(make, bounds.cut(page.rows)))

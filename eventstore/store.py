@@ -150,7 +150,11 @@ class EventStore(Generic[E]):
         command = Append(events=encoded, expected=number, fingerprint=fingerprint(encoded))
         answer, offsets = await self._ask(stream, command, expected, commit_id)
         done = cast("AppendDone", answer)
-        position = await self._reader().end(stream) if offsets is None else Position.of(offsets)
+        reader = self._reader()
+        if offsets is None:
+            position = await reader.end(stream)
+        else:
+            position = await reader.position(stream, *offsets.values())
         return Appended(done.version, position)
 
     async def delete(self, stream: str, *, expected: int | Expected, commit_id: str | None = None) -> Erased:
@@ -187,9 +191,7 @@ class EventStore(Generic[E]):
             raise ValueError(f"{stream}: before={before} is no version: give that of the first event to keep, from 0")
         return await self._erase(stream, before, expected, commit_id)
 
-    async def _erase(
-        self, stream: str, before: int | None, expected: int | Expected, commit_id: str | None
-    ) -> Erased:
+    async def _erase(self, stream: str, before: int | None, expected: int | Expected, commit_id: str | None) -> Erased:
         check_stream_id(stream)
         number = number_of(expected)
         if self._processor.retention == "forever":
@@ -237,44 +239,70 @@ class EventStore(Generic[E]):
         until: int | None = None,
         backwards: bool = False,
         limit: int | None = None,
+        as_of: int | datetime | None = None,
+        consistent: bool = False,
     ) -> AsyncGenerator[Recorded[E], None]:
         """The events of a stream with after < version ≤ until, in order of version or against it; none if it has none.
 
-        Fast where this process owns the stream's partition, else in time proportional to the partition (see
-        `eventstore.reading`).
+        `as_of` a version: without later events. As of an aware instant: the stream as it was then, that is, the events
+        before the first one that was recorded later.
+
+        Fast where a process owns the stream's partition: from its index if that is this process, else from the owner,
+        in pages, the next when the last was consumed. If no owner answers in 2 seconds, the topic itself is read, in
+        time proportional to the partition (see `eventstore.reading`).
+
+        `consistent`: what was there at some moment between the call and its first event (K15). Without it, a process
+        that was stopped and replaced without knowing it may show an earlier moment. It costs a commit of the owner.
 
         Raises:
-            ValueError: a stream id that cannot be one, or a negative limit.
+            ValueError: a stream id that cannot be one, a negative limit, or an instant without a time zone.
             ReadStalled: the log has records that could not be read in time.
             UnknownType: an event's type or version is not known to this process's code.
+            OwnerSilent: `consistent`, and no owner answered.
             NotRunning: no service runs the store.
         """
-        return self._reader().read(stream, after=after, until=until, backwards=backwards, limit=limit)
+        return self._reader().read(
+            stream, after=after, until=until, backwards=backwards, limit=limit, as_of=as_of, consistent=consistent
+        )
 
-    async def load(self, aggregate: type[A], stream: str, *, as_of: int | datetime | None = None) -> A:
+    async def load(
+        self, aggregate: type[A], stream: str, *, as_of: int | datetime | None = None, consistent: bool = False
+    ) -> A:
         """An aggregate as its stream made it; its defaults if there is no stream.
 
-        `as_of` a version: without later events. As of an aware instant: by the events before the first one that was
-        recorded later.
+        `as_of`, `consistent`: as for `read`.
 
         Raises:
-            ValueError: an instant without a time zone, or a stream id that cannot be one.
             EventNotDeclared: the stream holds an event that the aggregate does not evolve by.
-            NotRunning, ReadStalled, UnknownType: as for `read`.
+            ValueError, NotRunning, OwnerSilent, ReadStalled, UnknownType: as for `read`.
         """
-        return await load(self._reader(), aggregate, stream, as_of)
+        return await load(self._reader(), aggregate, stream, as_of, consistent=consistent)
 
-    def subscribe(self, *, after: Position | None = None, until_end: bool = False) -> AsyncGenerator[Recorded[E], None]:
+    def subscribe(
+        self,
+        *,
+        after: Position | None = None,
+        prefix: str = "",
+        types: Sequence[type[E]] | None = None,
+        until_end: bool = False,
+    ) -> AsyncGenerator[Recorded[E], None]:
         """The events of all streams beyond a position, in order per stream, as they come.
 
-        `recorded.position` is where to go on from: store it with what the event did. It goes on until it is closed or
-        cancelled, or, with `until_end`, up to where the log stood at the start.
+        `prefix`: only of streams whose id begins so. `types`: only events of these types; others are not decoded, so
+        that a type which this process's code does not know fails only a subscription to all.
+
+        `recorded.position` is where to go on from: store it, as `str(position)`, with what the event did. It goes on
+        until it is closed or cancelled, or, with `until_end`, up to where the log stood at the start.
 
         Raises:
-            ValueError: the position names partitions that the store does not have.
+            PositionRefused: the log cannot be read on from there; the error says why.
+            EventNotDeclared: one of `types` is none of the store's.
             NotRunning, ReadStalled, UnknownType: as for `read`.
         """
-        return self._reader().subscribe(after=after, until_end=until_end)
+        for each in types or ():
+            if each not in self._declared:
+                raise EventNotDeclared(self.name, each.__name__)
+        return self._reader().subscribe(after=after, prefix=prefix, types=types, until_end=until_end)
 
     def _running(self) -> Runtime:
         if self._runtime is None:

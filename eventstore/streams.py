@@ -1,10 +1,12 @@
 """The values of the event store: recorded events, positions, what an append expects and returns.
 
 A *version* numbers a stream's events from 0. A *position* says how far the store's topic was read, as the next offset
-of each partition; its printable form begins with its own version number:
+of each partition, and of which generation of the topic: one that was deleted and made again has another id, and the
+same offsets mean other events there. The printable form begins with its own version number:
 
-    1:0=12,1=7        partition 0 was read up to offset 12, partition 1 up to 7
-    1:                nothing was read
+    2:4f1c…:0=12,1=7  of the topic with this id, partition 0 was read up to offset 12, partition 1 up to 7
+    2::0=12           the generation is not known
+    2::               nothing was read
 """
 
 from __future__ import annotations
@@ -20,7 +22,17 @@ from typing_extensions import TypeVar
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
 from schemas import Event, Metadata
 
-__all__ = ["ANY", "NO_STREAM", "STREAM_EXISTS", "Appended", "Erased", "Expected", "Position", "Recorded", "check_stream_id"]
+__all__ = [
+    "ANY",
+    "NO_STREAM",
+    "STREAM_EXISTS",
+    "Appended",
+    "Erased",
+    "Expected",
+    "Position",
+    "Recorded",
+    "check_stream_id",
+]
 
 E_co = TypeVar("E_co", bound=Event, default=Event, covariant=True)
 
@@ -35,16 +47,18 @@ class Position(msgspec.Struct, frozen=True):
 
     offsets: tuple[tuple[int, int], ...] = ()
     """(partition, next offset), by partition. Make them with `of`, `at` or `parse`, which sort."""
+    generation: str = ""
+    """The id of the topic as it was when the position was taken; empty if that is not known."""
 
     @classmethod
-    def of(cls, offsets: Mapping[int, int]) -> Self:
+    def of(cls, offsets: Mapping[int, int], generation: str = "") -> Self:
         """A position from next offsets by partition."""
-        return cls(tuple(sorted(offsets.items())))
+        return cls(tuple(sorted(offsets.items())), generation)
 
     @classmethod
-    def at(cls, partition: int, offset: int) -> Self:
+    def at(cls, partition: int, offset: int, generation: str = "") -> Self:
         """A position in one partition."""
-        return cls(((partition, offset),))
+        return cls(((partition, offset),), generation)
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -53,34 +67,49 @@ class Position(msgspec.Struct, frozen=True):
         Raises:
             ValueError: it is none.
         """
-        version, _, pairs = text.partition(":")
-        if version != "1":
-            raise ValueError(
-                f"{text!r} is no position of a known version: pass what str(position) gave, such as '1:0=12,1=7'"
-            )
+        version, _, rest = text.partition(":")
+        generation, colon, pairs = rest.partition(":")
+        if version != "2":
+            raise ValueError(f"{text!r} is no position of a known version: {_EXAMPLE}")
         try:
-            return cls.of(dict(_pair(pair) for pair in pairs.split(",") if pair))
+            if not colon:
+                raise ValueError(text)
+            return cls.of(dict(_pair(pair) for pair in pairs.split(",") if pair), generation)
         except ValueError:
-            raise ValueError(f"{text!r} is no position: pass what str(position) gave, such as '1:0=12,1=7'") from None
+            raise ValueError(f"{text!r} is no position: {_EXAMPLE}") from None
 
     def __str__(self) -> str:
-        return "1:" + ",".join(f"{partition}={offset}" for partition, offset in self.offsets)
+        return f"2:{self.generation}:" + ",".join(f"{partition}={offset}" for partition, offset in self.offsets)
 
     def __or__(self, other: Position) -> Position:
-        """The smallest position that covers both."""
+        """The smallest position that covers both.
+
+        Raises:
+            ValueError: they are of different generations of the topic.
+        """
+        if not self._is_comparable(other):
+            raise ValueError(f"{self} and {other} are of different generations of a topic: nothing covers both")
         merged = dict(self.offsets)
         for partition, offset in other.offsets:
             merged[partition] = max(offset, merged.get(partition, 0))
-        return Position.of(merged)
+        return Position.of(merged, self.generation or other.generation)
 
     def offset(self, partition: int) -> int:
         """The next offset of a partition; 0 if it was not read."""
         return next((offset for named, offset in self.offsets if named == partition), 0)
 
     def covers(self, other: Position) -> bool:
-        """Whether everything before `other` is before this one too."""
+        """Whether everything before `other` is before this one too; not if they are of different generations."""
+        if not self._is_comparable(other):
+            return False
         mine = dict(self.offsets)
         return all(mine.get(partition, 0) >= offset for partition, offset in other.offsets)
+
+    def _is_comparable(self, other: Position) -> bool:
+        return self.generation == other.generation or not (self.generation and other.generation)
+
+
+_EXAMPLE = "pass what str(position) gave, such as '2:4f1c:0=12,1=7'"
 
 
 def _pair(text: str) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.inputs import Answered, Call, Input, Outgoing
 from eventstore.processor.intake import Fault, Intake, Unread
 from eventstore.processor.partition import Partition
+from eventstore.processor.questions import Asked
 from eventstore.processor.topics import events_of, inbox_of, state_of
 
 BATCH_INPUTS = 1_000
@@ -26,9 +27,9 @@ class Inputs:
     calls: list[Call]
     instants: Mapping[TopicPartition, int]
     """Partitions whose timers may fire, and up to which instant (K9)."""
-
     erasing: Sequence[TopicPartition] = ()
     """Partitions with tombstones to write (E2)."""
+
     def __bool__(self) -> bool:
         return bool(self.calls or self.stashed or self.records or self.instants or self.erasing)
 
@@ -43,6 +44,7 @@ class Decisions:
         self.changed: dict[TopicPartition, Partition[Any]] = {}
         self.out: list[Outgoing] = []
         self.answered: list[Answered] = []
+        self.asked = Asked()
 
     def decide(self, inputs: Inputs) -> None:
         """Decide on everything, one input after the other."""
@@ -55,14 +57,25 @@ class Decisions:
         self._decide_timers(inputs.instants)
         for partition in self.changed.values():
             partition.sweep(self.out)
-        self._counts["inputs"] += len(inputs.records) + len(inputs.calls)
-
         for at in inputs.erasing:
             partition = self._touch(at)
             assert partition is not None, "only served partitions erase"
             partition.tombstone(self.out)
+        self._counts["inputs"] += len(inputs.records) + len(inputs.calls)
+
+    def needs_commit(self, inputs: Inputs) -> bool:
+        """Whether anything happened but questions that need no fence (K15)."""
+        inputs_but_questions = len(inputs.records) + len(inputs.calls) - len(self.asked.questions)
+        is_more = inputs_but_questions or inputs.stashed or inputs.instants or inputs.erasing or self.out
+        return bool(is_more) or self.asked.need_fence
+
     def poison_record(self, record: Record, error: Exception) -> None:
         """Dead-letter a record instead of deciding on it."""
+        partition = self._touch(TopicPartition(record.topic, record.partition))
+        assert partition is not None, "it was in a batch of this partition"
+        item = self._intake.record(record)
+        partition.poison(item.stub if isinstance(item, Unread) else item, error, self.out)
+
     def poison_call(self, call: Call, error: Exception) -> None:
         """Dead-letter a call instead of deciding on it; its caller learns why."""
         partition = self._touch(TopicPartition(inbox_of(call.processor), call.partition))
@@ -115,14 +128,16 @@ class Decisions:
             else:
                 self._counts["failed"] += 1
                 partition.poison(item.stub, item.error, self.out)
-        elif not partition.forwarded(item, self.out):
+        elif not (partition.forwarded(item, self.out) or self.asked.takes(_at(record), item)):
             partition.handle(item, self.out)
 
     def _decide_calls(self, calls: Sequence[Call]) -> None:
         for call in calls:
             partition = self._touch(TopicPartition(inbox_of(call.processor), call.partition))
             assert partition is not None, "only calls for served partitions are taken in"
-            answer = partition.handle(_input_of(call), self.out)
+            if self.asked.takes(TopicPartition(inbox_of(call.processor), call.partition), item := _input_of(call)):
+                continue
+            answer = partition.handle(item, self.out)
             if answer is not None:
                 self.answered.append(answer)
 
@@ -132,6 +147,10 @@ class Decisions:
             assert partition is not None, "only served partitions have instants"
             for due in partition.timers.due(min(instant, self._now_ms), BATCH_INPUTS):
                 partition.handle(self._intake.timer(due), self.out)
+
+
+def _at(record: Record) -> TopicPartition:
+    return TopicPartition(record.topic, record.partition)
 
 
 def _input_of(call: Call) -> Input:

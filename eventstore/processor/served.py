@@ -11,6 +11,7 @@ from eventstore.component import Host
 from eventstore.log.port import GroupConsumer
 from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.commits import Commits
+from eventstore.processor.index import StreamIndex
 from eventstore.processor.partition import Partition
 from eventstore.processor.port import Processor
 from eventstore.processor.routes import Routes
@@ -82,6 +83,11 @@ class Served:
     def has(self, at: TopicPartition) -> bool:
         """Whether the partition is served here, or about to be."""
         return at in self.partitions or any(at in takeover.targets for takeover in tuple(self._takeovers))
+
+    def index(self, at: TopicPartition) -> StreamIndex | None:
+        """The local index of a partition that is served here. Any thread."""
+        served = self.partitions.get(at)
+        return None if served is None else served.index
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """Listener: take partitions, in slices."""

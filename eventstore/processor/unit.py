@@ -28,6 +28,7 @@ from eventstore.processor.inputs import Call
 from eventstore.processor.intake import Intake
 from eventstore.processor.pace import IDLE_SECONDS, Pace
 from eventstore.processor.port import Processor
+from eventstore.processor.questions import Questions
 from eventstore.processor.served import Served
 from eventstore.processor.takeover import commit_metadata
 from eventstore.processor.topics import inbox_of
@@ -65,6 +66,7 @@ class Unit:
         self._limit = BATCH_INPUTS
         names = ("inputs", "batches", "aborted", "unknown", "failed", "fenced")
         self._counts: dict[str, float] = dict.fromkeys(names, 0.0)
+        self._questions = Questions(host, self._served.index, self._counts, moved)
         self._consumer: GroupConsumer | None = None
 
     @property
@@ -82,8 +84,7 @@ class Unit:
 
     def index(self, processor: str, partition: int) -> StreamIndex | None:
         """The local index of a partition that is served here."""
-        served = self._served.partitions.get(TopicPartition(inbox_of(processor), partition))
-        return None if served is None else served.index
+        return self._served.index(TopicPartition(inbox_of(processor), partition))
 
     def is_ready(self) -> bool:
         return self._served.is_complete()
@@ -111,6 +112,7 @@ class Unit:
         if batch.member is None:
             self._read_again(batch.records)
         worked = batch.member is not None and self._run(batch)
+        self._questions.answer()
         if worked or self._served.is_taking():
             self._pace.worked()
         else:
@@ -121,7 +123,7 @@ class Unit:
         """How long to wait for inbox records."""
         if not self._served.is_joined:
             return min(timeout, IDLE_SECONDS)
-        return 0.0 if self._served.is_taking() else self._pace.patience(timeout)
+        return 0.0 if self._served.is_taking() or self._questions else self._pace.patience(timeout)
 
     def stop(self, deadline: float) -> None:
         """Finish waiting calls while there is time, then leave the group. No batch is open between steps."""
@@ -151,6 +153,7 @@ class Unit:
             last_first.callback(self._pass_on)
             last_first.callback(self._commits.close)
             last_first.callback(self._served.release)
+            last_first.callback(self._questions.close)
             if consumer is not None:
                 last_first.callback(consumer.close)
 
@@ -168,6 +171,8 @@ class Unit:
         decisions = self._decisions()
         try:
             decisions.decide(inputs)
+            if not decisions.needs_commit(inputs):
+                return self._pass_questions(batch, decisions)
             ends = self._commits.commit(batch, decisions.changed, decisions.out)
         except (OutcomeUnknown, Fenced) as error:
             self._take_again(error, inputs.calls)
@@ -238,6 +243,14 @@ class Unit:
             raise
         self._pace.answered(len(decisions.answered))
         decisions.answer(ends)
+        self._questions.add(decisions.asked.questions)
+
+    def _pass_questions(self, batch: Batch, decisions: Decisions) -> bool:
+        """A batch of nothing but questions changes nothing; the positions it moved are sent when they are due."""
+        decisions.apply({})
+        self._send_positions(batch)
+        self._questions.add(decisions.asked.questions)
+        return True
 
     # Ends of a batch that was not committed (K6)
 

@@ -8,22 +8,40 @@ from typing import Any, cast
 import pytest
 
 from eventstore.component import Runtime
+from eventstore.errors import AskTimedOut
+from eventstore.processor.questions import ReadPage
 from eventstore.reading import Streams
 from eventstore.store import EventStore
+from schemas import Message
 from tests.eventstore.streams.accounts import Deposited, Opened, accounts
 
 
 class Elsewhere:
-    """A runtime whose process owns nothing: everything is read from the topic."""
+    """A runtime whose process owns nothing: the owner is asked for everything."""
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self.asked = 0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._runtime, name)
 
     def index(self, processor: str, key: str) -> None:
         """Nothing is owned here."""
+
+    async def ask_positioned(self, to: str, key: str, message: Message, **how: Any) -> Any:
+        """As the runtime does it."""
+        self.asked += isinstance(message, ReadPage)
+        return await self._runtime.ask_positioned(to, key, message, **how)
+
+
+class Ownerless(Elsewhere):
+    """A runtime whose questions nobody answers: everything is read from the topic."""
+
+    async def ask_positioned(self, to: str, key: str, message: Message, **how: Any) -> Any:
+        """Nobody answers."""
+        self.asked += 1
+        raise AskTimedOut(message.__type_name__, how["timeout"].total_seconds())
 
 
 @pytest.fixture
@@ -33,8 +51,9 @@ async def store() -> AsyncIterator[EventStore[Opened | Deposited]]:
         yield running
 
 
-@pytest.fixture(params=["index", "topic"])
+@pytest.fixture(params=["index", "owner", "topic"])
 def streams(store: EventStore[Opened | Deposited], request: pytest.FixtureRequest) -> Streams[Opened | Deposited]:
-    """Reads of the store: from the owner's index, and straight from the topic."""
+    """Reads of the store: from the local index, from the owner's answers, and straight from the topic."""
     runtime = store._running()
-    return Streams("accounts", runtime if request.param == "index" else cast("Runtime", Elsewhere(runtime)))
+    ways = {"index": runtime, "owner": Elsewhere(runtime), "topic": Ownerless(runtime)}
+    return Streams("accounts", cast("Runtime", ways[request.param]))

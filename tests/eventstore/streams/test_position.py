@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from eventstore.streams import Position, check_stream_id
 
-positions = st.dictionaries(st.integers(0, 20), st.integers(0, 1_000_000)).map(Position.of)
+offsets = st.dictionaries(st.integers(0, 20), st.integers(0, 1_000_000))
+positions = st.builds(Position.of, offsets, st.sampled_from(["", "4f1c"]))
 
 
 @given(positions)
@@ -17,11 +18,13 @@ def test_a_position_survives_being_printed(position: Position) -> None:
 
 def test_the_printable_form_begins_with_its_version() -> None:
     """The form is stored by others, so it is fixed."""
-    assert str(Position.of({1: 7, 0: 12})) == "1:0=12,1=7"
-    assert str(Position()) == "1:"
+    assert str(Position.of({1: 7, 0: 12}, "4f1c")) == "2:4f1c:0=12,1=7"
+    assert str(Position()) == "2::"
 
 
-@pytest.mark.parametrize("text", ["", "0=12", "2:0=12", "1:0", "1:0=x", "1:-1=3", "1:0=1=2", "1:0=²"])
+@pytest.mark.parametrize(
+    "text", ["", "0=12", "1:0=12", "3::0=12", "2:0=12", "2::0", "2::0=x", "2::-1=3", "2::0=1=2", "2::0=²"]
+)
 def test_what_is_no_position_is_refused_by_its_text(text: str) -> None:
     """The error repeats what was given."""
     with pytest.raises(ValueError, match="is no position"):
@@ -43,6 +46,16 @@ def test_positions_of_different_partitions_do_not_cover_each_other() -> None:
     assert not Position.at(0, 1).covers(Position.at(1, 1))
     assert Position.at(0, 1).covers(Position())
     assert Position.at(0, 1).offset(1) == 0
+
+
+def test_positions_of_different_generations_cannot_be_compared() -> None:
+    """The same offsets mean other events in a topic that was made again."""
+    before, after = Position.at(0, 1, "before"), Position.at(0, 1, "after")
+
+    assert not before.covers(after)
+    with pytest.raises(ValueError, match="different generations"):
+        before | after
+    assert (before | Position.at(1, 1)).generation == "before"
 
 
 def test_positions_are_dictionary_keys() -> None:

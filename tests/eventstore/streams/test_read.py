@@ -5,18 +5,18 @@ from __future__ import annotations
 import threading
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import cast
+from typing import Any
 
 import pytest
 
-from eventstore.component import Runtime
+from eventstore.bounds import PAGE_EVENTS
+from eventstore.clock import SystemClock
 from eventstore.errors import EventNotDeclared
 from eventstore.expected import NO_STREAM
 from eventstore.loading import load
-from eventstore.reading import PAGE, Streams
+from eventstore.reading import Streams
 from eventstore.store import EventStore
 from tests.eventstore.streams.accounts import Account, Deposited, Opened, accounts, collect, deposits
-from tests.eventstore.streams.conftest import Elsewhere
 from tests.waiting import eventually_async
 
 Accounts = EventStore[Opened | Deposited]
@@ -66,12 +66,10 @@ async def test_a_read_returns_what_lies_within_its_bounds(
     assert [(each.version, each.event) for each in found] == [(v, Deposited(cents=v)) for v in versions]
 
 
-async def test_index_and_topic_tell_the_same(filled: Accounts) -> None:
+async def test_whatever_way_is_taken_tells_the_same(filled: Accounts, streams: Reads) -> None:
     """Also metadata, time and position."""
-    runtime = filled._running()
-    elsewhere: Reads = Streams("accounts", cast("Runtime", Elsewhere(runtime)))
-
-    assert await collect(elsewhere.read("a")) == await collect(filled.read("a"))
+    assert await collect(streams.read("a")) == await collect(filled.read("a"))
+    assert await collect(streams.read("a", backwards=True)) == await collect(filled.read("a", backwards=True))
 
 
 async def test_no_stream_reads_as_nothing(store: Accounts, streams: Reads) -> None:
@@ -84,9 +82,9 @@ async def test_no_stream_reads_as_nothing(store: Accounts, streams: Reads) -> No
 @pytest.mark.parametrize("backwards", [False, True])
 async def test_long_streams_are_read_in_pages(store: Accounts, streams: Reads, backwards: bool) -> None:
     """None is lost or doubled between them."""
-    count = 2 * PAGE
-    for start in range(0, count, PAGE):
-        await store.append("a", deposits(*range(start, start + PAGE)), expected=start - 1)
+    count = 2 * PAGE_EVENTS
+    for start in range(0, count, PAGE_EVENTS):
+        await store.append("a", deposits(*range(start, start + PAGE_EVENTS)), expected=start - 1)
 
     versions = [recorded.version async for recorded in streams.read("a", backwards=backwards)]
 
@@ -146,6 +144,58 @@ async def test_load_as_of_an_instant(store: Accounts, streams: Reads) -> None:
 
     assert (await load(streams, Account, "a", first.timestamp)).cents == 1
     assert (await load(streams, Account, "a", first.timestamp - timedelta(milliseconds=1))).cents == 0
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_read_as_of_a_version(filled: Accounts, streams: Reads, backwards: bool) -> None:
+    """S3: later events are not there, whatever else bounds the read."""
+    assert await _versions(streams, as_of=4, after=2, backwards=backwards) == ([4, 3] if backwards else [3, 4])
+    assert await _versions(streams, as_of=4, until=3, limit=2, backwards=backwards) == ([3, 2] if backwards else [0, 1])
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+async def test_read_as_of_an_instant(store: Accounts, streams: Reads, backwards: bool) -> None:
+    """S3: the stream as it was then, whatever else bounds the read."""
+    await _at_instants(store, [100, 200, 200, 300, 400])
+
+    def at(milliseconds: int) -> datetime:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+    def ordered(*versions: int) -> list[int]:
+        return sorted(versions, reverse=backwards)
+
+    assert await _versions(streams, as_of=at(99), backwards=backwards) == []
+    assert await _versions(streams, as_of=at(200), backwards=backwards) == ordered(0, 1, 2)
+    assert await _versions(streams, as_of=at(399), after=0, backwards=backwards) == ordered(1, 2, 3)
+    assert await _versions(streams, as_of=at(399), limit=1, backwards=backwards) == ([3] if backwards else [0])
+    assert await _versions(streams, as_of=at(999), until=1, backwards=backwards) == ordered(0, 1)
+
+
+@pytest.mark.parametrize(("after", "backwards"), [(None, False), (0, False), (2, False), (None, True)])
+async def test_an_event_that_seems_earlier_than_its_predecessor_is_not_of_an_earlier_instant(
+    store: Accounts, streams: Reads, after: int | None, backwards: bool
+) -> None:
+    """Owners' clocks differ: as of an instant ends before the first event that was recorded later."""
+    await _at_instants(store, [100, 300, 200, 400])
+
+    found = await _versions(streams, as_of=datetime.fromtimestamp(0.25, UTC), after=after, backwards=backwards)
+
+    assert found == ([] if after is not None else [0])
+
+
+async def _versions(streams: Reads, **how: Any) -> list[int]:
+    return [recorded.version async for recorded in streams.read("a", **how)]
+
+
+async def _at_instants(store: Accounts, instants_ms: list[int]) -> None:
+    """One event at each, in stream `a`."""
+    host = store._running().host
+    clock = SystemClock()
+    with pytest.MonkeyPatch.context() as patched:
+        for version, instant_ms in enumerate(instants_ms):
+            patched.setattr(host.clock, "now_ms", lambda instant_ms=instant_ms: instant_ms)
+            await store.append("a", deposits(version), expected=version - 1)
+        patched.setattr(host.clock, "now_ms", clock.now_ms)
 
 
 async def test_an_instant_needs_a_time_zone(store: Accounts) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from eventstore.errors import PositionRefused
 from eventstore.expected import ANY, NO_STREAM
 from eventstore.store import EventStore
 from eventstore.streams import Position, Recorded
@@ -73,5 +74,5 @@ async def test_an_empty_store_ends_at_once(store: Accounts) -> None:
 
 async def test_a_position_of_another_store_is_refused(store: Accounts) -> None:
     """One that names more partitions than there are."""
-    with pytest.raises(ValueError, match="another store"):
+    with pytest.raises(PositionRefused, match="another store"):
         await collect(store.subscribe(after=Position.at(99, 1), until_end=True))

@@ -1,0 +1,117 @@
+"""Follow all streams of a store from a position, as they grow.
+
+Positions name the topic's generation: a topic that was deleted and made again is another log, where the same offsets
+mean other events. What a position can no longer be resumed from is refused by name before the first event:
+
+- it is of another generation, or of a store with other partitions;
+- it lies beyond the log's end (the log was put back to an older copy);
+- it lies before the first event that the log still has: what lay between is gone.
+
+Events are chosen by the stream's id and by the type that their schema id stands for; what is not chosen is not decoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Generic
+
+from typing_extensions import TypeVar
+
+from eventstore.component import Host
+from eventstore.erased import ErasedStreams
+from eventstore.errors import PositionRefused
+from eventstore.log.errors import TopicMissing
+from eventstore.log.records import Record, TopicPartition
+from eventstore.recorded import recorded
+from eventstore.scanning import Scan
+from eventstore.streams import Position, Recorded
+from eventstore.threads import OwnThread
+from eventstore.topic_reading import stored_of
+from schemas import Event
+
+E = TypeVar("E", bound=Event, default=Event)
+
+
+class Subscription(Generic[E]):
+    """The events of one topic that are chosen by stream and type."""
+
+    def __init__(self, host: Host, topic: str, prefix: str = "", types: Sequence[type[Event]] | None = None) -> None:
+        """`prefix`: of the streams' ids. `types`: None chooses all."""
+        self._host, self._topic, self._prefix = host, topic, prefix.encode()
+        self._types = None if types is None else frozenset(each.__type_name__ for each in types)
+
+    async def events(self, after: Position | None, *, until_end: bool) -> AsyncGenerator[Recorded[E], None]:
+        """The events beyond `after`, each with the position to go on from.
+
+        Raises:
+            PositionRefused: the log cannot be read on from there.
+            TopicMissing: nobody ever ran the store on this log.
+        """
+        async with OwnThread() as thread:
+            generation, position = await thread.run(lambda: self._start(after or Position()))
+            scan = await thread.run(lambda: Scan(self._host.log, self._topic, position, tail=not until_end))
+            try:
+                erased = await thread.run(lambda: ErasedStreams(self._host.log, self._topic, position))
+                try:
+                    while not scan.is_done:
+                        page = await thread.run(lambda: self._advance(scan.page(), erased, position, generation))
+                        for each in page:
+                            yield each
+                finally:
+                    await thread.run(erased.close)
+            finally:
+                await thread.run(scan.close)
+
+    def _start(self, after: Position) -> tuple[str, dict[int, int]]:
+        """The topic's generation, and where to begin in each partition."""
+        found = self._host.log.describe([self._topic]).get(self._topic)
+        if found is None:
+            raise TopicMissing(self._topic)
+        if after.generation and after.generation != found.id:
+            why = f"it is of generation {after.generation}, the topic that is there now is {found.id}"
+            raise PositionRefused(self._topic, after, f"{why}: it was deleted and made again")
+        named, every = dict(after.offsets), [TopicPartition(self._topic, one) for one in range(found.partitions)]
+        if any(partition >= found.partitions for partition in named):
+            why = f"it names partitions beyond the {found.partitions} that there are: it is of another store"
+            raise PositionRefused(self._topic, after, why)
+        starts = self._host.log.start_positions(every)
+        ends = self._host.log.end_positions(every, isolation="uncommitted")
+        for partition, offset in named.items():
+            self._check(after, partition, offset, starts, ends)
+        return found.id, {at.partition: named.get(at.partition, starts[at]) for at in every}
+
+    def _check(
+        self,
+        after: Position,
+        partition: int,
+        offset: int,
+        starts: Mapping[TopicPartition, int],
+        ends: Mapping[TopicPartition, int],
+    ) -> None:
+        at = TopicPartition(self._topic, partition)
+        if offset > ends[at]:
+            why = f"partition {partition} ends at {ends[at]}: the log was put back to an older state"
+            raise PositionRefused(self._topic, after, why)
+        if offset < starts[at]:
+            why = f"partition {partition} begins at {starts[at]}: the events between are gone"
+            raise PositionRefused(self._topic, after, why)
+
+    def _advance(
+        self, records: list[Record], erased: ErasedStreams, position: dict[int, int], generation: str
+    ) -> list[Recorded[E]]:
+        """The chosen events among the records; the position moves over all of them."""
+        found: list[Recorded[E]] = []
+        if records:
+            erased.follow()
+        for record in records:
+            position[record.partition] = record.offset + 1
+            if self._is_chosen(record) and not erased.hides(record):
+                stream = (record.key or b"").rpartition(b"/")[0].decode()
+                at = Position.of(position, generation)
+                found.append(recorded(stored_of(record), stream, at, self._host.serde))
+        return found
+
+    def _is_chosen(self, record: Record) -> bool:
+        if record.value is None or not (record.key or b"").rpartition(b"/")[0].startswith(self._prefix):
+            return False
+        return self._types is None or self._host.serde.type_of(record.value).name in self._types
