@@ -256,11 +256,3 @@ def test_folder_of_another_format_is_refused(url: str, tmp_path: Path) -> None:
 
     with pytest.raises(EmbeddedBroken, match="format"):
         open_log(url)
-
-
-def test_file_in_place_of_the_folder_is_named(tmp_path: Path) -> None:
-    """A folder that cannot be made is an error with the reason."""
-    (tmp_path / "file").write_text("")
-
-    with pytest.raises(EmbeddedBroken, match="file"):
-        open_log(f"embedded://{tmp_path}/file")
