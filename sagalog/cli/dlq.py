@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from cyclopts import App, Parameter
-from rich.console import Console
 from rich.table import Table
 
 from consumers import dlq as operations
@@ -21,6 +20,7 @@ from eventstore.log import Log
 from eventstore.registry import TopicRegistry
 from sagalog.cli.opening import LogUrl, opened
 from sagalog.cli.output import show as tell
+from sagalog.cli.output import text_of
 from schemas.avro import AvroCodec
 from schemas.json_codec import JsonCodec
 from schemas.wire import schema_id_of
@@ -227,10 +227,7 @@ def _table(letters: Iterable[DeadLetter]) -> str:
         facts = _facts(letter)
         shown = ("id", "group", "type", "key", "error", "reason", "attempts", "at")
         table.add_row(*(str(facts[name]) for name in shown))
-    console = Console()
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get().rstrip("\n")
+    return text_of(table)
 
 
 def _metadata(letter: DeadLetter) -> object:

@@ -6,11 +6,16 @@ import json as codec
 import sys
 import time
 from collections.abc import Mapping
-from typing import Self
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 FIRST_SECONDS = 1.0
 """Work that is done sooner shows no progress."""
 BETWEEN_SECONDS = 0.2
+UNLIMITED = 100_000
+"""Columns; a table takes as many as it needs."""
 
 
 def show(facts: Mapping[str, object], text: str, *, json: bool) -> None:
@@ -50,3 +55,15 @@ class Counter:
         if now >= self._next and sys.stderr.isatty():
             self._next, self._shown = now + BETWEEN_SECONDS, True
             print(f"\r… {self._count:,} {self._what}", end="", file=sys.stderr, flush=True)
+
+
+def text_of(table: Table) -> str:
+    """A table as text, as wide as the terminal; without one as wide as its content, so that nothing is cut."""
+    from rich.console import Console
+
+    console = Console()
+    if not console.is_terminal:
+        console.width = UNLIMITED
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().rstrip("\n")

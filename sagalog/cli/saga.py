@@ -14,7 +14,7 @@ from rich.table import Table
 from eventstore.log import Log
 from eventstore.registry import TopicRegistry
 from sagalog.cli.opening import LogUrl, opened
-from sagalog.cli.output import Counter
+from sagalog.cli.output import Counter, text_of
 from sagalog.cli.output import show as tell
 from sagas.errors import SagaNotFound
 from sagas.finding import saga_names
@@ -145,12 +145,9 @@ def _text(chosen: list[tuple[str, Overview]], limit: int, counts: dict[Standing,
             _span(now - each.started),
             f"{_span(now - each.changed)} ago",
         )
-    console = Console()
-    with console.capture() as captured:
-        console.print(found)
     summary = ", ".join(f"{count} {standing}" for standing, count in counts.items())
     more = f"; {len(chosen) - limit} not listed: raise --limit" if len(chosen) > limit else ""
-    return f"{captured.get()}{summary}{more}"
+    return f"{text_of(found)}\n{summary}{more}"
 
 
 def _span(span: timedelta) -> str:

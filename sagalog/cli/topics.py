@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from rich.console import Console
 from rich.table import Table
 
 from eventstore.log import TopicDescription
 from sagalog.cli.opening import LogUrl, opened
-from sagalog.cli.output import show
+from sagalog.cli.output import show, text_of
 
 
 def topics(*, log: LogUrl, json: bool = False) -> None:
@@ -41,10 +40,7 @@ def _text(found: list[TopicDescription]) -> str:
     table.add_column("manifest")
     for topic in found:
         table.add_row(topic.name, str(topic.partitions), _manifest(topic))
-    console = Console()
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get().rstrip("\n")
+    return text_of(table)
 
 
 def _manifest(topic: TopicDescription) -> str:

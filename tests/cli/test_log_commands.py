@@ -52,6 +52,17 @@ def test_topics_are_listed(url: str, topic: str, capsys: pytest.CaptureFixture[s
     log.close()
 
 
+def test_a_table_that_is_piped_is_not_cut(unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Programs that read what is printed find whole names, however long they are."""
+    url, names = f"memory://{unique('log')}", [letter * 150 for letter in "ab"]
+    log = open_log(url)
+    log.create([Topic(name=name, partitions=1) for name in names])
+
+    assert run(["topics", "--log", url]) == 0
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[-2:]] == names
+    log.close()
+
+
 def test_a_group_is_told_where_to_go_on(
     url: str, topic: str, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
 ) -> None:
