@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from eventstore.clock import Clock
 from eventstore.log.port import Log
@@ -19,6 +19,9 @@ from eventstore.processor.index import StreamIndex
 from eventstore.processor.port import Processor
 from eventstore.state.port import StateEngine
 from schemas import Message, Serde
+
+if TYPE_CHECKING:
+    from eventstore.subject_keys.protection import Protection
 
 
 class Loop(Protocol):
@@ -81,6 +84,8 @@ class Runtime(Protocol):
     """What a component's own methods (`store.append`, `service.ask`) reach while a service runs it."""
 
     host: Host
+    protection: Protection
+    """Seals personal data, and forgets."""
 
     async def ask(
         self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)

@@ -31,6 +31,7 @@ from eventstore.processor.port import Joinable, Processor
 from eventstore.processor.topics import inbox_of, topics_of
 from eventstore.processor.unit import Unit
 from eventstore.settling import is_settled
+from eventstore.subject_keys.protection import Protection
 from schemas import Message
 
 log = structlog.get_logger()
@@ -70,6 +71,7 @@ class Hosting:
         self.threads = [LoopThread(lambda: self._asking, host.clock)]
         self.threads += [self._unit] if self._unit is not None else []
         self.threads += [LoopThread(make, host.clock) for make in loops]
+        self.protection = Protection(host, self.threads.append)
 
     def start(self) -> None:
         """Create topics, register schemas, start the loops; returns when each has opened.
@@ -79,10 +81,11 @@ class Hosting:
         """
         collect_less_often()
         try:
+            threads = tuple(self.threads)
             self._prepare()
-            for thread in self.threads:
+            for thread in threads:
                 thread.start()
-            for thread in self.threads:
+            for thread in threads:
                 self._wait_opened(thread)
         except BaseException:
             self.stop(timedelta())
@@ -96,7 +99,8 @@ class Hosting:
         described = self.host.log.describe([inbox_of(processor.name) for processor in self._processors])
         self._partitions = {name: found.partitions for name, found in described.items()}
         for plan in self._known:
-            self.host.serde.register([*plan.messages, *(m for one in plan.processors for m in one.messages)])
+            self.host.serde.register(_messages(plan))
+        self.protection.open_for(message for plan in self._known for message in _messages(plan))
         for plan in self.plans:
             if plan.bind is not None:
                 plan.bind(self)
@@ -117,6 +121,7 @@ class Hosting:
         have_ended = self._end(others, deadline)
         have_ended &= self._end([answers], deadline)  # the last one, so that what the others pass on is still sent
         self._asking.close()
+        self.protection.close()
         for plan in self.plans:
             if plan.bind is not None:
                 plan.bind(None)
@@ -155,6 +160,7 @@ class Hosting:
         self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
     ) -> Message | None:
         self._reachable.check(to, message)
+        [message] = await self.protection.protect([message])
         return (await self._asking.ask(to, key, message, id=id, timeout=timeout))[0]
 
     async def ask_positioned(
@@ -175,6 +181,10 @@ class Hosting:
         unit = self._unit.loop
         assert isinstance(unit, Unit), "made above"
         return unit
+
+
+def _messages(plan: Plan) -> list[type[Message]]:
+    return [*plan.messages, *(message for one in plan.processors for message in one.messages)]
 
 
 def _metrics(thread: LoopThread) -> dict[str, float]:

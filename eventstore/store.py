@@ -50,6 +50,7 @@ from eventstore.processor.topics import events_of, inbox_of
 from eventstore.reading import Streams
 from eventstore.streams import Appended, Erased, Position, Recorded, check_stream_id
 from schemas import Event, Message
+from schemas.personal_fields import M, holds_personal
 
 E = DefaultTypeVar("E", bound=Event, default=Event)
 A = TypeVar("A", bound=Aggregate[Any])
@@ -88,6 +89,7 @@ class EventStore(Generic[E]):
         self.name, self.events, self.log = name, tuple(events), log
         self._processor = StoreProcessor(name, self.events, partitions, retention)
         self._declared = frozenset(self.events)
+        self._is_personal = any(map(holds_personal, self.events))
         self._streams: Streams[E] | None = None
         self._runtime: Runtime | None = None
         self._alone: AsyncExitStack | None = None
@@ -141,13 +143,16 @@ class EventStore(Generic[E]):
             ValueError: no events, a stream id that cannot be one, an empty commit id, or an impossible version.
             EventNotDeclared: an event is of none of the store's types.
             TooManyEvents, MessageTooLarge: it does not fit into one append; nothing was sent.
+            SubjectForgotten, MasterKeyNotSet: its personal data cannot be sealed; nothing was sent.
             AskTimedOut: no answer came in time; append again with the same `commit_id` to learn what happened.
             NotRunning: no service runs the store.
         """
         check_stream_id(stream)
         number = number_of(expected)
+        events = await self._running().protection.protect(events) if self._is_personal else events
         encoded = self._encode(stream, events)
-        command = Append(events=encoded, expected=number, fingerprint=fingerprint(encoded))
+        content = encoded if commit_id is None or not self._is_personal else await self._content(events)
+        command = Append(events=encoded, expected=number, fingerprint=fingerprint(content))
         answer, offsets = await self._ask(stream, command, expected, commit_id)
         done = cast("AppendDone", answer)
         reader = self._reader()
@@ -230,6 +235,41 @@ class EventStore(Generic[E]):
         if size > host.log.message_max_bytes:
             raise MessageTooLarge(inbox_of(self.name), size_bytes=size, limit_bytes=host.log.message_max_bytes)
         return encoded
+
+    async def _content(self, events: Sequence[E]) -> list[bytes]:
+        """What tells these events from others: personal data is never sealed twice alike."""
+        encode = self._running().host.serde.encode
+        return [encode(event) for event in await self._running().protection.fixed(events)]
+
+    async def protect(self, message: M) -> M:
+        """The message with its personal data sealed, as `append` does it: for what is sent by other ways.
+
+        Raises:
+            SubjectForgotten: its subject was forgotten.
+            MasterKeyNotSet: this process has no master key.
+            NotRunning: no service runs the store.
+        """
+        return (await self._running().protection.protect([message]))[0]
+
+    async def forget(self, subject: str) -> None:
+        """Destroy the keys of a subject: its personal data on this log can be read by nobody any more, in any store.
+
+        Everything else of the events stays. It is done when this returns; the bytes of the key leave the disks when
+        the log is cleaned (see the guide "erase personal data"). To forget again does no harm.
+
+        Raises:
+            OutcomeUnknown: it may not be done; call it again.
+            NotRunning: no service runs the store.
+        """
+        await self._running().protection.forget(subject)
+
+    async def remember(self, subject: str) -> None:
+        """Let personal data of a forgotten subject be recorded anew. What was sealed before stays unreadable.
+
+        Raises:
+            NotRunning: no service runs the store.
+        """
+        await self._running().protection.remember(subject)
 
     def read(
         self,

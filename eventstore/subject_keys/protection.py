@@ -1,0 +1,127 @@
+"""Personal data in one process: sealed where messages enter, readable while the process runs, forgotten on request.
+
+The keys are opened when they are first needed: at start, if a master key is given or a message type holds personal data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from hashlib import sha256
+from typing import Any
+
+from eventstore.component import Host
+from eventstore.errors import EventStoreError
+from eventstore.loops import LoopThread
+from eventstore.subject_keys.following import Following
+from eventstore.subject_keys.keys import SubjectKeys
+from eventstore.subject_keys.masters import LocalMasterKeys, MasterKeys
+from schemas import Message
+from schemas.personal import Personal, drop_keyring, use_keyring
+from schemas.personal_fields import M, holds_personal, map_personal
+from schemas.sealing import parse, unseal
+
+OPEN_SECONDS = 30.0
+
+
+class KeysNotFollowed(EventStoreError):
+    """The key topic cannot be followed, so nobody may rely on what was read of it: see to the log, and try again."""
+
+    is_retryable = True
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the key topic cannot be followed ({why}): see to the log, and try again")
+        self.why = why
+
+
+class Protection:
+    """Seals, forgets, and lets values be revealed."""
+
+    def __init__(self, host: Host, started: Callable[[LoopThread], None]) -> None:
+        """`started` is given the thread that follows the keys, once it runs."""
+        self._host, self._started = host, started
+        self._lock = threading.Lock()
+        self._keys: SubjectKeys | None = None
+
+    def open_for(self, messages: Iterable[type[Message]]) -> None:
+        """Open the keys if they will be needed. Blocks.
+
+        Raises:
+            MasterKeyInvalid: the variable holds something else than master keys.
+            KeysUnreadable, KeysNotFollowed, LogError: the keys cannot be read.
+        """
+        if any(map(holds_personal, messages)) or LocalMasterKeys.from_environment() or self._provided() is not None:
+            self.keys()
+
+    def keys(self) -> SubjectKeys:
+        """The keys, opened. Blocks the first time. Raises what `open_for` raises."""
+        with self._lock:
+            if self._keys is None:
+                self._keys = self._open()
+            return self._keys
+
+    def _provided(self) -> MasterKeys | None:
+        try:
+            provided: MasterKeys = self._host.resource(MasterKeys)
+        except LookupError:
+            return None
+        return provided
+
+    def _open(self) -> SubjectKeys:
+        keys = SubjectKeys(self._host.log, self._provided() or LocalMasterKeys.from_environment())
+        keys.open()
+        thread = LoopThread(lambda: Following(keys, self._host.clock), self._host.clock)
+        thread.start()
+        if not thread.wait_opened(OPEN_SECONDS):
+            thread.ask_to_stop(self._host.clock.monotonic())
+            keys.close()
+            raise KeysNotFollowed(str(thread.error or "it does not open")) from thread.error
+        self._started(thread)
+        use_keyring(keys)
+        return keys
+
+    async def protect(self, messages: Sequence[M]) -> list[M]:
+        """The messages with their personal data sealed; those without any at no cost (see `SubjectKeys.protect`)."""
+        if not any(holds_personal(type(one)) for one in messages):
+            return list(messages)
+        keys = self._keys or await asyncio.to_thread(self.keys)
+        return await keys.protect(messages)
+
+    async def fixed(self, messages: Sequence[M]) -> list[M]:
+        """Messages that are equal whenever these are, to compare them by: the same value is sealed differently each time.
+
+        In place of a value stands its HMAC-SHA256 under its subject's key, of which nothing can be learned without it.
+        """
+        if not any(holds_personal(type(one)) for one in messages):
+            return list(messages)
+        keys = self._keys or await asyncio.to_thread(self.keys)
+
+        def fix(value: Personal[Any], subject: str) -> Personal[Any]:
+            sealed = parse(value.sealed)
+            key = keys.find(sealed.subject, sealed.key_id)
+            if key is None:
+                return value
+            digest = hmac.digest(key, b"sagalog fingerprint\0" + unseal(sealed, key), sha256)
+            return Personal[Any].from_sealed(sealed.head + bytes(12) + digest)
+
+        return await asyncio.to_thread(lambda: [map_personal(one, fix) for one in messages])
+
+    async def forget(self, subject: str) -> None:
+        """Destroy a subject's keys (see `SubjectKeys.forget`)."""
+        keys = await asyncio.to_thread(self.keys)
+        await asyncio.to_thread(keys.forget, subject)
+
+    async def remember(self, subject: str) -> None:
+        """Let a forgotten subject have a key again (see `SubjectKeys.remember`)."""
+        keys = await asyncio.to_thread(self.keys)
+        await asyncio.to_thread(keys.remember, subject)
+
+    def close(self) -> None:
+        """Nothing is revealed any more. The thread was stopped before."""
+        with self._lock:
+            keys, self._keys = self._keys, None
+        if keys is not None:
+            drop_keyring(keys)
+            keys.close()

@@ -1,0 +1,152 @@
+"""The key topic as one process has read it: which keys there are, and the unwrapped ones that were used last.
+
+A key that is not known yet is waited for by reading to the log's end, so that a value is never taken for a redacted one
+because the reader was late.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+from eventstore.log.port import Log
+from eventstore.log.records import Record, TopicPartition
+from eventstore.scanning import Scan
+from eventstore.subject_keys.masters import MasterKeys, Wrapped, context_of
+from eventstore.subject_keys.records import KeysUnreadable, decode
+from eventstore.subject_keys.replica import Replica
+
+TOPIC: Final = "sagalog.keys"
+AT: Final = TopicPartition(TOPIC, 0)
+KEYS_KEPT: Final = 10_000
+"""Unwrapped keys, and ids of keys that are gone, in memory."""
+FOLLOWED_SECONDS: Final = 1.0
+"""How long to wait for the one that follows the topic, before reading it oneself."""
+
+T = TypeVar("T")
+
+
+class KeyRing:
+    """Finds keys. Any thread; what blocks says so."""
+
+    def __init__(self, log: Log, masters: MasterKeys) -> None:
+        self.log, self.masters = log, masters
+        self.is_followed = False
+        """Whether a loop of this process reads the topic as it grows."""
+        self.superseded_ms = self.newest_ms = 0
+        """When the last key was destroyed or replaced, and when the last record was written."""
+        self._replica = Replica()
+        self._changed = threading.Condition()
+        self._next = 0
+        self._unwrapped: OrderedDict[bytes, bytes] = OrderedDict()
+        self._gone: OrderedDict[bytes, None] = OrderedDict()
+
+    @property
+    def position(self) -> int:
+        """How far the topic was read."""
+        return self._next
+
+    def find(self, subject: str, key_id: bytes) -> bytes | None:
+        """A key; None if it was destroyed, or never was here. Blocks if it must be read or unwrapped.
+
+        Raises:
+            MasterKeyUnknown, MasterKeyWrong: it is there, and cannot be unwrapped here.
+            ReadStalled, LogError: the log cannot be read.
+        """
+        with self._changed:
+            key = self._unwrapped.get(key_id)
+            if key is not None:
+                return key
+            wrapped = self._replica.wrapped(subject, key_id)
+            if wrapped is None and (key_id in self._gone or key_id in self._replica.gone(subject)):
+                return None
+        if wrapped is None:
+            self.catch_up()
+            with self._changed:
+                wrapped = self._replica.wrapped(subject, key_id)
+                if wrapped is None:
+                    _remember(self._gone, key_id, None)
+                    return None
+        return self._unwrap(subject, key_id, wrapped)
+
+    def _unwrap(self, subject: str, key_id: bytes, wrapped: Wrapped) -> bytes | None:
+        key = self.masters.unwrap(wrapped, context_of(subject, key_id))
+        with self._changed:
+            if self._replica.wrapped(subject, key_id) is None:
+                return None
+            _remember(self._unwrapped, key_id, key)
+        return key
+
+    def __len__(self) -> int:
+        """How many subjects have keys."""
+        with self._changed:
+            return len(self._replica)
+
+    def catch_up(self) -> None:
+        """Know everything that was written before this call. Blocks.
+
+        Raises:
+            ReadStalled, LogError: the log cannot be read.
+            KeysUnreadable: the topic holds what this version cannot read.
+        """
+        end = self.log.end_positions([AT], isolation="uncommitted")[AT]
+        with self._changed:
+            if self.is_followed:
+                self._changed.wait_for(lambda: self._next >= end, FOLLOWED_SECONDS)
+            if self._next >= end:
+                return
+            start = self._next
+        scan = Scan(self.log, TOPIC, {0: start})
+        try:
+            while not scan.is_done:
+                self.apply(scan.page(), scan.position(0))
+            self.apply((), scan.position(0))
+        finally:
+            scan.close()
+
+    def apply(self, records: Iterable[Record], position: int) -> None:
+        """Take in records, and that everything before `position` was read. Those known already are passed over.
+
+        Raises:
+            KeysUnreadable: one cannot be read.
+        """
+        with self._changed:
+            for record in records:
+                if record.offset >= self._next:
+                    self._apply(record)
+                    self._next = record.offset + 1
+            self._next = max(self._next, position)
+            self._changed.notify_all()
+
+    def _apply(self, record: Record) -> None:
+        try:
+            said = decode(record.key or b"", record.value)
+        except ValueError as error:
+            raise KeysUnreadable(TOPIC, record.offset, str(error)) from error
+        self.newest_ms = max(self.newest_ms, record.timestamp_ms)
+        if said is None:
+            return
+        left = self._replica.left_over
+        for key_id in self._replica.apply(said):
+            self._unwrapped.pop(key_id, None)
+        if record.value is None or self._replica.left_over != left:
+            self.superseded_ms = max(self.superseded_ms, record.timestamp_ms)
+
+    def is_forgotten(self, subject: str) -> bool:
+        """Whether the subject was forgotten, as far as the topic was read."""
+        with self._changed:
+            return self._replica.is_forgotten(subject)
+
+
+    def forget_unwrapped(self) -> None:
+        """Keep no unwrapped key in memory."""
+        with self._changed:
+            self._unwrapped.clear()
+
+
+def _remember(cache: OrderedDict[bytes, T], key_id: bytes, value: T) -> None:
+    cache[key_id] = value
+    if len(cache) > KEYS_KEPT:
+        cache.popitem(last=False)
