@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas import Event, MemoryRegistry, Metadata, Serde
-from schemas.registry import Format
+from schemas.schema import Format
 
 _FORMATS: tuple[Format, ...] = ("avro", "json")
 _CALLS, _ROUNDS = 5_000, 9

@@ -6,10 +6,16 @@ Topic `sagalog.schemas`, one partition. One record per schema, never changed:
     value  JSON {"v": 1, "id": 7, "subject": "order.placed", "name": "order.placed", "version": 2, "format": "avro",
     "text": "…"}
 
+and one per compatibility mode that was set (`schemas.compatibility`), which the next one or a tombstone replaces:
+
+    key    "mode/" and the subject; "mode/" alone: what holds for subjects without a mode of their own
+    value  JSON {"v": 1, "mode": "full"}
+
 Ids are dense from 1 and never change, however many processes register at once: who finds something missing becomes the
 one writer by taking over the transactional id `sagalog.schemas`, reads to the end *again*, because an earlier writer
-may have written up to the moment it lost the id, and only then gives out ids. A writer that was taken over itself waits
-a random moment and starts again from reading, which usually shows that nothing is missing any more.
+may have written up to the moment it lost the id, checks that modes allow what it adds, and only then gives out ids. A
+writer that was taken over itself waits a random moment and starts again from reading, which usually shows that nothing
+is missing any more.
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, TypeAlias, TypeVar
 
 import msgspec
 
@@ -27,7 +33,9 @@ from eventstore.log.errors import Fenced, OutcomeUnknown, TransactionAborted
 from eventstore.log.port import Log, Transactor
 from eventstore.log.records import Record, Topic
 from eventstore.scanning import Scan
-from schemas import Schema
+from schemas import Registered, Schema
+from schemas.compatibility import MODES, Mode
+from schemas.registry import Catalog, Entry
 
 TOPIC = "sagalog.schemas"
 _ATTEMPTS = 100
@@ -48,8 +56,27 @@ class _Row(msgspec.Struct, frozen=True):
         return Schema(name=self.name, version=self.version, format=self.format, text=self.text)
 
 
+class _ModeRow(msgspec.Struct, frozen=True):
+    v: int
+    mode: Mode
+
+
+T = TypeVar("T", _Row, _ModeRow)
+_Written: TypeAlias = tuple[bytes, bytes | None]
+_MODE = "mode/"
+_mode_decoder = msgspec.json.Decoder(_ModeRow)
 _decoder = msgspec.json.Decoder(_Row)
 _encoder = msgspec.json.Encoder()
+
+
+def _read(decoder: msgspec.json.Decoder[T], record: Record, value: bytes) -> T:
+    try:
+        row = decoder.decode(value)
+    except msgspec.DecodeError as error:
+        raise SchemasUnreadable(TOPIC, record.offset, str(error)) from error
+    if row.v != 1:
+        raise SchemasUnreadable(TOPIC, record.offset, f"layout version {row.v}, this sagalog reads 1")
+    return row
 
 
 class TopicRegistry:
@@ -64,8 +91,7 @@ class TopicRegistry:
         """
         self._log, self._pause = log, pause
         self._lock = threading.RLock()
-        self._schemas: dict[int, Schema] = {}
-        self._ids: dict[tuple[str, Schema], int] = {}
+        self._catalog = Catalog()
         self._next_offset = 0
         self._writer: Transactor | None = None
         log.create([Topic(name=TOPIC, partitions=1, compacted=True)])
@@ -73,7 +99,18 @@ class TopicRegistry:
 
     def get(self, id: int) -> Schema | None:
         """The schema of an id, as far as the topic was read."""
-        return self._schemas.get(id)
+        return self._catalog.get(id)
+
+    def find(self, id: int) -> Schema | None:
+        """The schema of an id; reads the topic to its end if it is not known yet.
+
+        Raises:
+            ReadStalled, LogError: the topic cannot be read.
+            SchemasUnreadable: it holds what this version cannot read.
+        """
+        if self._catalog.get(id) is None:
+            self.refresh()
+        return self._catalog.get(id)
 
     def refresh(self) -> None:
         """Read to the end: everything that was registered before this call is known after it.
@@ -93,64 +130,102 @@ class TopicRegistry:
                 scan.close()
 
     def _learn(self, record: Record) -> None:
-        if record.value is None:
-            return
-        try:
-            row = _decoder.decode(record.value)
-        except msgspec.DecodeError as error:
-            raise SchemasUnreadable(TOPIC, record.offset, str(error)) from error
-        if row.v != 1:
-            raise SchemasUnreadable(TOPIC, record.offset, f"layout version {row.v}, this sagalog reads 1")
-        self._schemas[row.id] = row.schema
-        self._ids[row.subject, row.schema] = row.id
+        key = (record.key or b"").decode(errors="replace")
+        if key.startswith(_MODE):
+            mode = None if record.value is None else _read(_mode_decoder, record, record.value).mode
+            self._catalog.learn_mode(key.removeprefix(_MODE) or None, mode)
+        elif record.value is not None:
+            found = _read(_decoder, record, record.value)
+            self._catalog.learn(found.id, found.subject, found.schema)
+
+    def subjects(self) -> list[str]:
+        """All subjects, sorted, as far as the topic was read."""
+        with self._lock:
+            return self._catalog.subjects()
+
+    def versions(self, subject: str) -> list[Registered]:
+        """The schemas of a subject, the oldest first, as far as the topic was read."""
+        with self._lock:
+            return self._catalog.versions(subject)
+
+    def mode(self, subject: str | None = None) -> Mode:
+        """The compatibility mode of a subject, as far as the topic was read; of None: of those that have none."""
+        return self._catalog.mode(subject)
+
+    def own_mode(self, subject: str | None) -> Mode | None:
+        """The mode that was set for the subject itself."""
+        return self._catalog.own_mode(subject)
 
     def register(self, subject: str, schema: Schema) -> int:
         """The id of a schema, a new one if it has none yet under this subject.
 
         Raises:
+            Incompatible: the subject's mode forbids it after the earlier ones.
             LogError: the topic cannot be read or written.
         """
         return self.register_many([(subject, schema)])[0]
 
-    def register_many(self, entries: Sequence[tuple[str, Schema]]) -> list[int]:
-        """The ids of schemas, in one transaction at most.
+    def register_many(self, entries: Sequence[Entry]) -> list[int]:
+        """The ids of schemas, in one transaction at most; all or none.
+
+        Raises:
+            Incompatible: a subject's mode forbids one of them after the earlier ones.
+            LogError: the topic cannot be read or written.
+        """
+        with self._lock:
+            if self._catalog.missing(entries):
+                self.refresh()
+                self._catalog.check(self._catalog.missing(entries))  # before it takes anybody's place as writer
+            self._write_until(lambda: not self._catalog.missing(entries), lambda: self._records(entries))
+            return [self._catalog.id_of(entry) for entry in entries]
+
+    def set_mode(self, subject: str | None, mode: Mode | None) -> None:
+        """Set the compatibility mode of a subject; of None: of those without one. The mode None takes it away.
+
+        What is registered already is not checked again.
 
         Raises:
             LogError: the topic cannot be read or written.
         """
+        if mode is not None and mode not in MODES:
+            raise ValueError(f"{mode!r} is no mode: give one of {', '.join(MODES)}")
+        value = None if mode is None else _encoder.encode(_ModeRow(1, mode))
+        key = f"{_MODE}{subject or ''}".encode()
         with self._lock:
-            if self._missing(entries):
-                self.refresh()
-            for attempt in range(_ATTEMPTS):
-                if not self._missing(entries):
-                    break
-                self._try_writing(entries, attempt)
-            else:
-                raise Fenced(TOPIC)
-            return [self._ids[entry] for entry in entries]
+            self.refresh()
+            self._write_until(lambda: self._catalog.own_mode(subject) == mode, lambda: [(key, value)])
 
-    def _missing(self, entries: Sequence[tuple[str, Schema]]) -> list[tuple[str, Schema]]:
-        return [entry for entry in dict.fromkeys(entries) if entry not in self._ids]
+    def _records(self, entries: Sequence[Entry]) -> list[_Written]:
+        """What registers the missing ones. Called by the one writer, who has read to the end."""
+        missing = self._catalog.missing(entries)
+        self._catalog.check(missing)
+        rows = (
+            _Row(1, number, subject, schema.name, schema.version, schema.format, schema.text)
+            for number, (subject, schema) in enumerate(missing, self._catalog.last_id + 1)
+        )
+        return [(str(row.id).encode(), _encoder.encode(row)) for row in rows]
 
-    def _try_writing(self, entries: Sequence[tuple[str, Schema]], attempt: int) -> None:
+    def _write_until(self, is_done: Callable[[], bool], records: Callable[[], list[_Written]]) -> None:
+        for attempt in range(_ATTEMPTS):
+            if is_done():
+                return
+            self._try_writing(records, attempt)
+        raise Fenced(TOPIC)
+
+    def _try_writing(self, records: Callable[[], list[_Written]], attempt: int) -> None:
         try:
             writer = self._writer = self._writer or self._log.transactor(TOPIC)
             self.refresh()
-            if missing := self._missing(entries):
-                self._write(writer, missing)
+            if found := records():
+                writer.begin()
+                for key, value in found:
+                    writer.produce(TOPIC, 0, key, value)
+                writer.commit()
         except (Fenced, OutcomeUnknown, TransactionAborted):
             self._close_writer()
             longest = min(_FIRST_PAUSE_SECONDS * 2**attempt, _LONGEST_PAUSE_SECONDS)
             self._pause(random.uniform(0, longest))
         self.refresh()
-
-    def _write(self, writer: Transactor, missing: Sequence[tuple[str, Schema]]) -> None:
-        first = max(self._schemas, default=0) + 1
-        writer.begin()
-        for number, (subject, schema) in enumerate(missing, first):
-            row = _Row(1, number, subject, schema.name, schema.version, schema.format, schema.text)
-            writer.produce(TOPIC, 0, str(number).encode(), _encoder.encode(row))
-        writer.commit()
 
     def _close_writer(self) -> None:
         if self._writer is not None:

@@ -5,6 +5,7 @@ from schemas.definition import DefinitionError, Line, line_of
 from schemas.errors import (
     DecodeError,
     FieldNotSupported,
+    Incompatible,
     SchemaConflict,
     SchemaError,
     SchemaInvalid,
@@ -12,10 +13,12 @@ from schemas.errors import (
     Unencodable,
     UnknownSchema,
     UnknownType,
+    UpcastMissing,
 )
 from schemas.messages import Command, Event, Message, Refusal, Reply, Undo, answers, is_command, key_of
 from schemas.metadata import Handled, Metadata, ReplyTo
-from schemas.registry import MemoryRegistry, Registry, Schema, TypeName
+from schemas.registry import MemoryRegistry, Registered, Registry
+from schemas.schema import Schema, TypeName
 from schemas.serde import Serde
 
 __all__ = [
@@ -26,12 +29,14 @@ __all__ = [
     "Failure",
     "FieldNotSupported",
     "Handled",
+    "Incompatible",
     "Line",
     "MemoryRegistry",
     "Message",
     "Metadata",
     "Nothing",
     "Refusal",
+    "Registered",
     "Registry",
     "Reply",
     "ReplyTo",
@@ -46,6 +51,7 @@ __all__ = [
     "Unencodable",
     "UnknownSchema",
     "UnknownType",
+    "UpcastMissing",
     "answers",
     "is_command",
     "key_of",

@@ -19,7 +19,7 @@ from schemas.avro_schema import Deriver
 from schemas.codec import Decode, Encode, Read, complete
 from schemas.evolution import Fields
 from schemas.messages import Message
-from schemas.registry import Format, Schema
+from schemas.schema import Format, Schema
 from schemas.wire import HEADER_BYTES
 
 _fastavro: Any = fastavro  # its types hold unknown ones

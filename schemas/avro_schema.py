@@ -12,7 +12,7 @@
 ``Enum``               enum of its values if Avro allows all as symbols, else their type
 ``Literal``            the type of its values
 list, set, tuple       array; ``dict[str, …]``: map
-model                  record, also recursive; simple default values become Avro's
+model                  record, also recursive; default values become Avro's, unless made by a function
 =====================  ======================================================================================
 
 One record schema per message type: its full name is the type's name (dots are namespaces), its property
@@ -25,27 +25,25 @@ from __future__ import annotations
 
 import collections.abc
 import enum
-import math
 import re
 import types
 import typing
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, NewType
-from uuid import UUID
 
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
 from schemas import avro_forms as forms
+from schemas.avro_defaults import default_of
 from schemas.avro_forms import LEAVES, AvroSchema, Convert, Form
 from schemas.definition import Definition, members
 from schemas.errors import FieldNotSupported
 from schemas.personal import Personal
-from schemas.registry import VERSION_PROPERTY
+from schemas.schema import VERSION_PROPERTY
 
 _AVRO_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _ARRAYS: dict[Any, tuple[type, ...]] = {
@@ -57,8 +55,6 @@ _ARRAYS: dict[Any, tuple[type, ...]] = {
     collections.abc.Set: (set, frozenset),
 }
 _MAPS: dict[Any, tuple[type, ...]] = {dict: (dict,), collections.abc.Mapping: (dict,)}
-_EMPTY: dict[Any, Any] = {list: [], set: [], frozenset: [], tuple: [], dict: {}}
-_NO_DEFAULT = object()
 
 
 class _Place(NamedTuple):
@@ -102,7 +98,7 @@ class Deriver:
         schema["fields"] = fields
         for name, info in model.model_fields.items():
             form = self._field(_Place(model, name), info)
-            fields.append({"name": name, "type": form.schema, **_default(info, form)})
+            fields.append({"name": name, "type": form.schema, **default_of(info, form)})
             plains.extend([(name, form.plain)] if form.plain else [])
             backs.extend([(name, form.back)] if form.back else [])
         if not backs:
@@ -219,42 +215,3 @@ class Deriver:
         named = sum(form.is_named for form in found.values())
         self.is_tagged = self.is_tagged or named > 1 or (named == 1 and len(found) > 1 + ("null" in found))
         return forms.union_of(list(found.values()))
-
-
-def _default(info: FieldInfo, form: Form) -> dict[str, Any]:
-    """The member `default` of an Avro field. Only simple values have one; pydantic fills in the others."""
-    factory: Any = info.default_factory
-    value = (
-        _EMPTY.get(typing.get_origin(factory) or factory, _NO_DEFAULT) if factory else _simple(info.get_default(), form)
-    )
-    return {} if value is _NO_DEFAULT or info.is_required() else {"default": value}
-
-
-def _simple(value: Any, form: Form) -> Any:
-    chosen = forms.branch_of(form.branches, value) if form.branches else form
-    if chosen is None:
-        return _NO_DEFAULT
-    bare = forms.value_of(value)
-    if bare is None or isinstance(bare, bool | int | str):
-        return bare
-    if isinstance(bare, float):
-        return bare if math.isfinite(bare) else _NO_DEFAULT
-    if isinstance(bare, list | dict | set | frozenset | tuple):
-        return _NO_DEFAULT if bare else ({} if isinstance(bare, dict) else [])
-    return _simple_logical(bare, chosen)
-
-
-def _simple_logical(value: Any, form: Form) -> Any:
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    if isinstance(value, UUID) or (isinstance(value, Decimal) and form.kind == "string"):
-        return str(value)
-    if isinstance(value, datetime) and form.plain and value.tzinfo:
-        return form.plain(value)
-    if isinstance(value, timedelta):
-        return value // timedelta(microseconds=1)
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value.toordinal() - date(1970, 1, 1).toordinal()
-    if isinstance(value, time):
-        return (datetime.combine(date.min, value, UTC) - datetime.min.replace(tzinfo=UTC)) // timedelta(microseconds=1)
-    return _NO_DEFAULT

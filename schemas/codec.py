@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from schemas.definition import DefinitionError, definition_of
 from schemas.evolution import Fields
 from schemas.messages import Message
-from schemas.registry import Format, Schema
+from schemas.schema import Format, Schema
 
 Encode: TypeAlias = Callable[[Any], bytes]
 """A message to its bytes on the wire, header included."""

@@ -10,6 +10,8 @@
     ├── Unencodable               the message holds what its format cannot
     ├── FieldNotSupported         a field's type has no form in the format
     ├── SchemaConflict            two classes claim one type name and version
+    ├── Incompatible              the subject's mode forbids a schema after earlier ones
+    ├── UpcastMissing             nothing leads from an older version in the registry to the class's
     └── SchemaInvalid             a schema's text is not one of ours
 
 `DefinitionError`, which is none of these, is raised when a module is imported whose classes are declared wrongly
@@ -18,7 +20,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from schemas.compatibility import Problem
 
 
 class SchemaError(Exception):
@@ -53,13 +59,18 @@ class UnknownSchema(DecodeError):
 
 
 class UnknownType(DecodeError):
-    """The registry knows this type and version, this code does not: deploy code that has it."""
+    """The registry knows this type and version, this code does not: deploy code that has it.
 
-    def __init__(self, name: str, version: int) -> None:
+    A newer version than the code has is never cast down: what it means is known to newer code only.
+    """
+
+    def __init__(self, name: str, version: int, known: Sequence[int] = ()) -> None:
+        has = f"it has version {' and '.join(map(str, known))}" if known else "it has no version of it"
         super().__init__(
-            f"this code has no {name!r} of version {version}: deploy code that has it, or an upcast from it"
+            f"this code has no {name!r} of version {version} ({has}): deploy code that has it, or an upcast from it"
         )
-        self.name, self.version = name, version
+        self.name, self.version, self.known = name, version, tuple(known)
+        """`known`: the versions that this code has classes of."""
 
 
 class Unencodable(SchemaError):
@@ -71,10 +82,10 @@ class Unencodable(SchemaError):
 
 
 class FieldNotSupported(SchemaError):
-    """A field's type has no form in the format: change the type, or choose format="json"."""
+    """A field's type has no form in the format: change the type; Avro's may have one with format="json"."""
 
-    def __init__(self, field: str, why: str, line: str = "") -> None:
-        super().__init__(f"{line}{': ' if line else ''}{field} has no Avro form: {why}")
+    def __init__(self, field: str, why: str, line: str = "", *, format: str = "Avro") -> None:
+        super().__init__(f"{line}{': ' if line else ''}{field} has no {format} form: {why}")
         self.field, self.why = field, why
 
 
@@ -86,6 +97,33 @@ class SchemaConflict(SchemaError):
             f"{one} and {other} both claim {name!r} version {version}: give one another name=, or raise its version="
         )
         self.name, self.version = name, version
+
+
+class Incompatible(SchemaError):
+    """The subject's compatibility mode forbids this schema after the earlier ones: the message names each field.
+
+    Change it back or give the field a default; or raise the class's version= and add an upcast.
+    """
+
+    def __init__(self, subject: str, version: int, mode: str, problems: Sequence[Problem | str]) -> None:
+        changes = "; ".join(map(str, problems))
+        super().__init__(
+            f"{subject} version {version} is not {mode}-compatible with what is registered: {changes}: undo that, or "
+            f"give the class version={version + 1} and an upcast from {version}"
+        )
+        self.subject, self.version, self.mode, self.problems = subject, version, mode, tuple(problems)
+
+
+class UpcastMissing(SchemaError):
+    """Nothing leads from an older version in the registry to the class's: add the upcast, or keep the old class."""
+
+    def __init__(self, owner: str, name: str, version: int, older: int, changes: Sequence[Problem | str] = ()) -> None:
+        what = f" ({'; '.join(map(str, changes))})" if changes else ""
+        super().__init__(
+            f"{name!r} of version {older} may be in the log, and no steps lead from it to version {version}{what}: add "
+            f"@{owner}.upcast(from_version={older}), or make the class of version {older} known too"
+        )
+        self.name, self.version, self.older, self.changes = name, version, older, tuple(changes)
 
 
 class SchemaInvalid(SchemaError):

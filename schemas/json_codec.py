@@ -20,7 +20,7 @@ from schemas.codec import Decode, Encode, Read, complete
 from schemas.errors import FieldNotSupported
 from schemas.evolution import Fields
 from schemas.messages import Message
-from schemas.registry import VERSION_PROPERTY, Format, Schema
+from schemas.schema import VERSION_PROPERTY, Format, Schema
 from schemas.wire import HEADER_BYTES
 
 _DATA = ("default", "const", "enum", "examples")
@@ -106,7 +106,7 @@ def _schema_of(message: type[Message]) -> Schema:
     try:
         content = _bare(message.model_json_schema(by_alias=False))
     except PydanticInvalidForJsonSchema as error:
-        raise FieldNotSupported(message.__name__, str(error)) from error
+        raise FieldNotSupported(message.__name__, str(error), format="JSON") from error
     text = json.dumps({**content, "title": name, VERSION_PROPERTY: version}, separators=(",", ":"), sort_keys=True)
     return Schema(name, version, "json", text)
 

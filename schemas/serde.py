@@ -15,11 +15,21 @@ from typing import Any, cast
 from schemas.answers import Failure, Nothing
 from schemas.avro import AvroCodec
 from schemas.codec import Codec, Decode, Encode
-from schemas.errors import SchemaConflict, SchemaError, Undecodable, Unencodable, UnknownSchema, UnknownType
+from schemas.compatibility import problems
+from schemas.errors import (
+    SchemaConflict,
+    SchemaError,
+    Undecodable,
+    Unencodable,
+    UnknownSchema,
+    UnknownType,
+    UpcastMissing,
+)
 from schemas.json_codec import JsonCodec
-from schemas.messages import Command, Message, answers, is_command
-from schemas.registry import Format, Registry, Schema, TypeName
+from schemas.messages import Command, Message, Undo, answers, is_command
 from schemas.personal_fields import check_sealed, holds_personal
+from schemas.registry import Registry
+from schemas.schema import Format, Schema, TypeName
 from schemas.wire import HEADER_BYTES, header_of, schema_id_of
 
 
@@ -57,16 +67,32 @@ class Serde:
         Raises:
             SchemaConflict: another class has the same type name and version.
             FieldNotSupported: a field has no form in the format.
+            Incompatible: a schema was changed as the mode of its subject forbids.
+            UpcastMissing: an older version is in the registry, and neither its class nor steps from it are here.
         """
         with self._lock:
             wanted = [message for message in dict.fromkeys(messages) if message not in self._encoders]
             for message in wanted:
                 self._know(message)
             schemas = [self._codec.schema_of(message) for message in wanted]
+            for message, schema in zip(wanted, schemas, strict=True):
+                self._check_upcasts(message, schema)
             ids = self._registry.register_many([(schema.name, schema) for schema in schemas])
             for message, id in zip(wanted, ids, strict=True):
                 encoder = self._codec.encoder(message, header_of(id))
                 self._encoders[message] = _sealed_only(encoder) if holds_personal(message) else encoder
+
+    def _check_upcasts(self, message: type[Message], current: Schema) -> None:
+        name, version = message.__type_name__, message.__type_version__
+        if version == 1 or issubclass(message, Undo) or not self._registry.mode(name).startswith(("backward", "full")):
+            return
+        for schema in reversed([each.schema for each in self._registry.versions(name)]):
+            if schema.version < version and not self._reads(schema, message):
+                changes = problems(current, schema, "backward")
+                raise UpcastMissing(message.__name__, name, version, schema.version, changes)
+
+    def _reads(self, schema: Schema, newest: type[Message]) -> bool:
+        return newest.__upcasts__.path(schema.version) is not None or schema.type_name in self._classes
 
     def _know(self, message: type[Message]) -> None:
         name = TypeName(message.__type_name__, message.__type_version__)
@@ -145,10 +171,7 @@ class Serde:
 
     def _schema(self, data: bytes) -> Schema:
         id = schema_id_of(data)
-        schema = self._registry.get(id)
-        if schema is None:
-            self._registry.refresh()
-            schema = self._registry.get(id)
+        schema = self._registry.find(id)
         if schema is None:
             raise UnknownSchema(id)
         return schema
@@ -168,7 +191,8 @@ class Serde:
                 return raised
         exact = self._classes.get(schema.type_name)
         if exact is None:
-            raise UnknownType(schema.name, schema.version)
+            versions = sorted(known.version for known in self._classes if known.name == schema.name)
+            raise UnknownType(schema.name, schema.version, versions)
         return codec.decoder(exact, schema)
 
 

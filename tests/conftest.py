@@ -11,6 +11,8 @@ from contextlib import ExitStack
 import pytest
 import structlog
 
+from eventstore.log import open_log
+from eventstore.registry import TopicRegistry
 from sagalog.broker import broker
 
 _RUN = os.urandom(3).hex()
@@ -37,6 +39,11 @@ def pytest_sessionfinish() -> None:
 def kafka() -> Generator[str]:
     """A Kafka for the whole run: its `host:port`. KAFKA_BOOTSTRAP names one that is already there."""
     with broker() as cluster:
+        log = open_log(f"kafka://{cluster.bootstrap}")
+        registry = TopicRegistry(log)
+        registry.set_mode(None, "none")  # tests that share a broker have classes of one name with other fields
+        registry.close()
+        log.close()
         yield cluster.bootstrap
 
 

@@ -94,10 +94,10 @@ def test_without_a_path_the_type_is_unknown() -> None:
         y: int
 
     @New.upcast(from_version=2)
-    def _(old: Mapping[str, Any]) -> Mapping[str, object]:
+    def _(old: Mapping[str, Any]) -> Mapping[str, object]:  # pyright: ignore[reportUnusedFunction] - its decorator keeps it
         return old
 
-    registry = MemoryRegistry()
+    registry = MemoryRegistry(mode="none")
     old = Serde(registry, [Old]).encode(Old(x=1))
     new = Serde(registry, [New])
 
@@ -126,7 +126,7 @@ def test_a_step_that_raises_makes_the_data_undecodable() -> None:
         y: int
 
     @New.upcast(from_version=1)
-    def _(old: Mapping[str, Any]) -> Mapping[str, object]:
+    def _(old: Mapping[str, Any]) -> Mapping[str, object]:  # pyright: ignore[reportUnusedFunction] - its decorator keeps it
         return {"y": old["z"]}
 
     registry = MemoryRegistry()
@@ -150,7 +150,7 @@ def test_an_undo_is_raised_with_its_command(kind: Format) -> None:
         nights: int
 
     @Book.upcast(from_version=1)
-    def _(old: Mapping[str, Any]) -> Mapping[str, object]:
+    def _(old: Mapping[str, Any]) -> Mapping[str, object]:  # pyright: ignore[reportUnusedFunction] - its decorator keeps it
         return {"trip": old["trip"], "nights": old["stay"]}
 
     registry = MemoryRegistry()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -24,6 +25,7 @@ from schemas import (
     UnknownSchema,
     UnknownType,
 )
+from schemas.registry import Entry
 from schemas.wire import header_of, schema_id_of
 from tests.schemas.samples import Everything, Flat, Reserve, Reserved, everythings
 
@@ -35,9 +37,9 @@ class Counting(MemoryRegistry):
         super().__init__()
         self.registered = self.refreshed = 0
 
-    def register(self, subject: str, schema: Schema) -> int:
-        self.registered += 1
-        return super().register(subject, schema)
+    def register_many(self, entries: Sequence[Entry]) -> list[int]:
+        self.registered += len(entries)
+        return super().register_many(entries)
 
     def refresh(self) -> None:
         self.refreshed += 1
@@ -131,7 +133,7 @@ def test_an_annotation_that_only_type_checkers_see_is_named() -> None:
 
 def _lost() -> type[Event]:
     class Lost(Event):
-        x: Missing  # type: ignore[name-defined]  # noqa: F821 # what is tested
+        x: Missing  # type: ignore[name-defined]  # noqa: F821  # pyright: ignore[reportUndefinedVariable] - what is tested
 
     return Lost
 

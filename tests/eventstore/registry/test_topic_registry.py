@@ -17,7 +17,8 @@ from eventstore.log.errors import Fenced
 from eventstore.log.port import Log
 from eventstore.log.records import TopicPartition
 from eventstore.registry import TOPIC, TopicRegistry
-from schemas.registry import Schema
+from schemas import Incompatible
+from schemas.schema import Schema
 
 SCHEMAS = [Schema(f"type_{number}", 1, "json", json.dumps({"title": f"type_{number}"})) for number in range(40)]
 
@@ -205,3 +206,36 @@ def test_eight_processes_that_register_at_once_on_kafka_agree(kafka: str) -> Non
             assert schema is not None
             assert schema.name == subject
     log.close()
+
+
+def test_modes_are_kept_in_the_topic(log: Log) -> None:
+    """Every process checks by the same mode, also one that starts later."""
+    one, other = TopicRegistry(log), TopicRegistry(log)
+    one.set_mode(None, "full")
+    one.set_mode("type_0", "none")
+
+    other.refresh()
+    assert (other.mode("type_0"), other.mode("type_1")) == ("none", "full")
+    other.set_mode("type_0", None)
+
+    assert TopicRegistry(log).mode("type_0") == "full"
+    with pytest.raises(ValueError, match="give one of none, backward"):
+        other.set_mode(None, "sideways")  # type: ignore[arg-type]
+
+
+def _grown(**properties: object) -> Schema:
+    text = json.dumps({"title": "grown", "properties": properties, "required": list(properties), "type": "object"})
+    return Schema("grown", 1, "json", text)
+
+
+def test_what_the_mode_forbids_is_not_registered(log: Log) -> None:
+    """S10: refused with the field's name, before anything is written, whoever registered the earlier schema."""
+    TopicRegistry(log).register("grown", _grown(a={"type": "string"}))
+    registry = TopicRegistry(log)
+    end = log.end_positions([TopicPartition(TOPIC, 0)], isolation="uncommitted")
+
+    with pytest.raises(Incompatible, match=r"field a was string, is long \(TYPE_MISMATCH\)"):
+        registry.register("grown", _grown(a={"type": "integer"}))
+
+    assert log.end_positions([TopicPartition(TOPIC, 0)], isolation="uncommitted") == end
+    assert registry.register("grown", _grown()) == 2

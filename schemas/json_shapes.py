@@ -1,0 +1,88 @@
+"""JSON schemas of messages as shapes.
+
+Of JSON Schema, what pydantic writes for models is understood: `type`, `properties`, `required`, `$ref`, `anyOf`,
+`items`, `prefixItems`, `additionalProperties`, `enum`, `const` and `format`. Limits such as `maximum` are not looked
+at. A property that is not required has a default; a writer of ours writes it in any case.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+from schemas.shapes import FieldShape, Shape
+
+_KINDS = {"integer": "long", "number": "double", "boolean": "boolean", "null": "null", "string": "string"}
+
+
+def json_shape(schema: Any) -> Shape:
+    """The shape of a JSON schema."""
+    return _Reader(schema).shape(schema)
+
+
+class _Reader:
+    """Reads one schema with its definitions."""
+
+    def __init__(self, schema: Any) -> None:
+        self._definitions: Mapping[str, Any] = schema.get("$defs", {}) if isinstance(schema, dict) else {}
+        self._known: dict[str, Shape] = {}
+
+    def shape(self, schema: Any) -> Shape:
+        if not isinstance(schema, dict):
+            return Shape("any")
+        content = cast("dict[str, Any]", schema)
+        if "$ref" in content:
+            return self._referred(content["$ref"])
+        for word in ("anyOf", "oneOf"):
+            if word in content:
+                return _union([self.shape(each) for each in content[word]])
+        if "enum" in content or "const" in content:
+            return self._enum(content)
+        kind = content.get("type")
+        if isinstance(kind, list):
+            return _union([self.shape({**content, "type": each}) for each in cast("list[str]", kind)])
+        if kind == "array":
+            items = [self.shape(each) for each in content.get("prefixItems", ())]
+            return Shape("array", item=_union(items) if items else self.shape(content.get("items")))
+        if kind == "object":
+            return self._object(content, Shape("record"))
+        return Shape(_KINDS.get(str(kind), "any"), logical=content.get("format", "") if kind == "string" else "")
+
+    def _referred(self, reference: str) -> Shape:
+        name = reference.rpartition("/")[2]
+        if name not in self._known:
+            content = self._definitions.get(name)
+            if isinstance(content, dict) and "properties" in content:
+                self._known[name] = Shape("record")  # before its fields, which may name it again
+                self._object(cast("dict[str, Any]", content), self._known[name])
+            else:
+                self._known[name] = Shape("any")
+                self._known[name] = self.shape(content)
+        return self._known[name]
+
+    def _object(self, content: Mapping[str, Any], shape: Shape) -> Shape:
+        if "properties" not in content and content.get("additionalProperties", True) is not False:
+            return Shape("map", item=self.shape(content.get("additionalProperties")))
+        required = content.get("required", ())
+        for name, each in content.get("properties", {}).items():
+            shape.fields[name] = FieldShape(self.shape(each), name not in required)
+        return shape
+
+    def _enum(self, content: Mapping[str, Any]) -> Shape:
+        values: list[Any] = content["enum"] if "enum" in content else [content["const"]]
+        kinds = dict.fromkeys(_kind(value) for value in values)
+        symbols = tuple(value if isinstance(value, str) else json.dumps(value) for value in values)
+        return Shape("enum", symbols=symbols, item=_union([Shape(kind) for kind in kinds]))
+
+
+def _union(members: list[Shape]) -> Shape:
+    flat = [each for member in members for each in (member.members if member.kind == "union" else (member,))]
+    return flat[0] if len(flat) == 1 else Shape("union", members=tuple(flat))
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    kinds: dict[type, str] = {bool: "boolean", int: "long", float: "double", str: "string"}
+    return kinds.get(type(value), "any")

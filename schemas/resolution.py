@@ -1,0 +1,148 @@
+"""Whether one schema reads what another one wrote: the rules of Avro 1.12, "Schema Resolution".
+
+https://avro.apache.org/docs/1.12.0/specification/#schema-resolution; the rules' names are those of Avro's
+`SchemaCompatibility.SchemaIncompatibilityType`, which registries show too. One is ours: Avro reads a value whose
+logical type changed, but as a wrong number or text, so `LOGICAL_TYPE_MISMATCH` is refused.
+
+JSON's shapes have no names and may be `any`; a closed set of values is read where all values of its type are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from schemas.shapes import FieldShape, Shape
+
+Rule: TypeAlias = Literal[
+    "READER_FIELD_MISSING_DEFAULT_VALUE",
+    "TYPE_MISMATCH",
+    "NAME_MISMATCH",
+    "MISSING_ENUM_SYMBOLS",
+    "MISSING_UNION_BRANCH",
+    "FIXED_SIZE_MISMATCH",
+    "LOGICAL_TYPE_MISMATCH",
+]
+_PROMOTED: dict[str, frozenset[str]] = {
+    "int": frozenset({"long", "float", "double"}),
+    "long": frozenset({"float", "double"}),
+    "float": frozenset({"double"}),
+    "string": frozenset({"bytes"}),
+    "bytes": frozenset({"string"}),
+}
+_NAMED = frozenset({"record", "enum", "fixed"})
+_NO_FIELD = "no such field"
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One reason why a reader cannot read a writer's data."""
+
+    field: str
+    """The path of the field: `lines[].sku`; empty for the record itself."""
+    rule: Rule
+    reader: str
+    """The reader's type there."""
+    writer: str
+    """The writer's type there."""
+    lacking: tuple[str, ...] = ()
+    """Symbols or members of a union that the reader lacks."""
+
+
+def mismatches(reader: Shape, writer: Shape) -> list[Mismatch]:
+    """Every reason why `reader` cannot read what `writer` wrote; none: it can."""
+    return list(dict.fromkeys(_Pairs().compare(reader, writer, "")))
+
+
+class _Pairs:
+    """Compares types; a pair that is being compared already holds, so that recursive types end."""
+
+    def __init__(self) -> None:
+        self._open: set[tuple[int, int]] = set()
+
+    def compare(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
+        if reader.kind == "any":
+            return
+        if writer.kind == "union":
+            yield from self._each_member(reader, writer, path)
+        elif reader.kind == "union":
+            yield from self._member(reader, writer, path)
+        else:
+            yield from self._plain(reader, writer, path)
+
+    def _each_member(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
+        found = [list(self.compare(reader, member, path)) for member in writer.members]
+        unread = [str(member) for member, each in zip(writer.members, found, strict=True) if _is_whole(each, path)]
+        if unread:
+            yield Mismatch(path, "MISSING_UNION_BRANCH", str(reader), str(writer), tuple(unread))
+        for each in found:
+            yield from () if _is_whole(each, path) else each
+
+    def _member(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
+        """The first member that reads it; if none does, what is wrong with the one of its kind."""
+        tried = [(member, list(self.compare(member, writer, path))) for member in reader.members]
+        if any(not found for _, found in tried):
+            return
+        alike = [found for member, found in tried if _are_alike(member, writer)]
+        if len(alike) == 1:
+            yield from alike[0]
+        else:
+            yield Mismatch(path, "MISSING_UNION_BRANCH", str(reader), str(writer), (str(writer),))
+
+    def _plain(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
+        said = str(reader), str(writer)
+        if writer.kind == "enum" and reader.kind != "enum" and writer.item is not None:
+            yield from self.compare(reader, writer.item, path)
+        elif reader.kind != writer.kind:
+            if reader.kind not in _PROMOTED.get(writer.kind, ()) or reader.logical != writer.logical:
+                yield Mismatch(path, "TYPE_MISMATCH", *said)
+        elif reader.kind in _NAMED:
+            yield from self._named(reader, writer, path)
+        elif reader.item is not None and writer.item is not None:
+            yield from self.compare(reader.item, writer.item, path + ("[]" if reader.kind == "array" else "{}"))
+        elif reader.logical != writer.logical:
+            yield Mismatch(path, "LOGICAL_TYPE_MISMATCH", *said)
+
+    def _named(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
+        said = str(reader), str(writer)
+        if reader.name != writer.name:
+            yield Mismatch(path, "NAME_MISMATCH", *said)
+        elif reader.kind == "record":
+            yield from self._records(reader, writer, path)
+        elif reader.kind == "enum":
+            lacking = tuple(symbol for symbol in writer.symbols if symbol not in reader.symbols)
+            if lacking and not reader.has_default:
+                yield Mismatch(path, "MISSING_ENUM_SYMBOLS", *said, lacking)
+        elif reader.size != writer.size:
+            yield Mismatch(path, "FIXED_SIZE_MISMATCH", f"{reader.size} bytes", f"{writer.size} bytes")
+        elif reader.logical != writer.logical:
+            yield Mismatch(path, "LOGICAL_TYPE_MISMATCH", *said)
+
+    def _records(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
+        pair = id(reader), id(writer)
+        if pair in self._open:
+            return
+        self._open.add(pair)
+        for name, field in reader.fields.items():
+            here = f"{path}.{name}" if path else name
+            written = _written(name, field, writer)
+            if written is not None:
+                yield from self.compare(field.shape, written.shape, here)
+            elif not field.has_default:
+                yield Mismatch(here, "READER_FIELD_MISSING_DEFAULT_VALUE", str(field.shape), _NO_FIELD)
+        self._open.discard(pair)
+
+
+def _written(name: str, field: FieldShape, writer: Shape) -> FieldShape | None:
+    names = (name, *field.aliases)
+    return next((writer.fields[each] for each in names if each in writer.fields), None)
+
+
+def _is_whole(found: list[Mismatch], path: str) -> bool:
+    """Whether the type itself is not read, and not only something in it."""
+    return any(each.field == path and each.rule != "MISSING_ENUM_SYMBOLS" for each in found)
+
+
+def _are_alike(reader: Shape, writer: Shape) -> bool:
+    return reader.kind == writer.kind and reader.name == writer.name
