@@ -213,6 +213,15 @@ class Broker:
             for partition in [p for p in self.partitions.values() if topic in (None, p.name)]:
                 compaction.tidy(partition, now_ms, tombstone_ms=int(tombstone_age.total_seconds() * 1000))
 
+    def erase(self, topic: str) -> None:
+        """Compact a topic now, on the disk too."""
+        self.compact(topic)
+        with self.lock:
+            self.check_open()
+            rows = {found.row for found in self.partitions.values() if found.name == topic}
+        for row in rows:
+            self.store.squeeze(row)
+
     # Groups
 
     def join(self, group: str, topics: Sequence[str], session_s: float) -> Membership:

@@ -73,5 +73,8 @@ class ListStore(Store):
     def sync(self) -> None:
         """Memory is as durable as it gets."""
 
+    def squeeze(self, row: TopicRow) -> None:
+        """There is no disk."""
+
     def close(self) -> None:
         """The lists go with the broker."""

@@ -81,6 +81,10 @@ class LocalLog:
         """Compact and apply retention now. Tombstones go when they are that old and an earlier compaction saw them."""
         self.broker.compact(topic, tombstone_age=tombstone_age)
 
+    def erase(self, topic: str) -> None:
+        """Remove what later records of the same key replace, from the disk too; tombstones stay for their time."""
+        self.broker.erase(topic)
+
     def add_partitions(self, topic: str, partitions: int) -> None:
         """Give a topic more partitions behind the manifest's back, as an administrator of a Kafka cluster could."""
         self.broker.add_partitions(topic, partitions)

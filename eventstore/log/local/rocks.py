@@ -205,6 +205,11 @@ class RocksStore(Store):
             except Exception as error:
                 raise self._failed(error) from error
 
+    def squeeze(self, row: TopicRow) -> None:
+        """Flushing ends the write-ahead log that holds them, compaction the files."""
+        self._database.flush()
+        self._database.compact_range(_PARTITION.pack(b"R", row.number, 0), _PARTITION.pack(b"R", row.number + 1, 0))
+
     def close(self) -> None:
         self._database.close()
 

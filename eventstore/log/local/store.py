@@ -105,5 +105,9 @@ class Store(ABC):
         """Make everything appended so far as durable as the store promises."""
 
     @abstractmethod
+    def squeeze(self, row: TopicRow) -> None:
+        """Leave nothing on the disk of records of a topic that were removed."""
+
+    @abstractmethod
     def close(self) -> None:
         """Release what is held."""
