@@ -20,7 +20,7 @@ import fastavro.write
 import pydantic
 from pydantic import BaseModel
 
-from schemas.personal import Personal
+from schemas.personal_data import Personal
 
 Convert: TypeAlias = Callable[[Any], Any]
 AvroSchema: TypeAlias = Any

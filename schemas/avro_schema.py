@@ -42,7 +42,7 @@ from schemas.avro_defaults import default_of
 from schemas.avro_forms import LEAVES, AvroSchema, Convert, Form
 from schemas.definition import Definition, members
 from schemas.errors import FieldNotSupported
-from schemas.personal import Personal
+from schemas.personal_data import Personal
 from schemas.schema import VERSION_PROPERTY
 
 _AVRO_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)

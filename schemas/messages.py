@@ -34,7 +34,7 @@ from typing_extensions import TypeVar, dataclass_transform
 from schemas._checks import UNDO, check_command, check_type, is_generic, refuse_unknown, snake_case
 from schemas.definition import Body, DefinitionError, Line, definition_of, members
 from schemas.evolution import F, Upcasts
-from schemas.personal import personal
+from schemas.personal_data import personal
 from schemas.personal_fields import check_personal
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from schemas.definition import Definition, DefinitionError
 from schemas.errors import SchemaError
-from schemas.personal import SUBJECT_PROPERTY, Personal, PersonalOpen
+from schemas.personal_data import SUBJECT_PROPERTY, Personal, PersonalOpen
 
 M = TypeVar("M", bound=BaseModel)
 

@@ -26,7 +26,7 @@ import structlog
 from eventstore.errors import EventStoreError
 from eventstore.log.port import Log, Producer
 from eventstore.log.records import Topic
-from eventstore.subject_keys.masters import MasterKeys, Wrapped, context_of
+from eventstore.subject_keys.masters import MasterKeys, WrappedKey, context_of
 from eventstore.subject_keys.records import (
     Kind,
     key_of_forgotten,
@@ -39,7 +39,7 @@ from schemas.personal_fields import M, map_personal, personal_values
 from schemas.sealing import KEY_BYTES, KEY_ID_BYTES, SUBJECT_MAX_BYTES
 
 if TYPE_CHECKING:
-    from schemas.personal import Personal
+    from schemas.personal_data import Personal
 
 SEGMENT_MS: Final = 10 * 60 * 1000
 """How long the topic's open segment may stay open: what is in it is not cleaned."""
@@ -219,7 +219,7 @@ class SubjectKeys(KeyRing):
             self._rewrap(old[at : at + 500])
         return len(old)
 
-    def _rewrap(self, old: Sequence[tuple[str, bytes, Wrapped]]) -> None:
+    def _rewrap(self, old: Sequence[tuple[str, bytes, WrappedKey]]) -> None:
         records: list[tuple[bytes, bytes | None]] = []
         for subject, key_id, wrapped in old:
             context = context_of(subject, key_id)

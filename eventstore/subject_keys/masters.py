@@ -65,7 +65,7 @@ class MasterKeyWrong(EventStoreError):
         self.master, self.subject = master, subject
 
 
-class Wrapped(NamedTuple):
+class WrappedKey(NamedTuple):
     """A key that only its master opens."""
 
     master: str
@@ -85,11 +85,11 @@ class MasterKeys(Protocol):
         """The id of the master that wraps now."""
         ...
 
-    def wrap(self, key: bytes, context: bytes) -> Wrapped:
+    def wrap(self, key: bytes, context: bytes) -> WrappedKey:
         """The key, wrapped by the current master."""
         ...
 
-    def unwrap(self, wrapped: Wrapped, context: bytes) -> bytes:
+    def unwrap(self, wrapped: WrappedKey, context: bytes) -> bytes:
         """The key."""
         ...
 
@@ -148,16 +148,16 @@ class LocalMasterKeys:
             raise MasterKeyNotSet
         return next(iter(self._keys))
 
-    def wrap(self, key: bytes, context: bytes) -> Wrapped:
+    def wrap(self, key: bytes, context: bytes) -> WrappedKey:
         """See `MasterKeys`.
 
         Raises:
             MasterKeyNotSet: there is none.
         """
         master, nonce = self.current(), os.urandom(_NONCE_BYTES)
-        return Wrapped(master, nonce + aes(self._keys[master]).encrypt(nonce, key, context))
+        return WrappedKey(master, nonce + aes(self._keys[master]).encrypt(nonce, key, context))
 
-    def unwrap(self, wrapped: Wrapped, context: bytes) -> bytes:
+    def unwrap(self, wrapped: WrappedKey, context: bytes) -> bytes:
         """See `MasterKeys`.
 
         Raises:

@@ -19,7 +19,7 @@ from eventstore.subject_keys.following import Following
 from eventstore.subject_keys.keys import SubjectKeys
 from eventstore.subject_keys.masters import LocalMasterKeys, MasterKeys
 from schemas import Message
-from schemas.personal import Personal, drop_keyring, use_keyring
+from schemas.personal_data import Personal, drop_keyring, use_keyring
 from schemas.personal_fields import M, holds_personal, map_personal
 from schemas.sealing import parse, unseal
 

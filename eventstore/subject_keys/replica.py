@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from eventstore.subject_keys.masters import Wrapped
+from eventstore.subject_keys.masters import WrappedKey
 from eventstore.subject_keys.records import ForgottenRecord, Kind, KeyRecord
 
 _NONE: tuple[bytes, ...] = ()
@@ -19,7 +19,7 @@ class Replica:
     """Takes in records, in order. One thread at a time."""
 
     def __init__(self) -> None:
-        self._wrapped: dict[bytes, Wrapped] = {}
+        self._wrapped: dict[bytes, WrappedKey] = {}
         self._live: dict[str, tuple[bytes, ...]] = {}
         self._forgotten: dict[str, tuple[bytes, ...]] = {}
         self._left: dict[bytes, str] = {}
@@ -41,7 +41,7 @@ class Replica:
         """The ids of the subject's keys, the first one first: that one seals."""
         return self._live.get(subject, _NONE)
 
-    def wrapped(self, subject: str, key_id: bytes) -> Wrapped | None:
+    def wrapped(self, subject: str, key_id: bytes) -> WrappedKey | None:
         """A key of the subject; None if it has none of this id."""
         return self._wrapped[key_id] if key_id in self.key_ids(subject) else None
 
@@ -66,7 +66,7 @@ class Replica:
         """How many `left` lists."""
         return len(self._left)
 
-    def wrapped_by_others(self, master: str) -> Iterator[tuple[str, bytes, Wrapped]]:
+    def wrapped_by_others(self, master: str) -> Iterator[tuple[str, bytes, WrappedKey]]:
         """Keys that another master wraps."""
         for subject, key_ids in self._live.items():
             for key_id in key_ids:
@@ -78,10 +78,10 @@ class Replica:
         live = self.key_ids(subject)
         may_count = record.kind is Kind.RENEWED or (record.kind is Kind.FIRST and not self.is_forgotten(subject))
         if key_id in live:
-            self._wrapped[key_id] = Wrapped(sys.intern(record.master), data)
+            self._wrapped[key_id] = WrappedKey(sys.intern(record.master), data)
         elif may_count and key_id not in self.gone(subject):
             self._live[subject] = (*live, key_id)
-            self._wrapped[key_id] = Wrapped(sys.intern(record.master), data)
+            self._wrapped[key_id] = WrappedKey(sys.intern(record.master), data)
         else:
             self._left[key_id] = subject
 

@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from eventstore.log.port import Log
 from eventstore.log.records import Record, TopicPartition
 from eventstore.scanning import Scan
-from eventstore.subject_keys.masters import MasterKeys, Wrapped, context_of
+from eventstore.subject_keys.masters import MasterKeys, WrappedKey, context_of
 from eventstore.subject_keys.records import KeysUnreadable, decode
 from eventstore.subject_keys.replica import Replica
 
@@ -71,7 +71,7 @@ class KeyRing:
                     return None
         return self._unwrap(subject, key_id, wrapped)
 
-    def _unwrap(self, subject: str, key_id: bytes, wrapped: Wrapped) -> bytes | None:
+    def _unwrap(self, subject: str, key_id: bytes, wrapped: WrappedKey) -> bytes | None:
         key = self.masters.unwrap(wrapped, context_of(subject, key_id))
         with self._changed:
             if self._replica.wrapped(subject, key_id) is None:

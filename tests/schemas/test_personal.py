@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schemas import Command, DefinitionError, Event, Message, Serde
-from schemas.personal import (
+from schemas.personal_data import (
     KeysNotAtHand,
     Personal,
     PersonalOpen,
