@@ -107,8 +107,8 @@ class PositionRefused(StreamError):
 
     def __init__(self, topic: str, position: object, why: str) -> None:
         super().__init__(
-            f"{topic} cannot be read on from {position}: {why}. Read it from its start, without a position, and drop what "
-            f"was made of the events before"
+            f"{topic} cannot be read on from {position}: {why}. Read it from its start, without a position, and drop "
+            f"what was made of the events before"
         )
         self.topic, self.position, self.why = topic, position, why
 
@@ -140,8 +140,8 @@ class OwnerSilent(ProcessorError):
 
     def __init__(self, processor: str, partition: int, seconds: float) -> None:
         super().__init__(
-            f"no owner of {processor}[{partition}] answered within {seconds:g} s: check that a service that hosts it runs "
-            f"and is ready, and read again; without consistent=True the topic itself is read"
+            f"no owner of {processor}[{partition}] answered within {seconds:g} s: check that a service that hosts it "
+            f"runs and is ready, and read again; without consistent=True the topic itself is read"
         )
         self.processor, self.partition, self.seconds = processor, partition, seconds
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -55,5 +55,5 @@ async def store() -> AsyncIterator[EventStore[Opened | Deposited]]:
 def streams(store: EventStore[Opened | Deposited], request: pytest.FixtureRequest) -> Streams[Opened | Deposited]:
     """Reads of the store: from the local index, from the owner's answers, and straight from the topic."""
     runtime = store._running()
-    ways = {"index": runtime, "owner": Elsewhere(runtime), "topic": Ownerless(runtime)}
-    return Streams("accounts", cast("Runtime", ways[request.param]))
+    ways: dict[str, Any] = {"index": runtime, "owner": Elsewhere(runtime), "topic": Ownerless(runtime)}
+    return Streams("accounts", ways[request.param])
