@@ -23,6 +23,7 @@ from eventstore.log import open_log
 from eventstore.offload import to_the_end
 from eventstore.process_host import make_host
 from schemas import Command, Refusal, Reply, key_of
+from schemas.personal_fields import M
 
 if TYPE_CHECKING:
     from consumers.http import Endpoint
@@ -101,6 +102,33 @@ class Process:
         """
         answer = await self._running().ask(command.__to__, key_of(command), command, id=id, timeout=timeout)
         return cast("R | X", answer)
+
+    async def protect(self, message: M, /) -> M:
+        """The message with its personal data sealed, as `ask` does it: for what is sent by other ways.
+
+        Raises:
+            SubjectForgotten: its subject was forgotten.
+            MasterKeyNotSet: this process has no master key.
+            NotStarted: the service does not run.
+        """
+        return (await self._running().protection.protect([message]))[0]
+
+    async def forget(self, subject: str, /) -> None:
+        """Destroy the keys of a subject: its personal data on this log can be read by nobody any more.
+
+        Raises:
+            OutcomeUnknown: it may not be done; call it again.
+            NotStarted: the service does not run.
+        """
+        await self._running().protection.forget(subject)
+
+    async def remember(self, subject: str, /) -> None:
+        """Let personal data of a forgotten subject be recorded anew. What was sealed before stays unreadable.
+
+        Raises:
+            NotStarted: the service does not run.
+        """
+        await self._running().protection.remember(subject)
 
     def table(self, table: Table[K, V], /) -> Queryable[K, V]:
         """A view's table to look into, wherever its partitions are.

@@ -15,6 +15,7 @@ from eventstore.processor.port import DecideContext, Processor
 from eventstore.specification import given
 from eventstore.state.errors import StateError
 from eventstore.store import EventStore
+from eventstore.subject_keys import MasterKeys, SubjectForgotten, WrappedKey
 from eventstore.streams import Appended, Position, Recorded
 
 __all__ = [
@@ -34,12 +35,15 @@ __all__ = [
     "Expected",
     "InputFailed",
     "LogError",
+    "MasterKeys",
     "Plan",
     "Position",
     "Processor",
     "Recorded",
     "Runtime",
     "StateError",
+    "SubjectForgotten",
+    "WrappedKey",
     "WrongExpectedVersion",
     "decide",
     "evolve",

@@ -16,6 +16,7 @@ from schemas.errors import (
     UpcastMissing,
 )
 from schemas.messages import Command, Event, Message, Refusal, Reply, Undo, answers, is_command, key_of
+from schemas.personal_data import Personal, Redacted, personal
 from schemas.metadata import Handled, Metadata, ReplyTo
 from schemas.registry import MemoryRegistry, Registered, Registry
 from schemas.schema import Schema, TypeName
@@ -35,6 +36,8 @@ __all__ = [
     "Message",
     "Metadata",
     "Nothing",
+    "Personal",
+    "Redacted",
     "Refusal",
     "Registered",
     "Registry",
@@ -56,4 +59,5 @@ __all__ = [
     "is_command",
     "key_of",
     "line_of",
+    "personal",
 ]
