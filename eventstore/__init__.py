@@ -15,8 +15,8 @@ from eventstore.processor.port import DecideContext, Processor
 from eventstore.specification import given
 from eventstore.state.errors import StateError
 from eventstore.store import EventStore
-from eventstore.subject_keys import MasterKeys, SubjectForgotten, WrappedKey
 from eventstore.streams import Appended, Position, Recorded
+from eventstore.subject_keys import MasterKeys, SubjectForgotten, WrappedKey
 
 __all__ = [
     "ANY",

@@ -16,8 +16,8 @@ from schemas.errors import (
     UpcastMissing,
 )
 from schemas.messages import Command, Event, Message, Refusal, Reply, Undo, answers, is_command, key_of
-from schemas.personal_data import Personal, Redacted, personal
 from schemas.metadata import Handled, Metadata, ReplyTo
+from schemas.personal_data import Personal, Redacted, personal
 from schemas.registry import MemoryRegistry, Registered, Registry
 from schemas.schema import Schema, TypeName
 from schemas.serde import Serde

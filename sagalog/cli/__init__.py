@@ -44,16 +44,7 @@ _GROUPS = (
     ),
     _Group("dlq", "sagalog.cli.dlq:dlq", "Look into dead letters, send them back, or lay them aside."),
     _Group("group", "sagalog.cli.group:group", "Look at consumer groups, or say where one goes on."),
-    _Group(
-        "keys",
-        "sagalog.cli.keys:keys",
-        "Make and rotate master keys of personal data; forget a subject.",
-        (
-            "export SAGALOG_MASTER_KEY=$(sagalog keys generate)",
-            "sagalog keys rotate --log kafka://localhost:9092",
-            "sagalog keys forget customer-17 --log kafka://localhost:9092",
-        ),
-    ),
+    _Group("keys", "sagalog.cli.keys:keys", "Make and rotate master keys of personal data; forget a subject."),
     _Group(
         "run",
         "sagalog.cli.run:run",

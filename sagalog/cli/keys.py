@@ -14,7 +14,13 @@ from eventstore.subject_keys.ring import TOPIC
 from sagalog.cli.opening import LogUrl, opened
 from sagalog.cli.output import show
 
-keys = App(name="keys", help="Master keys of personal data, and subjects to forget.")
+_EXAMPLES = """\
+Examples:
+  export SAGALOG_MASTER_KEY=$(sagalog keys generate)
+  sagalog keys rotate --log kafka://localhost:9092
+  sagalog keys forget customer-17 --log kafka://localhost:9092
+"""
+keys = App(name="keys", help="Make and rotate master keys of personal data; forget a subject.", help_epilogue=_EXAMPLES)
 
 
 @keys.command
