@@ -1,0 +1,67 @@
+"""A process that hosts a store of accounts, or follows one, until it is killed.
+
+`python -m tests.eventstore.streams.store_process ROLE URL NAME SLOT OUTPUT`, where ROLE is
+
+- `serve`: host the store;
+- `read`: host it, and read stream `a` consistently all the time. OUTPUT gets a line for each read: when it began, the
+  version that it saw;
+- `follow`: subscribe from the position of OUTPUT's last line; OUTPUT gets a line for each event: stream, version,
+  position.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+from eventstore.errors import EventStoreError
+from eventstore.streams import Position
+from tests.eventstore.streams.accounts import collect
+from tests.eventstore.streams.hosts import Accounts, hosting, store_named
+
+
+async def main(role: str, url: str, name: str, slot: str, output: str) -> None:
+    store = store_named(name)
+    async with hosting(store, url, slot=slot, owns=role != "follow"):
+        match role:
+            case "read":
+                await _read(store, Path(output))
+            case "follow":
+                await _follow(store, Path(output))
+            case _:
+                await asyncio.Event().wait()
+
+
+async def _read(store: Accounts, output: Path) -> None:
+    with output.open("a") as to:
+        while True:
+            began = time.time()
+            try:
+                seen = await collect(store.read("a", backwards=True, limit=1, consistent=True))
+            except EventStoreError as error:
+                print(f"{type(error).__name__}: {error}", flush=True)
+                continue
+            to.write(f"{began} {seen[0].version if seen else -1}\n")
+            to.flush()
+
+
+async def _follow(store: Accounts, output: Path) -> None:
+    after = _stored(output)
+    with output.open("a") as to:
+        async for recorded in store.subscribe(after=after):
+            to.write(f"{recorded.stream} {recorded.version} {recorded.position}\n")
+            to.flush()
+
+
+def _stored(output: Path) -> Position | None:
+    """The position of the last whole line; what stands behind it, cut off by a kill, is removed."""
+    done = output.read_text() if output.exists() else ""
+    whole = done[: done.rfind("\n") + 1]
+    output.write_text(whole)
+    return Position.parse(whole.splitlines()[-1].split()[2]) if whole else None
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))
