@@ -6,7 +6,7 @@ until then a successor would handle records again, never skip one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import structlog
@@ -44,6 +44,16 @@ class Committing:
         if now - self._committed_at >= COMMIT_SECONDS:
             self._committed_at = now
             self.commit(self._shares.owned.values(), member)
+
+    def last(self, of: Callable[[], Iterable[Share]], again: Callable[[], None], deadline: float) -> None:
+        """Commit what changed of these; until that is done or time is up, do `again` and retry. Raises like `if_due`.
+
+        Nobody makes up for the last commit: what it does not tell, the successor handles a second time.
+        """
+        self.commit(of(), None)
+        while any(share.acks.is_changed for share in of()) and self._clock.monotonic() < deadline:
+            again()
+            self.commit(of(), None)
 
     def commit(self, of: Iterable[Share], member: Member | None) -> None:
         """Commit what changed of these, now. Raises like `if_due`."""

@@ -13,7 +13,7 @@ import structlog
 
 from consumers.committing import COMMIT_SECONDS, Committing
 from consumers.dead_letters import DeadLetters, companions, redrive_of
-from consumers.delivery import Delivery, Share
+from consumers.delivery import Delivery
 from consumers.dispatch import Dispatch
 from consumers.handlers import Bound, bind
 from consumers.intake import Intake
@@ -242,16 +242,16 @@ class WorkerLoop:
             dispatch.drop(going)
             ended.wait(CANCEL_SECONDS)
         try:
-            self._settle(going)
+            self._acknowledge_all()
+            self._commits().commit(going, None)
         except LogError as error:
             self._failure = error
         shares.forget(partitions)
 
-    def _settle(self, going: Sequence[Share]) -> None:
+    def _acknowledge_all(self) -> None:
         if self._producer is not None:
             self._producer.flush()
         self._reap()
-        self._commits().commit(going, None)
 
     def _drain_and_leave(self, deadline: float) -> None:
         consumer = self._consumer
@@ -273,7 +273,8 @@ class WorkerLoop:
         if not ended.is_set():
             dispatch.drop(going)
             ended.wait(CANCEL_SECONDS)
-        self._settle(list(shares.owned.values()))
+        self._acknowledge_all()
+        self._commits().last(shares.owned.values, lambda: _keep_membership(consumer), deadline)
 
     def _end(self, deadline: float) -> None:
         if self._dispatch is not None:
@@ -282,6 +283,11 @@ class WorkerLoop:
             self._answering.close()
         if self._producer is not None:
             self._producer.close()
+
+
+def _keep_membership(consumer: GroupConsumer) -> None:
+    """The group may be moving, which has to end before it takes positions. All partitions are paused."""
+    consumer.poll(1, 0.05)
 
 
 def _acknowledge(delivery: Delivery) -> None:

@@ -158,9 +158,9 @@ class LocalCluster:
 
 
 def _addresses(nodes: int, port: int | None) -> list[Address]:
-    """A given port is the first node's; all others are free ones."""
+    """A given port is the first node's, 0 as good as none; all others are free ones."""
     ports = free_ports(2 * nodes)
-    if port is not None:
+    if port:
         ports[0] = port
     return [Address(node, ports[node - 1], ports[nodes + node - 1]) for node in range(1, nodes + 1)]
 

@@ -26,7 +26,7 @@ def broker(
     nodes
         1, or 3 to see what happens when one is lost.
     port
-        The port of the first node. By default a free one is chosen.
+        The port of the first node. By default, and for 0, a free one is chosen.
     folder
         Where records are kept from run to run. By default nothing is kept.
     json

@@ -14,7 +14,7 @@ from consumers.limits import Limits
 from consumers.retry import Retry
 from consumers.worker import Worker
 from consumers.worker_loop import WorkerLoop
-from eventstore.log.errors import PositionMissing, TopicMissing
+from eventstore.log.errors import BrokerUnreachable, LogError, PositionMissing, StaleMember, TopicMissing
 from eventstore.log.port import Member
 from eventstore.log.records import Position, TopicPartition
 from tests.consumers.worker.bench import Bench, Gate, Placed
@@ -190,6 +190,29 @@ def test_positions_are_committed_daily(bench: Bench, monkeypatch: pytest.MonkeyP
     bench.commit(loop)
 
     assert commits == [{PLACE: Position(1), TopicPartition(redrive_of("orders", "shop.mailer"), 0): Position(0)}]
+
+
+@pytest.mark.parametrize("failure", [StaleMember("moving"), BrokerUnreachable("broker", "for now")])
+def test_the_last_commit_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch, failure: LogError) -> None:
+    """A group that is moving takes no positions: a worker that stops waits for it, and nothing is repeated."""
+    feed, done = bench.feed(), list[int]()
+    loop = bench.open(recorder(done))
+    bench.settle(loop)
+    feed.send("a", Placed(order="a"))
+    bench.drive(loop, lambda: done)
+    consumer, refused = loop._consumer, [failure, failure]
+    assert consumer is not None
+    taken = consumer.commit
+
+    def commit(positions: Mapping[TopicPartition, Position], member: Member | None = None) -> None:
+        if refused:
+            raise refused.pop()
+        taken(positions, member)
+
+    monkeypatch.setattr(consumer, "commit", commit)
+    bench.stop(loop)
+
+    assert (refused, bench.position("orders")) == ([], 1)
 
 
 def test_waiting_records_are_left_to_the_successor(bench: Bench) -> None:
