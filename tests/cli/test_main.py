@@ -76,7 +76,7 @@ def test_the_broker_runs_until_it_is_interrupted(
 ) -> None:
     """`sagalog broker --json` says where Kafka answers; a signal ends it with 0 and Kafka with it."""
     monkeypatch.delenv("KAFKA_BOOTSTRAP", raising=False)
-    command = [sys.executable, "-m", "sagalog", "broker", "--json", "--folder", str(tmp_path)]
+    command = [sys.executable, "-m", "sagalog", "broker", "--json", "--port", "0", "--folder", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         facts = json.loads(process.stdout.readline())
