@@ -28,7 +28,7 @@ class Log(Protocol):
     def create(self, topics: Iterable[Topic]) -> None:
         """Create the topics that do not exist, and freeze their partition counts in the manifest.
 
-        Topics that exist are checked.
+        Topics that exist are checked. Their settings stay as they are; the manifest notes which are wanted.
 
         Raises:
             PartitionCountChanged: a topic has other partitions than its manifest or than `partitions` says.
@@ -37,6 +37,22 @@ class Log(Protocol):
 
     def describe(self, names: Iterable[str] | None = None) -> dict[str, TopicDescription]:
         """The topics of these names that exist; all topics if None."""
+        ...
+
+    def configuration(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        """The settings in force of the topics of these names that exist, by Kafka's names.
+
+        Those that were wanted or changed are among them; which others are is the engine's.
+        """
+        ...
+
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Change settings of a topic, now and durably. The others stay as they are.
+
+        Raises:
+            TopicMissing: there is no such topic.
+            LogError: the log takes no such setting or value; nothing was changed.
+        """
         ...
 
     def delete(self, names: Iterable[str]) -> None:

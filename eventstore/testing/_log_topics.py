@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from eventstore.log.errors import InvalidRecord, LogError, MessageTooLarge, PartitionCountChanged
+from eventstore.log.errors import InvalidRecord, LogError, MessageTooLarge, PartitionCountChanged, TopicMissing
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.log.records import Record, Topic, TopicPartition
@@ -61,6 +61,76 @@ class TopicPromises:
 
         assert bench.log.describe([topic]) == before
         assert bench.values(topic) == [b"kept"]
+
+    def test_settings_are_those_it_was_made_with(self, bench: LogBench) -> None:
+        """What `create` was given is in force and in the manifest, for topics of both kinds."""
+        kept = Topic(name=bench.name("kept"), retention_ms=5_000, settings={"segment.ms": "60000"})
+        compacted = Topic(name=bench.name("compacted"), compacted=True, settings={"delete.retention.ms": "70000"})
+
+        bench.log.create([kept, compacted])
+
+        for topic in (kept, compacted):
+            assert bench.log.describe([topic.name])[topic.name].wanted == topic.configuration
+            assert topic.configuration.items() <= bench.log.configuration([topic.name])[topic.name].items()
+        assert bench.log.configuration(["never-made"]) == {}
+
+    def test_creating_again_changes_no_setting(self, bench: LogBench) -> None:
+        """Other settings are noted as wanted; those in force stay."""
+        topic = Topic(name=bench.name("again"), settings={"segment.ms": "60000"})
+        bench.log.create([topic])
+        other = Topic(name=topic.name, settings={"segment.ms": "70000"})
+
+        bench.log.create([other])
+
+        assert bench.log.describe([topic.name])[topic.name].wanted == other.configuration
+        assert bench.log.configuration([topic.name])[topic.name]["segment.ms"] == "60000"
+
+    def test_settings_are_changed_one_by_one(self, bench: LogBench) -> None:
+        """A change is in force at once and after a restart; other settings, records and the id stay."""
+        topic = Topic(name=bench.name("changed"), retention_ms=80_000_000, settings={"segment.ms": "60000"})
+        bench.log.create([topic])
+        bench.produce(topic.name, b"kept")
+        before = bench.log.describe([topic.name])
+
+        bench.log.configure(topic.name, {"retention.ms": "90000000"})
+        bench.restart()
+
+        found = bench.log.configuration([topic.name])[topic.name]
+        assert (found["retention.ms"], found["segment.ms"]) == ("90000000", "60000")
+        assert bench.log.describe([topic.name]) == before
+        assert bench.values(topic.name) == [b"kept"]
+
+    def test_a_topic_can_be_made_compacted(self, bench: LogBench) -> None:
+        """From then on its records need a key."""
+        topic = Topic(name=bench.name("turned"), partitions=1)
+        bench.log.create([topic])
+
+        bench.log.configure(topic.name, {"cleanup.policy": "compact"})
+
+        errors: list[LogError | None] = []
+        producer = bench.producer()
+
+        def is_refused() -> bool:
+            try:
+                producer.produce(topic.name, 0, None, b"v", on_delivery=lambda error, offset: errors.append(error))
+                producer.flush()
+            except InvalidRecord as error:
+                errors.append(error)
+            return isinstance(errors[-1], InvalidRecord)
+
+        bench.eventually(is_refused)
+
+    def test_settings_that_cannot_be_are_refused(self, bench: LogBench) -> None:
+        """Neither of a topic that is not there, nor of a value that is none; nothing is changed."""
+        topic = bench.topic()
+        before = bench.log.configuration([topic])
+
+        with pytest.raises(TopicMissing):
+            bench.log.configure("never-made", {"retention.ms": "1"})
+        with pytest.raises(LogError):
+            bench.log.configure(topic, {"retention.ms": "soon"})
+
+        assert bench.log.configuration([topic]) == before
 
     def test_other_count_than_the_topic_has_is_refused(self, bench: LogBench) -> None:
         """Partition counts are frozen: asking for another one is an error that names both."""

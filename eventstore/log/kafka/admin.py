@@ -15,7 +15,14 @@ from confluent_kafka import (
     TopicCollection,
 )
 from confluent_kafka import TopicPartition as Place
-from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined] # imported there, not defined
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported there, not defined
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    OffsetSpec,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from eventstore.log.errors import LogError, TopicMissing
@@ -78,6 +85,35 @@ class Admin:
             )
             described = {name: self._unless(MISSING, future) for name, future in futures.items()}
         return {name: (str(found.topic_id), len(found.partitions)) for name, found in described.items() if found}
+
+    def configuration(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
+        """The settings in force of each of these topics that exists."""
+        resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
+        if not resources:
+            return {}
+        with self._mapped("ask for the settings of topics"):
+            futures = self._client.describe_configs(resources, request_timeout=self._settings.api_timeout)
+            found = {resource.name: self._unless(MISSING, future) for resource, future in futures.items()}
+        return {
+            name: {each: entry.value for each, entry in entries.items() if entry.value is not None}
+            for name, entries in found.items()
+            if entries is not None
+        }
+
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Change settings of a topic, and wait until the cluster says that they are in force."""
+        change: Any = AlterConfigOpType.SET
+        entries = [ConfigEntry(name, value, incremental_operation=change) for name, value in settings.items()]
+        resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        try:
+            futures = self._client.incremental_alter_configs([resource], request_timeout=self._settings.api_timeout)
+            futures[resource].result()
+        except KafkaException as raised:
+            error = error_of(raised)
+            if error.code() in MISSING:
+                raise TopicMissing(topic) from raised
+            raise self._general(error, f"change settings of {topic}", topic) from raised
+        self._wait(lambda: settings.items() <= self.configuration([topic])[topic].items(), f"see {topic} changed")
 
     def create(self, topics: Sequence[NewTopic]) -> None:
         """Create topics, and wait until the cluster shows them. Those that exist meanwhile stay as they are."""

@@ -11,7 +11,7 @@ from eventstore.log.errors import LogClosed, PartitionCountChanged
 from eventstore.log.kafka import manifest
 from eventstore.log.kafka.admin import Admin
 from eventstore.log.kafka.group import KafkaGroupConsumer
-from eventstore.log.kafka.manifest import Manifest
+from eventstore.log.kafka.manifest import Entry, Manifest
 from eventstore.log.kafka.positions import GroupPositions
 from eventstore.log.kafka.producer import KafkaProducer
 from eventstore.log.kafka.reader import KafkaReader
@@ -19,9 +19,6 @@ from eventstore.log.kafka.settings import DEFAULT_MESSAGE_MAX_BYTES, OVERHEAD_BY
 from eventstore.log.kafka.transactor import KafkaTransactor
 from eventstore.log.port import Listener
 from eventstore.log.records import Isolation, Position, Topic, TopicDescription, TopicPartition
-
-DIRTY_RATIO = "0.9"
-"""Rewriting stays near once the ingest; Kafka's default of 0.5 makes it many times that on large logs."""
 
 
 class KafkaLog:
@@ -39,33 +36,41 @@ class KafkaLog:
     def create(self, topics: Iterable[Topic]) -> None:
         wanted, admin = {topic.name: topic for topic in topics}, self._open()
         with self._creating:
-            counts, found = self._manifest.counts(), admin.describe(list(wanted))
+            entries, found = self._manifest.entries(), admin.describe(list(wanted))
             missing = [topic for name, topic in wanted.items() if name not in found]
-            if missing or wanted.keys() - counts.keys():
+            if missing or wanted.keys() - entries.keys():
                 copies = self._copies(admin)
                 self._manifest.create(self._new(Topic(name=manifest.NAME, partitions=1, compacted=True), copies))
                 admin.create([self._new(topic, copies) for topic in missing])
                 found |= admin.describe([topic.name for topic in missing])
             created = {topic.name for topic in missing}
             for name, topic in wanted.items():
-                frozen = None if name in created else counts.get(name)
-                _check(topic, frozen=frozen, actual=found[name][1])
-            self._manifest.write({name: found[name][1] for name in wanted if name in created or name not in counts})
+                frozen = None if name in created else entries.get(name)
+                _check(topic, frozen=None if frozen is None else frozen.partitions, actual=found[name][1])
+            now = {
+                name: Entry(partitions=found[name][1], settings=topic.configuration) for name, topic in wanted.items()
+            }
+            self._manifest.write({name: entry for name, entry in now.items() if entry != entries.get(name)})
 
     def describe(self, names: Iterable[str] | None = None) -> dict[str, TopicDescription]:
         admin = self._open()
         wanted = [name for name in admin.names() if name != manifest.NAME] if names is None else list(names)
-        found, counts = admin.describe(wanted), self._manifest.counts()
+        found, entries = admin.describe(wanted), self._manifest.entries()
         return {
-            name: TopicDescription(name=name, id=id, partitions=partitions, manifest_partitions=counts.get(name))
-            for name, (id, partitions) in found.items()
+            name: _description(name, id_, partitions, entries.get(name)) for name, (id_, partitions) in found.items()
         }
+
+    def configuration(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        return self._open().configuration(list(names))
+
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        self._open().configure(topic, settings)
 
     def delete(self, names: Iterable[str]) -> None:
         wanted = list(names)
         with self._creating:
             self._open().delete(wanted)
-            frozen = self._manifest.counts()
+            frozen = self._manifest.entries()
             self._manifest.forget(name for name in wanted if name in frozen)
 
     def producer(self) -> KafkaProducer:
@@ -124,17 +129,20 @@ class KafkaLog:
 
 
 def _config(topic: Topic, copies: int, message_max_bytes: int) -> dict[str, str]:
-    if topic.compacted and topic.retention_ms is not None:
-        raise ValueError(f"{topic.name}: a compacted topic keeps the last record of each key, it has no retention_ms")
-    config = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": DIRTY_RATIO}
-    if not topic.compacted:
-        retention = -1 if topic.retention_ms is None else topic.retention_ms
-        config = {"cleanup.policy": "delete", "retention.ms": str(retention)}
+    config = dict[str, str]()
     if copies >= 3:
         config["min.insync.replicas"] = "2"
     if message_max_bytes > DEFAULT_MESSAGE_MAX_BYTES:
         config["max.message.bytes"] = str(message_max_bytes + OVERHEAD_BYTES)
-    return config | dict(topic.settings)
+    return config | topic.configuration
+
+
+def _description(name: str, id_: str, partitions: int, entry: Entry | None) -> TopicDescription:
+    if entry is None:
+        return TopicDescription(name=name, id=id_, partitions=partitions, manifest_partitions=None)
+    return TopicDescription(
+        name=name, id=id_, partitions=partitions, manifest_partitions=entry.partitions, wanted=entry.settings
+    )
 
 
 def _check(topic: Topic, *, frozen: int | None, actual: int) -> None:

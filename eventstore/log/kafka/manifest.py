@@ -1,7 +1,8 @@
-"""The manifest: the partition count that each topic was created with, in the compacted topic `sagalog.topics`.
+"""The manifest: the partition count that each topic was created with, and the settings that are wanted for it, in the
+compacted topic `sagalog.topics`.
 
-One partition, key = topic name (UTF-8), value = JSON `{"v": 1, "partitions": n}`; a tombstone once the topic was
-deleted. Read to its end at every use.
+One partition, key = topic name (UTF-8), value = JSON `{"v": 1, "partitions": n, "settings": {name: value}}`; a
+tombstone once the topic was deleted. Read to its end at every use.
 """
 
 from __future__ import annotations
@@ -25,23 +26,24 @@ _PARTITION = TopicPartition(NAME, 0)
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What is frozen about a topic."""
+    """What is frozen about a topic, and what is wanted of it."""
 
     v: int = 1
     partitions: int
+    settings: dict[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
 class Manifest:
-    """The frozen partition counts. Safe to use from any thread."""
+    """The entries of all topics. Safe to use from any thread."""
 
     def __init__(self, settings: Settings, admin: Admin) -> None:
         self._settings, self._admin = settings, admin
         self._reader: KafkaReader | None = None
-        self._counts: dict[str, int] = {}
+        self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
 
-    def counts(self) -> dict[str, int]:
-        """Partition counts by topic, as the log has them now; empty if there is no manifest yet."""
+    def entries(self) -> dict[str, Entry]:
+        """What the log has now, by topic; empty if there is no manifest yet."""
         with self._lock:
             if self._reader is None and not self._admin.describe([NAME]):
                 return {}
@@ -52,9 +54,9 @@ class Manifest:
         if self._reader is None and not self._admin.describe([NAME]):
             self._admin.create([topic])
 
-    def write(self, counts: Mapping[str, int]) -> None:
-        """Freeze partition counts."""
-        self._append({name: msgspec.json.encode(Entry(partitions=count)) for name, count in counts.items()})
+    def write(self, entries: Mapping[str, Entry]) -> None:
+        """Freeze partition counts, note what is wanted."""
+        self._append({name: msgspec.json.encode(entry) for name, entry in entries.items()})
 
     def forget(self, names: Iterable[str]) -> None:
         """Drop entries."""
@@ -63,11 +65,11 @@ class Manifest:
     def close(self) -> None:
         with self._lock:
             reader, self._reader = self._reader, None
-            self._counts.clear()
+            self._entries.clear()
             if reader is not None:
                 reader.close()
 
-    def _caught_up(self) -> dict[str, int]:
+    def _caught_up(self) -> dict[str, Entry]:
         if self._reader is None:
             self._reader = KafkaReader(self._settings, self._admin, {_PARTITION: 0}, "committed")
         end = self._admin.ends([_PARTITION], "committed")[_PARTITION]
@@ -77,15 +79,15 @@ class Manifest:
                 raise BrokerUnreachable(self._settings.address, f"reading {NAME} takes longer than api_timeout")
             for record in self._reader.read(1_000, 0.1):
                 self._take(record)
-        return self._counts
+        return self._entries
 
     def _take(self, record: Record) -> None:
         name = (record.key or b"").decode(errors="replace")
         if record.value is None:
-            self._counts.pop(name, None)
+            self._entries.pop(name, None)
             return
         try:
-            self._counts[name] = msgspec.json.decode(record.value, type=Entry).partitions
+            self._entries[name] = msgspec.json.decode(record.value, type=Entry)
         except msgspec.DecodeError as error:
             raise LogError(f"{NAME} holds an entry for {name!r} that cannot be read: {error}") from error
 

@@ -73,6 +73,18 @@ class Broker:
             self.check_open()
             return self.topics.describe(names)
 
+    def configuration(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        """The settings in force of the topics of these names that exist."""
+        with self.lock:
+            self.check_open()
+            return self.topics.configuration(names)
+
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Change settings of a topic."""
+        with self.lock:
+            self.check_open()
+            self.topics.configure(topic, settings)
+
     def delete(self, names: Iterable[str]) -> None:
         """Delete topics with all that belongs to them."""
         with self.lock:

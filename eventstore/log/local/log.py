@@ -39,6 +39,12 @@ class LocalLog:
     def describe(self, names: Iterable[str] | None = None) -> dict[str, TopicDescription]:
         return self.broker.describe(names)
 
+    def configuration(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        return self.broker.configuration(names)
+
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        self.broker.configure(topic, settings)
+
     def delete(self, names: Iterable[str]) -> None:
         self.broker.delete(names)
 

@@ -28,6 +28,10 @@ class TopicRow(msgspec.Struct, frozen=True, array_like=True):
     manifest: int
     compacted: bool
     retention_ms: int | None
+    wanted: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """The settings that its last creator wanted."""
+    settings: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+    """Those that are in force."""
 
 
 class Partition(ABC):

@@ -7,9 +7,11 @@ added behind the manifest's back, as an administrator of a Kafka cluster could.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from eventstore.log.errors import InvalidRecord, PartitionCountChanged, TopicMissing
+import msgspec
+
+from eventstore.log.errors import InvalidRecord, LogError, PartitionCountChanged, TopicMissing
 from eventstore.log.local.store import Partition, Store, TopicRow
 from eventstore.log.records import Topic, TopicDescription
 
@@ -38,18 +40,56 @@ class Topics:
             if topic.name in self.rows:
                 self._check_count(topic)
         for topic in wanted:
-            if topic.name not in self.rows:
+            row = self.rows.get(topic.name)
+            if row is None:
                 self._create(topic)
+            elif row.wanted != topic.configuration:
+                self._change(msgspec.structs.replace(row, wanted=topic.configuration))
 
     def describe(self, names: Iterable[str] | None) -> dict[str, TopicDescription]:
         """The topics of these names that exist; all if None."""
         rows = self.rows.values() if names is None else [self.rows[name] for name in names if name in self.rows]
         return {
             row.name: TopicDescription(
-                name=row.name, id=row.id, partitions=row.partitions, manifest_partitions=row.manifest
+                name=row.name,
+                id=row.id,
+                partitions=row.partitions,
+                manifest_partitions=row.manifest,
+                wanted=dict(row.wanted),
             )
             for row in rows
         }
+
+    def configuration(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        """The settings in force of the topics of these names that exist."""
+        return {name: dict(self.rows[name].settings) for name in names if name in self.rows}
+
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        """Change settings. What they say of compaction and retention holds from the next tidying on.
+
+        Raises:
+            TopicMissing: there is no such topic.
+            LogError: a value cannot be one; nothing was changed.
+        """
+        row = self.rows.get(topic)
+        if row is None:
+            raise TopicMissing(topic)
+        changed = row.settings | settings
+        policy, retention = changed.get("cleanup.policy"), changed.get("retention.ms", "-1")
+        if policy not in ("compact", "delete") or not retention.removeprefix("-").isdecimal():
+            raise LogError(
+                f"{topic} takes no cleanup.policy={policy}, retention.ms={retention}: give compact or delete, and a "
+                f"number of milliseconds, -1 for ever"
+            )
+        is_compacted, retention_ms = policy == "compact", int(retention)
+        self._change(
+            msgspec.structs.replace(
+                row,
+                settings=changed,
+                compacted=is_compacted,
+                retention_ms=None if is_compacted or retention_ms < 0 else retention_ms,
+            )
+        )
 
     def remove(self, names: Iterable[str]) -> list[TopicRow]:
         """Forget the topics of these names that exist; returns them. The store still has them."""
@@ -61,10 +101,7 @@ class Topics:
 
     def grow(self, topic: str, partitions: int) -> None:
         """Give a topic more partitions behind the manifest's back."""
-        row = self.rows[topic]
-        changed = TopicRow(row.name, row.id, row.number, partitions, row.manifest, row.compacted, row.retention_ms)
-        self._store.save_topic(changed)
-        self._install(changed)
+        self._change(msgspec.structs.replace(self.rows[topic], partitions=partitions))
 
     def missing(self, topic: str, partition: int) -> TopicMissing | InvalidRecord:
         """The error for a partition that is not there."""
@@ -82,10 +119,22 @@ class Topics:
                 raise PartitionCountChanged(topic.name, manifest=expected, actual=row.partitions)
 
     def _create(self, topic: Topic) -> None:
-        partitions = topic.partitions or self.default_partitions
-        row = TopicRow(
-            topic.name, uuid.uuid4().hex, self._next_number, partitions, partitions, topic.compacted, topic.retention_ms
+        partitions, settings = topic.partitions or self.default_partitions, topic.configuration
+        self._change(
+            TopicRow(
+                topic.name,
+                uuid.uuid4().hex,
+                self._next_number,
+                partitions,
+                partitions,
+                topic.compacted,
+                topic.retention_ms,
+                settings,
+                settings,
+            )
         )
+
+    def _change(self, row: TopicRow) -> None:
         self._store.save_topic(row)
         self._install(row)
 
@@ -93,5 +142,8 @@ class Topics:
         self.rows[row.name] = row
         self._next_number = max(self._next_number, row.number + 1)
         for number in range(row.partitions):
-            if (row.name, number) not in self.partitions:
+            partition = self.partitions.get((row.name, number))
+            if partition is None:
                 self.partitions[row.name, number] = self._store.open_partition(row, number)
+            else:
+                partition.row, partition.compacted = row, row.compacted

@@ -105,15 +105,26 @@ class RemoteLog:
         return self._connection.pid
 
     def create(self, topics: Iterable[Topic]) -> None:
-        wishes = [m.TopicWish(topic.name, topic.partitions, topic.compacted, topic.retention_ms) for topic in topics]
+        wishes = [
+            m.TopicWish(topic.name, topic.partitions, topic.compacted, topic.retention_ms, dict(topic.settings))
+            for topic in topics
+        ]
         self._connection.ask(m.Create(wishes), m.Done)
 
     def describe(self, names: Iterable[str] | None = None) -> dict[str, TopicDescription]:
         found = self._connection.ask(m.Describe(None if names is None else list(names)), m.Described)
         return {
-            name: TopicDescription(name=name, id=id_, partitions=partitions, manifest_partitions=manifest)
-            for name, id_, partitions, manifest in found.topics
+            name: TopicDescription(
+                name=name, id=id_, partitions=partitions, manifest_partitions=manifest, wanted=wanted
+            )
+            for name, id_, partitions, manifest, wanted in found.topics
         }
+
+    def configuration(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
+        return self._connection.ask(m.Configuration(list(names)), m.Configured).settings
+
+    def configure(self, topic: str, settings: Mapping[str, str]) -> None:
+        self._connection.ask(m.Configure(topic, dict(settings)), m.Done)
 
     def delete(self, names: Iterable[str]) -> None:
         self._connection.ask(m.Delete(list(names)), m.Done)

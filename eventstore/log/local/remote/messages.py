@@ -44,6 +44,7 @@ class TopicWish(msgspec.Struct, frozen=True, array_like=True):
     partitions: int | None
     compacted: bool
     retention_ms: int | None
+    settings: dict[str, str]
 
 
 class Create(msgspec.Struct, tag=True, frozen=True):
@@ -59,9 +60,28 @@ class Describe(msgspec.Struct, tag=True, frozen=True):
 
 
 class Described(msgspec.Struct, tag=True, frozen=True):
-    """Name, id, partitions and manifest of each topic."""
+    """Name, id, partitions, manifest and wanted settings of each topic."""
 
-    topics: list[tuple[str, str, int, int | None]]
+    topics: list[tuple[str, str, int, int | None, dict[str, str]]]
+
+
+class Configuration(msgspec.Struct, tag=True, frozen=True):
+    """Ask for the settings in force of topics; answered by Configured."""
+
+    names: list[str]
+
+
+class Configured(msgspec.Struct, tag=True, frozen=True):
+    """The settings of each topic, by name."""
+
+    settings: dict[str, dict[str, str]]
+
+
+class Configure(msgspec.Struct, tag=True, frozen=True):
+    """Change settings of a topic; answered by Done."""
+
+    topic: str
+    settings: dict[str, str]
 
 
 class Delete(msgspec.Struct, tag=True, frozen=True):
@@ -167,8 +187,8 @@ class Done(msgspec.Struct, tag=True, frozen=True):
     """It is done."""
 
 
-Request = Hello | Create | Describe | Delete | Produce | Read | Bounds | Committed | Groups
-Answer = Welcome | Described | Produced | Found | Bounded | Positions | Names | Done | Failed
+Request = Hello | Create | Describe | Configuration | Configure | Delete | Produce | Read | Bounds | Committed | Groups
+Answer = Welcome | Described | Configured | Produced | Found | Bounded | Positions | Names | Done | Failed
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode

@@ -113,18 +113,30 @@ def _answer(broker: Broker, request: m.Request) -> m.Answer:
             return _administer(broker, request)
 
 
-def _administer(broker: Broker, request: m.Create | m.Describe | m.Delete) -> m.Answer:
+def _administer(broker: Broker, request: m.Create | m.Describe | m.Configuration | m.Configure | m.Delete) -> m.Answer:
     match request:
         case m.Create():
             broker.create(
-                Topic(name=w.name, partitions=w.partitions, compacted=w.compacted, retention_ms=w.retention_ms)
+                Topic(
+                    name=w.name,
+                    partitions=w.partitions,
+                    compacted=w.compacted,
+                    retention_ms=w.retention_ms,
+                    settings=w.settings,
+                )
                 for w in request.topics
             )
+        case m.Configuration():
+            return m.Configured(broker.configuration(request.names))
+        case m.Configure():
+            broker.configure(request.topic, request.settings)
         case m.Delete():
             broker.delete(request.names)
         case m.Describe():
             found = broker.describe(request.names)
-            return m.Described([(t.name, t.id, t.partitions, t.manifest_partitions) for t in found.values()])
+            return m.Described(
+                [(t.name, t.id, t.partitions, t.manifest_partitions, dict(t.wanted)) for t in found.values()]
+            )
     return m.Done()
 
 
