@@ -230,8 +230,8 @@ class Broker:
         self.compact(topic)
         with self.lock:
             self.check_open()
-            rows = {found.row for found in self.partitions.values() if found.name == topic}
-        for row in rows:
+            rows = [found.row for found in self.partitions.values() if found.name == topic]
+        for row in rows[:1]:
             self.store.squeeze(row)
 
     # Groups
