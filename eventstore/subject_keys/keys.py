@@ -68,6 +68,7 @@ def key_topic(*, segment_ms: int = SEGMENT_MS, lag_ms: int = LAG_MS) -> Topic:
         "max.compaction.lag.ms": str(lag_ms),
         "min.compaction.lag.ms": "0",
         "min.cleanable.dirty.ratio": "0.1",
+        "file.delete.delay.ms": "1000",
     }
     return Topic(name=TOPIC, partitions=1, compacted=True, settings=settings)
 
