@@ -21,6 +21,7 @@ from eventstore.component import Component, Host, Plan
 from eventstore.destinations import Reachable, check_destinations
 from eventstore.errors import EventStoreError
 from eventstore.log import open_log
+from eventstore.log.drift import warn_of_drift
 from eventstore.log.partition import partition_of
 from eventstore.loops import LoopThread
 from eventstore.offload import to_the_end
@@ -95,7 +96,9 @@ class Hosting:
         check_destinations(self._known)
         processors = [processor for plan in self._known for processor in plan.processors]
         topics = [topic for processor in processors for topic in topics_of(processor, self.host.service)]
-        self.host.log.create([*topics, *(topic for plan in self._known for topic in plan.topics)])
+        topics += [topic for plan in self._known for topic in plan.topics]
+        self.host.log.create(topics)
+        warn_of_drift(self.host.log, [topic.name for topic in topics])
         described = self.host.log.describe([inbox_of(processor.name) for processor in self._processors])
         self._partitions = {name: found.partitions for name, found in described.items()}
         for plan in self._known:

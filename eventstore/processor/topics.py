@@ -1,11 +1,30 @@
-"""The names and settings of a processor's topics (rule K1)."""
+"""The names and settings of a processor's topics (rule K1).
+
+Of the events topic there are two profiles. A *compacted* one keeps every event until it is erased on purpose (E2): keys
+are unique, so the cleaner finds nothing else. One kept *forever* is never rewritten, and erases nothing; unlike
+compacted ones it may be moved to remote storage by the brokers.
+
+==============================  ====================  ======================================================
+compacted                       value                 why
+==============================  ====================  ======================================================
+`cleanup.policy`                `compact`             erased events go, all others stay
+`min.cleanable.dirty.ratio`     `0.9`                 a pass rewrites the log from its start: rarely
+`max.compaction.lag.ms`         28 days               but so often, so that erased bytes do not stay longer
+`min.compaction.lag.ms`         `0`                   a longer one would only let erased bytes stay longer
+`delete.retention.ms`           1 day                 readers that are slower miss tombstones (K13)
+`segment.ms`, `segment.bytes`   7 days, 1 GiB         the newest segment is never cleaned: when it ends
+==============================  ====================  ======================================================
+
+Forever: `cleanup.policy` `delete`, `retention.ms` and `retention.bytes` `-1`, segments as above. State topics are
+compacted, whatever the events topic is.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from eventstore.log.records import Topic
-from eventstore.processor.port import Processor
+from eventstore.processor.port import Processor, Retaining, Retention
 
 DAY_MS = 24 * 60 * 60 * 1000
 INBOX_RETENTION_MS = 7 * DAY_MS
@@ -15,7 +34,18 @@ DEDUPLICATION_WINDOW_MS = INBOX_RETENTION_MS + DAY_MS
 TOMBSTONE_RETENTION_MS = DAY_MS
 """How long readers have to see a tombstone; state that was in sync longer ago than half of it is discarded (K13)."""
 
-_COMPACTED = {"delete.retention.ms": str(TOMBSTONE_RETENTION_MS), "min.cleanable.dirty.ratio": "0.9"}
+ERASED_WITHIN_MS = 28 * DAY_MS
+"""How long the cleaner may leave erased events in a topic that is written to: less than the month that laws grant."""
+
+_SEGMENTS = {"segment.ms": str(7 * DAY_MS), "segment.bytes": str(1 << 30)}
+_COMPACTED = {
+    "min.cleanable.dirty.ratio": "0.9",
+    "max.compaction.lag.ms": str(ERASED_WITHIN_MS),
+    "min.compaction.lag.ms": "0",
+    "delete.retention.ms": str(TOMBSTONE_RETENTION_MS),
+    **_SEGMENTS,
+}
+_FOREVER = {"retention.bytes": "-1", **_SEGMENTS}
 
 
 def inbox_of(name: str) -> str:
@@ -53,12 +83,20 @@ def inbox_topic(name: str, partitions: int | None = None) -> Topic:
     return Topic(name=inbox_of(name), partitions=partitions, retention_ms=INBOX_RETENTION_MS)
 
 
+def events_topic(name: str, partitions: int | None, retention: Retention) -> Topic:
+    """The topic of a processor's events, as it shall be."""
+    is_compacted = retention == "compacted"
+    settings = _COMPACTED if is_compacted else _FOREVER
+    return Topic(name=events_of(name), partitions=partitions, compacted=is_compacted, settings=settings)
+
+
 def topics_of(processor: Processor[Any], group: str) -> list[Topic]:
     """All topics of a processor that runs in this group, as they shall be."""
     name, partitions = processor.name, processor.partitions
+    retention = processor.retention if isinstance(processor, Retaining) else "compacted"
     return [
         inbox_topic(name, partitions),
-        Topic(name=events_of(name), partitions=partitions, compacted=True, settings=_COMPACTED),
+        events_topic(name, partitions, retention),
         Topic(name=state_of(name), partitions=partitions, compacted=True, settings=_COMPACTED),
         Topic(name=dead_letters_of(inbox_of(name), group), partitions=partitions),
     ]

@@ -56,12 +56,7 @@ _GROUPS = (
         ),
     ),
     _Group("saga", "sagalog.cli.saga:saga", "Follow sagas: list them, show what happened to one."),
-    _Group(
-        "topics",
-        "sagalog.cli.topics:topics",
-        "List the topics of a log.",
-        ("sagalog topics", "sagalog topics --log embedded:///data --json"),
-    ),
+    _Group("topics", "sagalog.cli.topics:topics", "List the topics of a log, or check their settings."),
 )
 _HELP = """\
 Event sourcing and sagas on Apache Kafka.

@@ -1,15 +1,25 @@
-"""`sagalog topics`: the topics of a log, with their partition counts and what the manifest says of them."""
+"""`sagalog topics`: the topics of a log, with their partition counts, what the manifest says of them, and whether their
+settings are those that are wanted."""
 
 from __future__ import annotations
 
+from cyclopts import App
 from rich.table import Table
 
 from eventstore.log import TopicDescription
+from eventstore.log.drift import MENDING, Drift, drift_of, mend
 from sagalog.cli.opening import LogUrl, opened
 from sagalog.cli.output import show, text_of
 
+topics = App(
+    name="topics",
+    help="List the topics of a log, or check their settings.",
+    help_epilogue="Examples:\n  sagalog topics\n  sagalog topics --log embedded:///data --json\n",
+)
 
-def topics(*, log: LogUrl, json: bool = False) -> None:
+
+@topics.default
+def list_(*, log: LogUrl, json: bool = False) -> None:
     """List the topics of a log.
 
     The manifest holds the count of partitions that was frozen when a topic was made; a dash: it was made by other
@@ -25,6 +35,32 @@ def topics(*, log: LogUrl, json: bool = False) -> None:
     with opened(log) as looked_at:
         found = [topic for _, topic in sorted(looked_at.describe().items())]
     show({"topics": [_facts(topic) for topic in found]}, _text(found), json=json)
+
+
+@topics.command(
+    help_epilogue=(
+        "Examples:\n  sagalog topics check --log kafka://localhost:9092\n  sagalog topics check --fix\n"
+        "  sagalog topics check --json\n"
+    )
+)
+def check(*, log: LogUrl, fix: bool = False, json: bool = False) -> int:
+    """Compare the settings of topics with those that the services want. Ends with 1 if some differ, and stay so.
+
+    Parameters
+    ----------
+    log
+        The log's URL.
+    fix
+        Give the topics the settings that are wanted.
+    json
+        Print one JSON object.
+    """
+    with opened(log) as looked_at:
+        drifts = drift_of(looked_at)
+        if fix:
+            mend(looked_at, drifts)
+    show({"drift": [drift._asdict() for drift in drifts], "fixed": fix}, _drift_text(drifts, fix=fix), json=json)
+    return 1 if drifts and not fix else 0
 
 
 def _facts(topic: TopicDescription) -> dict[str, object]:
@@ -48,3 +84,14 @@ def _manifest(topic: TopicDescription) -> str:
     if frozen is None:
         return "-"
     return "as frozen" if frozen == topic.partitions else f"CHANGED from {frozen}: services refuse to start"
+
+
+def _drift_text(drifts: list[Drift], *, fix: bool) -> str:
+    if not drifts:
+        return "all topics are as wanted"
+    table = Table(box=None, pad_edge=False)
+    for title in ("topic", "setting", "wanted", "was" if fix else "is"):
+        table.add_column(title, no_wrap=True)
+    for drift in drifts:
+        table.add_row(drift.topic, drift.setting, drift.wanted, "-" if drift.actual is None else drift.actual)
+    return text_of(table) if fix else f"{text_of(table)}\n\nTo change them: {MENDING}"

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumers import Service
+from eventstore import EventStore
 from eventstore.log import Log, Topic, TopicPartition, open_log
+from eventstore.log.drift import warn_of_drift
+from eventstore.log.errors import NotAuthorized
 from sagalog.cli import run
+from schemas import Event
 from tests.consumers.service.app import Counter
 from tests.waiting import eventually
+
+
+class Happened(Event, name="topics.happened"):
+    """Something."""
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
@@ -152,3 +161,69 @@ def test_where_is_start_or_end(capsys: pytest.CaptureFixture[str]) -> None:
     """Anything else is refused."""
     assert run(["group", "reset", "g", "--log", "memory://", "--topic", "t", "--to", "middle"]) == 2
     assert "start" in capsys.readouterr().err
+
+
+async def test_settings_that_drifted_are_told_and_mended(
+    url: str, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """S7: by topic, name, wanted and actual value; the check fails until they are mended."""
+    shop, log = unique("shop"), open_log(url)
+    store = EventStore(shop, events=[Happened], log=url)
+    async with store:
+        pass
+    changed = {"max.compaction.lag.ms": "5000", "retention.ms": "6000"}
+    log.configure(f"{shop}.events", {"max.compaction.lag.ms": "5000"})
+    log.configure(f"{shop}.inbox", {"retention.ms": "6000"})
+
+    with capture_logs() as told:
+        async with store:
+            pass
+    capsys.readouterr()
+    assert run(["topics", "check", "--log", url, "--json"]) == 1
+    found = [drift for drift in json.loads(capsys.readouterr().out)["drift"] if drift["topic"].startswith(shop)]
+    assert {drift["setting"]: drift["actual"] for drift in found} == changed
+    assert {drift["topic"]: drift["wanted"] for drift in found} == {
+        f"{shop}.events": str(28 * 24 * 3600 * 1000), f"{shop}.inbox": str(7 * 24 * 3600 * 1000)
+    }  # fmt: skip
+    warned = [one for one in told if one["event"] == "topic_drifted"]
+    assert [{name: one[name] for name in found[0]} for one in warned] == found
+    assert all((one["log_level"], one["mend"]) == ("warning", "sagalog topics check --fix") for one in warned)
+
+    assert run(["topics", "check", "--log", url]) == 1
+    assert "To change them: sagalog topics check --fix" in capsys.readouterr().out
+    assert run(["topics", "check", "--log", url, "--fix"]) == 0
+    assert f"{shop}.inbox" in capsys.readouterr().out
+
+    assert answer(capsys, "topics", "check", "--log", url)["drift"] == []
+    log.close()
+
+
+@pytest.mark.parametrize(("retention", "policy"), [("compacted", "compact"), ("forever", "delete")])
+async def test_each_profile_has_its_settings(
+    url: str, unique: Callable[[str], str], retention: Literal["compacted", "forever"], policy: str
+) -> None:
+    """S7: a store's topics have what its profile says, and a start finds no drift."""
+    shop, log = unique("shop"), open_log(url)
+    with capture_logs() as told:
+        async with EventStore(shop, events=[Happened], log=url, retention=retention):
+            found = log.configuration([f"{shop}.events", f"{shop}.state"])
+    log.close()
+
+    assert (found[f"{shop}.events"]["cleanup.policy"], found[f"{shop}.state"]["cleanup.policy"]) == (policy, "compact")
+    if retention == "forever":
+        assert (found[f"{shop}.events"]["retention.ms"], found[f"{shop}.events"]["retention.bytes"]) == ("-1", "-1")
+    assert not [one for one in told if one["event"] == "topic_drifted"]
+
+
+def test_a_program_that_may_not_look_at_settings_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be checked is said, and is no reason to stand still."""
+    log = open_log("memory://")
+
+    def refused(names: Iterable[str]) -> dict[str, dict[str, str]]:
+        raise NotAuthorized("ask for the settings of topics", "denied")
+
+    monkeypatch.setattr(log, "configuration", refused)
+    with capture_logs() as told:
+        warn_of_drift(log, [])
+
+    assert [one["event"] for one in told] == ["topics_not_checked"]
