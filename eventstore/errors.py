@@ -23,6 +23,7 @@
     │   ├── DecisionNotMade           an aggregate or decider has no handler for a command
     │   ├── AnswerNotDeclared         a handler answered what its command does not declare
     │   └── RefusedAfterRecording     a handler recorded events and then refused
+    ├── RegistryError                 see `eventstore.registry_http`
     ├── SchemasUnreadable             the topic of schemas holds what this version cannot read
     └── NotRunning                    a component was used while no service runs it
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from eventstore.clock import Clock, SystemClock
 from eventstore.log.port import Log
-from eventstore.registry import TopicRegistry
+from eventstore.registry_choice import OpenRegistry, open_registry
 from eventstore.state import open_state
 from eventstore.state.port import StateEngine
 from schemas import Serde
@@ -31,7 +31,7 @@ class ProcessHost:
     clock: Clock
     address: str = ""
     resources: Mapping[type[Any], Any] = field(default_factory=dict[type[Any], Any])
-    registry: TopicRegistry | None = None
+    registry: OpenRegistry | None = None
     """Closed with the host, if it is the host's own."""
 
     def close(self) -> None:
@@ -57,20 +57,22 @@ def make_host(
     clock: Clock | None = None,
     address: str = "",
     resources: Mapping[type[Any], Any] | None = None,
+    registry: str | None = None,
 ) -> ProcessHost:
     """A host on an open log: its registry read, its state folder chosen.
 
     `state`: a folder for RocksDB; None: beside the log for `embedded://`, in memory for `memory://`, else
-    `.sagalog/state/<service>/<slot>` in the working directory.
+    `.sagalog/state/<service>/<slot>` in the working directory. `registry`: the URL of a registry behind HTTP; None: the
+    variable SAGALOG_REGISTRY, else the log's own.
     """
     engine = open_state(state if state is not None else state_url(log.url, service, slot))
-    registry = TopicRegistry(log)
+    opened = open_registry(log, registry)
     return ProcessHost(
-        registry=registry,
+        registry=opened,
         service=service,
         slot=slot,
         log=log,
-        serde=Serde(registry),
+        serde=Serde(opened),
         state=engine,
         clock=clock or SystemClock(),
         address=address,

@@ -24,7 +24,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -231,6 +231,12 @@ class TopicRegistry:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             writer.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Release the connection that wrote, if there was one. What is known stays readable."""

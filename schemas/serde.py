@@ -110,6 +110,16 @@ class Serde:
             if isinstance(answer, type) and issubclass(answer, Message):
                 self._know(answer)
 
+    def schema_id(self, message: type[Message]) -> int:
+        """The id that messages of the class are written with. A class that was not registered is registered now.
+
+        Raises:
+            SchemaConflict, FieldNotSupported, Incompatible, UpcastMissing: as for `register`.
+        """
+        self.register([message])
+        schema = self._codec.schema_of(message)
+        return self._registry.register(schema.name, schema)
+
     def encode(self, message: Message) -> bytes:
         """The message's bytes. A class that was not registered is registered now.
 

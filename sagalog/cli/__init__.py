@@ -56,6 +56,7 @@ _GROUPS = (
         ),
     ),
     _Group("saga", "sagalog.cli.saga:saga", "Follow sagas: list them, show what happened to one."),
+    _Group("schemas", "sagalog.cli.schemas:schemas", "Look at schemas, register them, check classes before a deploy."),
     _Group("topics", "sagalog.cli.topics:topics", "List the topics of a log, or check their settings."),
 )
 _HELP = """\

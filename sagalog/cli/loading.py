@@ -1,13 +1,16 @@
-"""Find the service that `MODULE:SERVICE` names."""
+"""Find the service that `MODULE:SERVICE` names, and the messages of a module."""
 
 from __future__ import annotations
 
 import importlib
+import pkgutil
 import sys
 from pathlib import Path
 from types import ModuleType
 
 from consumers.service import Service
+from schemas import Message
+from schemas._checks import is_generic
 
 
 class ServiceNotLoaded(Exception):
@@ -25,7 +28,7 @@ def load_service(target: str) -> Service:
     name, separator, attribute = target.partition(":")
     if not (separator and attribute.isidentifier() and all(part.isidentifier() for part in name.split("."))):
         raise ServiceNotLoaded(f"{target!r} names no service: give MODULE:SERVICE, such as shop.app:service")
-    found = vars(_module(name)).get(attribute)
+    found = vars(load_module(name)).get(attribute)
     if found is None:
         raise ServiceNotLoaded(f"the module {name} has no {attribute!r}{_offer(name)}")
     if not isinstance(found, Service):
@@ -33,7 +36,8 @@ def load_service(target: str) -> Service:
     return found
 
 
-def _module(name: str) -> ModuleType:
+def load_module(name: str) -> ModuleType:
+    """The module, found from the working directory too."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
@@ -45,6 +49,28 @@ def _module(name: str) -> ModuleType:
         raise ServiceNotLoaded(
             f"there is no module {name!r}: run from the folder that holds its package, or install it"
         ) from error
+
+
+def messages_of(name: str) -> list[type[Message]]:
+    """The message classes that a module defines, or all modules of a package, by name and version.
+
+    What a module itself raises comes through.
+
+    Raises:
+        ServiceNotLoaded: there is no such module.
+    """
+    module = load_module(name)
+    for found in pkgutil.walk_packages(getattr(module, "__path__", []), f"{name}."):
+        if not found.name.endswith(".__main__"):
+            importlib.import_module(found.name)
+    messages = [each for each in _subclasses(Message) if f"{each.__module__}.".startswith(f"{name}.")]
+    own = [each for each in messages if not is_generic(each)]
+    return sorted(own, key=lambda each: (each.__type_name__, each.__type_version__))
+
+
+def _subclasses(owner: type[Message]) -> list[type[Message]]:
+    found = [each for child in owner.__subclasses__() for each in (child, *_subclasses(child))]
+    return list(dict.fromkeys(found))
 
 
 def _offer(name: str) -> str:

@@ -1,0 +1,47 @@
+"""Which registry a process uses: the one in its log, or one behind HTTP."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol, Self
+
+from eventstore.log.port import Log
+from eventstore.registry import TopicRegistry
+from schemas import Registry
+from schemas.compatibility import Mode
+
+REGISTRY_VARIABLE = "SAGALOG_REGISTRY"
+
+
+class OpenRegistry(Registry, Protocol):
+    """A registry that can be closed, and whose modes can be set."""
+
+    def set_mode(self, subject: str | None, mode: Mode | None) -> None:
+        """Set the mode of a subject, of None: of those without one. The mode None takes it away."""
+        ...
+
+    def close(self) -> None:
+        """Release what it holds. What is known stays readable."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc: object) -> None: ...
+
+
+def open_registry(log: Log | None, url: str | None = None) -> OpenRegistry:
+    """The registry behind a URL. None: the variable SAGALOG_REGISTRY. If that is empty too: the one in the log.
+
+    Raises:
+        LogError, SchemasUnreadable: the log's registry cannot be read.
+        RegistryExtraMissing: the client for HTTP is not installed.
+        ValueError: the URL is none, or neither a URL nor a log is given.
+    """
+    chosen = os.environ.get(REGISTRY_VARIABLE, "") if url is None else url
+    if chosen:
+        from eventstore.registry_http import HttpRegistry
+
+        return HttpRegistry(chosen)
+    if log is None:
+        raise ValueError("no log and no registry is given")
+    return TopicRegistry(log)

@@ -1,0 +1,338 @@
+"""`sagalog schemas`: look at registered schemas, register more, and check classes before they are deployed."""
+
+from __future__ import annotations
+
+import difflib
+import json as codec
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from cyclopts import App, CycloptsError, Parameter
+from rich.table import Table
+
+from consumers.errors import LogNotGiven
+from eventstore.registry_choice import OpenRegistry, open_registry
+from sagalog.cli.loading import messages_of
+from sagalog.cli.opening import opened
+from sagalog.cli.output import show as tell
+from sagalog.cli.output import text_of
+from sagalog.schema_folder import Finding, SchemaFolder
+from sagalog.schema_lookup import look_up
+from schemas import Registered, Serde
+from schemas.compatibility import DEFAULT_MODE, MODES, Mode, problems
+from schemas.schema import Format
+
+schemas = App(name="schemas", help="Look at registered schemas, register more, check classes against committed ones.")
+
+LogUrl: TypeAlias = Annotated[str | None, Parameter(name="--log", env_var="SAGALOG_LOG")]
+RegistryUrl: TypeAlias = Annotated[str | None, Parameter(name="--registry", env_var="SAGALOG_REGISTRY")]
+
+
+@contextmanager
+def registry_of(log: str | None, registry: str | None, command: str) -> Generator[OpenRegistry]:
+    """The registry of a log, or the one behind a URL."""
+    if registry is not None:
+        with open_registry(None, registry) as found:
+            yield found
+    elif log is not None:
+        with opened(log) as looked_at, open_registry(looked_at, "") as found:
+            yield found
+    else:
+        said = LogNotGiven(f"`sagalog schemas {command}`", "--log or the variable SAGALOG_LOG, or --registry")
+        raise CycloptsError(msg=str(said))
+
+
+@schemas.command(name="list", help_epilogue="Examples:\n  sagalog schemas list\n  sagalog schemas list --json\n")
+def list_(*, log: LogUrl = None, registry: RegistryUrl = None, json: bool = False) -> None:
+    """List the types that have schemas, with their versions, ids and compatibility modes.
+
+    Parameters
+    ----------
+    log
+        The log's URL.
+    registry
+        The URL of a registry, instead of the log's own.
+    json
+        Print one JSON object.
+    """
+    with registry_of(log, registry, "list") as found:
+        general = found.mode()
+        rows = [(name, found.mode(name), found.versions(name)) for name in found.subjects()]
+    facts = {
+        "mode": general,
+        "subjects": [
+            {"name": name, "mode": mode, "schemas": [_facts(each) for each in versions]}
+            for name, mode, versions in rows
+        ],
+    }
+    tell(facts, _text(rows), json=json)
+
+
+@schemas.command(
+    help_epilogue=(
+        "Examples:\n  sagalog schemas show order.placed\n  sagalog schemas show order.placed --version 1\n"
+        "  sagalog schemas show 7 --json\n"
+    )
+)
+def show(
+    name: str, /, *, version: int | None = None, log: LogUrl = None, registry: RegistryUrl = None, json: bool = False
+) -> None:
+    """Show a schema: the last one of a type, of one of its versions, or that of an id.
+
+    Parameters
+    ----------
+    name
+        The type's name, or a schema's id.
+    version
+        The type's version.
+    log
+        The log's URL.
+    registry
+        The URL of a registry, instead of the log's own.
+    json
+        Print one JSON object.
+    """
+    with registry_of(log, registry, "show") as found:
+        shown = look_up(found, name if version is None else f"{name}@{version}")
+    text = codec.dumps(codec.loads(shown.schema.text), indent=2, ensure_ascii=False)
+    tell({**_facts(shown), "name": shown.subject, "schema": codec.loads(text)}, f"{_title(shown)}\n{text}", json=json)
+
+
+@schemas.command(
+    help_epilogue=(
+        "Examples:\n  sagalog schemas diff order.placed@1 order.placed@2\n  sagalog schemas diff 7 9 --json\n"
+    )
+)
+def diff(old: str, new: str, /, *, log: LogUrl = None, registry: RegistryUrl = None, json: bool = False) -> None:
+    """Compare two schemas, and say which compatibility modes allow the change.
+
+    Parameters
+    ----------
+    old
+        The earlier schema: NAME, NAME@VERSION or an id.
+    new
+        The later one.
+    log
+        The log's URL.
+    registry
+        The URL of a registry, instead of the log's own.
+    json
+        Print one JSON object.
+    """
+    with registry_of(log, registry, "diff") as found:
+        one, other = look_up(found, old), look_up(found, new)
+    changes = problems(other.schema, one.schema, "full")
+    allowed = [mode for mode in MODES if not problems(other.schema, one.schema, mode)]
+    lines = [
+        *difflib.unified_diff(_lines(one), _lines(other), _title(one), _title(other), n=2, lineterm=""),
+        *(f"{each.direction}: {each}" for each in changes),
+        f"allowed by: {', '.join(allowed)}",
+    ]
+    said = [
+        {"field": each.field, "rule": each.rule, "old": each.old, "new": each.new, "direction": each.direction}
+        for each in changes
+    ]
+    facts = {"old": _facts(one), "new": _facts(other), "problems": said, "allowed": allowed}
+    tell(facts, "\n".join(lines), json=json)
+
+
+@schemas.command(
+    help_epilogue=(
+        "Examples:\n  sagalog schemas register shop.messages --log kafka://localhost:9092\n"
+        "  sagalog schemas register shop.messages --registry https://registry.example --format json\n"
+    )
+)
+def register(
+    module: str,
+    /,
+    *,
+    log: LogUrl = None,
+    registry: RegistryUrl = None,
+    format: Format = "avro",
+    json: bool = False,
+) -> None:
+    """Register the messages of a module or package, as a service does when it starts.
+
+    Parameters
+    ----------
+    module
+        The module, such as shop.messages; of a package all its modules.
+    log
+        The log's URL.
+    registry
+        The URL of a registry, instead of the log's own.
+    format
+        The format of the schemas.
+    json
+        Print one JSON object.
+    """
+    messages = messages_of(module)
+    with registry_of(log, registry, "register") as found:
+        serde = Serde(found, messages, format=format)
+        made = [(each, serde.schema_id(each)) for each in messages]
+    facts = [{"id": id, "name": each.__type_name__, "version": each.__type_version__} for each, id in made]
+    text = "\n".join(f"{each['id']}: {each['name']} version {each['version']}" for each in facts)
+    tell({"registered": facts}, text or f"no messages in {module}", json=json)
+
+
+@schemas.command(
+    help_epilogue=(
+        "Examples:\n  sagalog schemas check shop.messages --folder schemas\n"
+        "  sagalog schemas check shop --folder schemas --update\n"
+        "  sagalog schemas check shop --folder schemas --mode full_transitive --json\n"
+    )
+)
+def check(
+    module: str,
+    /,
+    *,
+    folder: Path,
+    mode: Mode = DEFAULT_MODE,
+    format: Format = "avro",
+    update: bool = False,
+    json: bool = False,
+) -> int:
+    """Compare the messages of a module or package with a folder of committed schemas. Needs no broker.
+
+    Ends with 1 when they differ: a schema that is not committed or was changed, even compatibly (--update writes it),
+    a change that the mode forbids, a version that nothing leads to, a type whose class is gone or has another name.
+
+    Parameters
+    ----------
+    module
+        The module, such as shop.messages; of a package all its modules.
+    folder
+        The folder of committed schemas.
+    mode
+        Who must be able to read what.
+    format
+        The format of the schemas.
+    update
+        Write new schemas and compatible changes into the folder; nothing, if there is an error.
+    json
+        Print one JSON object.
+    """
+    messages, committed = messages_of(module), SchemaFolder(folder)
+    findings = committed.compare(messages, mode=mode, format=format)
+    errors = [each for each in findings if each.is_error]
+    written = committed.update(findings) if update and not errors else []
+    left = [each for each in findings if each.is_error or not update]
+    facts = {
+        "types": len(messages),
+        "findings": [_said(each) for each in left],
+        "written": [str(file) for file in written],
+    }
+    tell(facts, _verdict(len(messages), findings, left, [str(file) for file in written]), json=json)
+    return 1 if left else 0
+
+
+def _said(each: Finding) -> dict[str, object]:
+    return {"kind": each.kind, "name": each.name, "version": each.version, "said": each.said}
+
+
+def _verdict(types: int, findings: list[Finding], left: list[Finding], written: list[str]) -> str:
+    lines = [*(f"wrote {file}" for file in written), *(f"{each.kind}: {each.said}" for each in left)]
+    if any(not each.is_error for each in left):
+        lines.append("run it with --update, and commit what it writes" if len(left) == len(findings) else "")
+    return "\n".join([line for line in lines if line] or [f"{types} types are as committed"])
+
+
+@schemas.command(
+    help_epilogue=(
+        "Examples:\n  sagalog schemas mode\n  sagalog schemas mode order.placed\n"
+        "  sagalog schemas mode order.placed --set full_transitive\n  sagalog schemas mode --set none\n"
+    )
+)
+def mode(
+    name: str | None = None,
+    /,
+    *,
+    set: Mode | None = None,  # noqa: A002
+    log: LogUrl = None,
+    registry: RegistryUrl = None,
+    json: bool = False,
+) -> None:
+    """Show or set what new schemas are checked for.
+
+    Parameters
+    ----------
+    name
+        Of this type; without it, what holds for types that have no mode of their own.
+    set
+        From now on this one. What is registered already is not checked again.
+    log
+        The log's URL.
+    registry
+        The URL of a registry, instead of the log's own.
+    json
+        Print one JSON object.
+    """
+    with registry_of(log, registry, "mode") as found:
+        if set is not None:
+            found.set_mode(name, set)
+        now = found.mode(name)
+    tell({"name": name, "mode": now}, now, json=json)
+
+
+@schemas.command(
+    help_epilogue=(
+        "Examples:\n  sagalog schemas serve --log kafka://localhost:9092 --port 8081\n"
+        "  sagalog schemas serve --log embedded:///data --port 0 --json\n"
+    )
+)
+def serve(
+    *,
+    log: Annotated[str, Parameter(name="--log", env_var="SAGALOG_LOG")],
+    host: str = "127.0.0.1",
+    port: int = 8081,
+    json: bool = False,
+) -> None:
+    """Serve the log's schemas over the HTTP API of Confluent's registry, read-only, until Ctrl-C.
+
+    It has no authentication: bind it to an address that only your own network reaches.
+
+    Parameters
+    ----------
+    log
+        The log's URL.
+    host
+        The address to listen at.
+    port
+        The port; 0: any free one.
+    json
+        Tell the URL as one JSON object.
+    """
+    from sagalog.cli.schemas_serving import serve_registry
+
+    serve_registry(log, host, port, json=json)
+
+
+def _facts(each: Registered) -> dict[str, object]:
+    return {"id": each.id, "number": each.number, "version": each.schema.version, "format": each.schema.format}
+
+
+def _title(each: Registered) -> str:
+    return f"{each.subject} version {each.schema.version}, {each.schema.format}, id {each.id}"
+
+
+def _lines(each: Registered) -> list[str]:
+    return codec.dumps(codec.loads(each.schema.text), indent=2, ensure_ascii=False).split("\n")
+
+
+def _text(rows: list[tuple[str, Mode, list[Registered]]]) -> str:
+    if not rows:
+        return "no schemas"
+    table = Table(box=None, pad_edge=False)
+    for head in ("type", "versions", "format", "ids", "mode"):
+        table.add_column(head, no_wrap=True)
+    for name, mode_, found in rows:
+        versions = sorted({each.schema.version for each in found})
+        formats = sorted({each.schema.format for each in found})
+        table.add_row(name, _some(versions), _some(formats), _some([each.id for each in found]), mode_)
+    return text_of(table)
+
+
+def _some(values: list[int] | list[Format]) -> str:
+    return " ".join(map(str, values))
