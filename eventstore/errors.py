@@ -24,6 +24,7 @@
     │   ├── AnswerNotDeclared         a handler answered what its command does not declare
     │   └── RefusedAfterRecording     a handler recorded events and then refused
     ├── RegistryError                 see `eventstore.registry_http`
+    ├── SubjectForgotten, MasterKey…, Keys…   see `eventstore.subject_keys`
     ├── SchemasUnreadable             the topic of schemas holds what this version cannot read
     └── NotRunning                    a component was used while no service runs it
 

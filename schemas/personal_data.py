@@ -10,9 +10,9 @@
     event.name.reveal()         # "Ada"; after store.forget("customer-17"): Redacted(subject="customer-17")
 
 A `Personal` is *open* when a program makes it and *sealed* once it was encrypted, which happens where a message enters
-(append, ask, `protect`). What is written is always the sealed form, in messages, snapshots, rows of views and dead letters
-alike; an open one is refused by name. Sealed values are copied from message to message without a key. `reveal` decrypts
-each time it is asked, so a value that was read before its subject was forgotten is redacted too.
+(append, ask, `protect`). What is written is always the sealed form, in messages, snapshots, rows of views and dead
+letters alike; an open one is refused by name. Sealed values are copied from message to message without a key. `reveal`
+decrypts each time it is asked, so a value that was read before its subject was forgotten is redacted too.
 
 Neither `repr` nor `str` show what it holds. It can hold what JSON can.
 
@@ -94,7 +94,9 @@ def drop_keyring(keyring: Keyring) -> None:
 
 
 class Personal(Generic[T_co]):
-    """A value that is personal data. Immutable; equal to another one if both are the same sealed, or the same open, value."""
+    """A value that is personal data. Immutable; equal to another one if both are the same sealed, or the same open,
+    value.
+    """
 
     __slots__ = ("_kind", "_open", "_sealed")
     _kind: Any

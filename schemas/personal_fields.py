@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel
@@ -26,8 +26,8 @@ class PersonalOfAnother(SchemaError):
 
     def __init__(self, where: str, *, subject: str, found: str) -> None:
         super().__init__(
-            f"{where} is declared to be about {subject} and holds personal data sealed for {found}: forgetting {subject} "
-            "would leave it readable; give it a value of its own, or declare the field that names its subject"
+            f"{where} is declared to be about {subject} and holds personal data sealed for {found}: forgetting "
+            f"{subject} would leave it readable; give it a value of its own, or declare the field that names its subject"
         )
         self.where, self.subject, self.found = where, subject, found
 
@@ -54,7 +54,9 @@ def check_personal(model: type[BaseModel]) -> None:
     for name, info in model.model_fields.items():
         declared = _subject_of(info)
         if _mentions(info.annotation) and declared is None:
-            raise _wrong(model, name, 'holds personal data of nobody: add = personal(subject="the field that says whose")')
+            raise _wrong(
+                model, name, 'holds personal data of nobody: add = personal(subject="the field that says whose")'
+            )
         if declared is not None and (declared not in model.model_fields or declared == name):
             raise _wrong(model, name, f"has subject={declared!r}, which is no other field of {model.__name__}")
 
@@ -76,7 +78,7 @@ def map_personal(model: M, change: Callable[[Personal[Any], str], Personal[Any]]
     fields, update = _fields(type(model)), dict[str, Any]()
     for name, subject_field in fields.own:
         subject = subject_in(model, subject_field)
-        update[name] = _mapped(getattr(model, name), Personal, lambda value, whose=subject: change(value, whose))
+        update[name] = _mapped(getattr(model, name), Personal, partial(_changed, change, subject))
     for name in fields.nested:
         inner = update.get(name, getattr(model, name))
         update[name] = _mapped(inner, BaseModel, lambda each: map_personal(each, change))
@@ -149,11 +151,18 @@ def _parts(annotation: Any) -> Iterator[Any]:
             yield from _parts(argument)
 
 
+def _changed(
+    change: Callable[[Personal[Any], str], Personal[Any]], subject: str, value: Personal[Any]
+) -> Personal[Any]:
+    return change(value, subject)
+
+
 def _leaves(value: Any, kind: type[Any]) -> Iterator[Any]:
     if isinstance(value, kind):
         yield value
     elif isinstance(value, Mapping):
-        for each in cast("Mapping[Any, Any]", value).values():
+        entries: Mapping[Any, Any] = value
+        for each in entries.values():
             yield from _leaves(each, kind)
     elif isinstance(value, list | tuple | set | frozenset):
         for each in cast("Any", value):
@@ -164,7 +173,8 @@ def _mapped(value: Any, kind: type[Any], change: Callable[[Any], Any]) -> Any:
     if isinstance(value, kind):
         return change(value)
     if isinstance(value, Mapping):
-        return {key: _mapped(each, kind, change) for key, each in cast("Mapping[Any, Any]", value).items()}
+        entries: Mapping[Any, Any] = value
+        return {key: _mapped(each, kind, change) for key, each in entries.items()}
     if isinstance(value, list | tuple | set | frozenset):
         items: Any = value
         return type(items)(_mapped(each, kind, change) for each in items)

@@ -4,8 +4,8 @@ AES-256-GCM (NIST SP 800-38D) with a random nonce of 96 bits. A sealed value nam
 
     01 key id (16 bytes)  length of the subject:u16  subject in UTF-8  nonce (12 bytes)  ciphertext and tag (16 bytes)
 
-Everything before the nonce is authenticated with the ciphertext: a value cannot be handed to another subject or key. It is
-*not* bound to a message type or field, so that a decision may copy it from a command to an event without a key.
+Everything before the nonce is authenticated with the ciphertext: a value cannot be handed to another subject or key. It
+is *not* bound to a message type or field, so that a decision may copy it from a command to an event without a key.
 
 Under one key, about 2³² values may be sealed before nonces could repeat; a subject never comes near.
 """
@@ -40,8 +40,8 @@ class PersonalDamaged(SchemaError):
 
     def __init__(self, subject: str, why: str) -> None:
         super().__init__(
-            f"personal data of {subject or 'an unknown subject'} is damaged ({why}): it was changed after it was sealed; "
-            "restore the record from a copy, or find out who writes there"
+            f"personal data of {subject or 'an unknown subject'} is damaged ({why}): it was changed after it was "
+            "sealed; restore the record from a copy, or find out who writes there"
         )
         self.subject, self.why = subject, why
 
@@ -65,7 +65,8 @@ def seal(plaintext: bytes, *, subject: str, key_id: bytes, key: bytes) -> bytes:
     """
     name = subject.encode()
     head, nonce = _HEAD.pack(_VERSION, key_id, len(name)) + name, os.urandom(_NONCE_BYTES)
-    return head + nonce + aes(key).encrypt(nonce, plaintext, head)
+    ciphertext: bytes = aes(key).encrypt(nonce, plaintext, head)
+    return head + nonce + ciphertext
 
 
 def parse(sealed: bytes) -> Sealed:

@@ -1,9 +1,9 @@
 """Follow the key topic: keys that end are dropped at once, and leave the disk.
 
-Kafka's cleaner leaves the open segment alone, so a destroyed key would stay in it until the next append. Once the segment may
-be closed, whoever follows the topic appends a record that says nothing: the segment is rolled, and cleaned. All processes
-watch for that, so it happens also if the one that destroyed the key died; a random delay keeps them from doing it together.
-The engines of this package erase at once.
+Kafka's cleaner leaves the open segment alone, so a destroyed key would stay in it until the next append. Once the
+segment may be closed, whoever follows the topic appends a record that says nothing: the segment is rolled, and cleaned.
+All processes watch for that, so it happens also if the one that destroyed the key died; a random delay keeps them from
+doing it together. The engines of this package erase at once.
 """
 
 from __future__ import annotations

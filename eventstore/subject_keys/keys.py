@@ -1,16 +1,16 @@
 """The keys of subjects, as one process holds them: found, made, destroyed (rule E4).
 
-The keys of a log are in its topic `sagalog.keys`, and nowhere else: not in inboxes, replies, outcomes or state folders, where
-they would outlive their end. The topic's one partition orders what happens, so no process needs to own a subject:
+The keys of a log are in its topic `sagalog.keys`, and nowhere else: not in inboxes, replies, outcomes or state folders,
+where they would outlive their end. The topic's one partition orders what happens, so no process needs to own a subject:
 
-- Who needs a key writes one, reads up to its own record, and uses it only if it counts there: one that was written after its
-  subject was forgotten does not, and its writer destroys it.
+- Who needs a key writes one, reads up to its own record, and uses it only if it counts there: one that was written
+  after its subject was forgotten does not, and its writer destroys it.
 - Who forgets writes that first, reads up to it, and then a tombstone for each key that came before it. A process that
   starts finishes what one that died has begun.
 
-Whoever reads a value finds its key in what it read of the topic; a key that is not known yet is waited for by reading to the
-log's end. Unwrapped keys are kept in memory, `KEYS_KEPT` at most, and dropped when the record of their end is read:
-at once where the topic is followed (see `eventstore.subject_keys.following`).
+Whoever reads a value finds its key in what it read of the topic; a key that is not known yet is waited for by reading
+to the log's end. Unwrapped keys are kept in memory, `KEYS_KEPT` at most, and dropped when the record of their end is
+read: at once where the topic is followed (see `eventstore.subject_keys.following`).
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class SubjectForgotten(EventStoreError):
 
     def __init__(self, subject: str) -> None:
         super().__init__(
-            f"{subject} was forgotten, so nothing personal of {subject} is recorded any more: leave the data out, or, if "
-            "the person came back and agrees, call `await store.remember(subject)` and try again"
+            f"{subject} was forgotten, so nothing personal of {subject} is recorded any more: leave the data out, or, "
+            "if the person came back and agrees, call `await store.remember(subject)` and try again"
         )
         self.subject = subject
 
@@ -178,8 +178,8 @@ class SubjectKeys(KeyRing):
     def forget(self, subject: str) -> None:
         """Destroy the subject's keys: what was sealed by them can be read by nobody any more. Blocks.
 
-        When it returns, the log says so: this process reads nothing more of the subject, others as soon as they have read
-        it, within moments. The key's bytes leave the disks when the log is cleaned.
+        When it returns, the log says so: this process reads nothing more of the subject, others as soon as they have
+        read it, within moments. The key's bytes leave the disks when the log is cleaned.
 
         Raises:
             ValueError: the subject's id cannot be one.
@@ -207,7 +207,8 @@ class SubjectKeys(KeyRing):
             self._write(tombstones)
 
     def rewrap(self) -> int:
-        """Wrap all keys by the current master; returns how many were not. Then other masters are needed no more. Blocks.
+        """Wrap all keys by the current master; returns how many were not. Then other masters are needed no more.
+        Blocks.
 
         Raises:
             MasterKeyUnknown, MasterKeyWrong: a key cannot be unwrapped; those before it are done.

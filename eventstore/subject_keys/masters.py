@@ -1,11 +1,11 @@
 """Master keys: what the keys of subjects are wrapped by, so that whoever has the log alone can read no personal data.
 
-By default they come from the variable SAGALOG_MASTER_KEY: `id:key`, the key 256 bits in base64, as `sagalog keys generate`
-prints it. Several are separated by commas; the first one wraps, all unwrap. A key-management service takes their place if a
-service provides a `MasterKeys`.
+By default they come from the variable SAGALOG_MASTER_KEY: `id:key`, the key 256 bits in base64, as `sagalog keys
+generate` prints it. Several are separated by commas; the first one wraps, all unwrap. A key-management service takes
+their place if a service provides a `MasterKeys`.
 
-A key wrapped by a local master: nonce (12 bytes), then ciphertext and tag of AES-256-GCM over the key, with the subject and
-key id as associated data.
+A key wrapped by a local master: nonce (12 bytes), then ciphertext and tag of AES-256-GCM over the key, with the subject
+and key id as associated data.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ class MasterKeyInvalid(EventStoreError):
     """The variable does not hold master keys."""
 
     def __init__(self, why: str) -> None:
-        super().__init__(f"{VARIABLE} holds no master keys ({why}): give id:base64, as `sagalog keys generate` prints it")
+        super().__init__(
+            f"{VARIABLE} holds no master keys ({why}): give id:base64, as `sagalog keys generate` prints it"
+        )
         self.why = why
 
 
@@ -48,8 +50,8 @@ class MasterKeyUnknown(EventStoreError):
 
     def __init__(self, master: str, subject: str) -> None:
         super().__init__(
-            f"the key of {subject} is wrapped by the master key {master!r}, which this process does not have: add it to "
-            f"{VARIABLE}, behind the current one"
+            f"the key of {subject} is wrapped by the master key {master!r}, which this process does not have: add it "
+            f"to {VARIABLE}, behind the current one"
         )
         self.master, self.subject = master, subject
 
@@ -59,8 +61,8 @@ class MasterKeyWrong(EventStoreError):
 
     def __init__(self, master: str, subject: str) -> None:
         super().__init__(
-            f"the master key {master!r} of this process does not open the key of {subject}: it is not the one that wrapped "
-            f"it; correct {VARIABLE}, and give each master key an id of its own"
+            f"the master key {master!r} of this process does not open the key of {subject}: it is not the one that "
+            f"wrapped it; correct {VARIABLE}, and give each master key an id of its own"
         )
         self.master, self.subject = master, subject
 

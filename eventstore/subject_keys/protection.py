@@ -1,6 +1,7 @@
 """Personal data in one process: sealed where messages enter, readable while the process runs, forgotten on request.
 
-The keys are opened when they are first needed: at start, if a master key is given or a message type holds personal data.
+The keys are opened when they are first needed: at start, if a master key is given or a message type holds personal
+data.
 """
 
 from __future__ import annotations
@@ -86,19 +87,20 @@ class Protection:
         """The messages with their personal data sealed; those without any at no cost (see `SubjectKeys.protect`)."""
         if not any(holds_personal(type(one)) for one in messages):
             return list(messages)
-        keys = self._keys or await asyncio.to_thread(self.keys)
+        keys = await self._opened()
         return await keys.protect(messages)
 
     async def fixed(self, messages: Sequence[M]) -> list[M]:
-        """Messages that are equal whenever these are, to compare them by: the same value is sealed differently each time.
+        """Messages that are equal whenever these are, to compare them by: the same value is sealed differently each
+        time.
 
         In place of a value stands its HMAC-SHA256 under its subject's key, of which nothing can be learned without it.
         """
         if not any(holds_personal(type(one)) for one in messages):
             return list(messages)
-        keys = self._keys or await asyncio.to_thread(self.keys)
+        keys = await self._opened()
 
-        def fix(value: Personal[Any], subject: str) -> Personal[Any]:
+        def fix(value: Personal[Any], _: str) -> Personal[Any]:
             sealed = parse(value.sealed)
             key = keys.find(sealed.subject, sealed.key_id)
             if key is None:
@@ -108,14 +110,17 @@ class Protection:
 
         return await asyncio.to_thread(lambda: [map_personal(one, fix) for one in messages])
 
+    async def _opened(self) -> SubjectKeys:
+        return await asyncio.to_thread(self.keys) if self._keys is None else self._keys
+
     async def forget(self, subject: str) -> None:
         """Destroy a subject's keys (see `SubjectKeys.forget`)."""
-        keys = await asyncio.to_thread(self.keys)
+        keys = await self._opened()
         await asyncio.to_thread(keys.forget, subject)
 
     async def remember(self, subject: str) -> None:
         """Let a forgotten subject have a key again (see `SubjectKeys.remember`)."""
-        keys = await asyncio.to_thread(self.keys)
+        keys = await self._opened()
         await asyncio.to_thread(keys.remember, subject)
 
     def close(self) -> None:

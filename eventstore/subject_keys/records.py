@@ -1,16 +1,16 @@
 """The records of the key topic, `sagalog.keys` (rule E4).
 
-One partition, compacted, so that its order is the same for everybody. Keys begin with a letter, values with a version byte;
-integers are big-endian:
+One partition, compacted, so that its order is the same for everybody. Keys begin with a letter, values with a version
+byte; integers are big-endian:
 
-    k subject 00 key id (16 bytes)    01 kind:u8  length:u8  master id in ASCII  wrapped key    a key
-                                      nothing (a tombstone)                                     it was destroyed
-    f subject                         01 count:u16  key ids (16 bytes each)                     the subject was forgotten
-    r                                 01                                                        rolls the segment
+    k subject 00 key id (16 bytes)    01 kind:u8  length:u8  master id in ASCII  wrapped key   a key
+                                      nothing (a tombstone)                                    it was destroyed
+    f subject                         01 count:u16  key ids (16 bytes each)                    the subject was forgotten
+    r                                 01                                                       rolls the segment
 
-Kinds: 0 a first key, which counts unless the subject was forgotten before; 1 a key that was asked for although the subject
-was forgotten. A forgotten record ends all keys before it, and those that it names wherever they stand. A key that is wrapped
-anew replaces its own record.
+Kinds: 0 a first key, which counts unless the subject was forgotten before; 1 a key that was asked for although the
+subject was forgotten. A forgotten record ends all keys before it, and those that it names wherever they stand. A key
+that is wrapped anew replaces its own record.
 """
 
 from __future__ import annotations

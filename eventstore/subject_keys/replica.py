@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 
 from eventstore.subject_keys.masters import WrappedKey
-from eventstore.subject_keys.records import ForgottenRecord, Kind, KeyRecord
+from eventstore.subject_keys.records import ForgottenRecord, KeyRecord, Kind
 
 _NONE: tuple[bytes, ...] = ()
 
@@ -76,7 +76,7 @@ class Replica:
     def _keep(self, record: KeyRecord, data: bytes) -> None:
         subject, key_id = record.subject, record.key_id
         live = self.key_ids(subject)
-        may_count = record.kind is Kind.RENEWED or (record.kind is Kind.FIRST and not self.is_forgotten(subject))
+        may_count = record.kind is Kind.RENEWED or not self.is_forgotten(subject)
         if key_id in live:
             self._wrapped[key_id] = WrappedKey(sys.intern(record.master), data)
         elif may_count and key_id not in self.gone(subject):

@@ -139,7 +139,6 @@ class KeyRing:
         with self._changed:
             return self._replica.is_forgotten(subject)
 
-
     def forget_unwrapped(self) -> None:
         """Keep no unwrapped key in memory."""
         with self._changed:

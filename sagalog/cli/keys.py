@@ -24,7 +24,7 @@ keys = App(name="keys", help="Make and rotate master keys of personal data; forg
 
 
 @keys.command
-def generate(*, id: str | None = None, json: bool = False) -> None:  # noqa: A002
+def generate(*, id: str | None = None, json: bool = False) -> None:
     """Print a new master key, as the variable SAGALOG_MASTER_KEY takes it. It is kept nowhere.
 
     Parameters
