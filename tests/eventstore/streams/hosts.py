@@ -37,8 +37,7 @@ async def hosting(store: Accounts, url: str, *, slot: str = "0", owns: bool = Tr
         opened.callback(log.close)
         host = make_host(store.name, log, slot=slot, state="memory://")
         opened.callback(host.close)
-        mine = plan if owns else replace(plan, processors=())
-        found = Hosting(host, [mine], elsewhere=[plan])
+        found = Hosting(host, [plan]) if owns else Hosting(host, [replace(plan, processors=())], elsewhere=[plan])
         found.start()
         opened.callback(stop_or_leave, found, timedelta(seconds=5), opened)
         return found

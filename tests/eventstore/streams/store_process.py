@@ -3,8 +3,10 @@
 `python -m tests.eventstore.streams.store_process ROLE URL NAME SLOT OUTPUT`, where ROLE is
 
 - `serve`: host the store;
-- `read`: host it, and read stream `a` consistently all the time. OUTPUT gets a line for each read: when it began, the
-  version that it saw;
+- `read`: host it, and begin a consistent read of stream `a` again and again. OUTPUT gets a line for each read: when it
+  began, the version that it saw. Once there is a file of that name that ends in .stop, the process stops itself
+  (SIGSTOP) at the worst moment: a batch was polled, and nothing of it is decided. Awake again it goes on when reads
+  have begun that join this batch;
 - `follow`: subscribe from the position of OUTPUT's last line; OUTPUT gets a line for each event: stream, version,
   position.
 """
@@ -12,11 +14,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 import time
 from pathlib import Path
 
 from eventstore.errors import EventStoreError
+from eventstore.log.port import Batch
+from eventstore.processor.unit import Unit
 from eventstore.streams import Position
 from tests.eventstore.streams.accounts import collect
 from tests.eventstore.streams.hosts import Accounts, hosting, store_named
@@ -35,16 +41,39 @@ async def main(role: str, url: str, name: str, slot: str, output: str) -> None:
 
 
 async def _read(store: Accounts, output: Path) -> None:
+    _stop_at_the_worst_moment(output)
     with output.open("a") as to:
-        while True:
+
+        async def read() -> None:
             began = time.time()
             try:
                 seen = await collect(store.read("a", backwards=True, limit=1, consistent=True))
             except EventStoreError as error:
                 print(f"{type(error).__name__}: {error}", flush=True)
-                continue
-            to.write(f"{began} {seen[0].version if seen else -1}\n")
-            to.flush()
+            else:
+                to.write(f"{began} {seen[0].version if seen else -1}\n")
+                to.flush()
+
+        async with asyncio.TaskGroup() as reads:
+            while True:
+                reads.create_task(read())
+                await asyncio.sleep(0.02)
+
+
+def _stop_at_the_worst_moment(output: Path) -> None:
+    asked, stopped, real = output.with_suffix(".stop"), output.with_suffix(".stopped"), Unit._run
+
+    def run(self: Unit, batch: Batch) -> bool:
+        if asked.exists():
+            asked.unlink()
+            stopped.touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+            waiting = len(self._calls._waiting)
+            while len(self._calls._waiting) < waiting + 3:
+                time.sleep(0.005)
+        return real(self, batch)
+
+    Unit._run = run  # type: ignore[method-assign]
 
 
 async def _follow(store: Accounts, output: Path) -> None:
