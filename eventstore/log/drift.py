@@ -14,6 +14,7 @@ import structlog
 
 from eventstore.log.errors import NotAuthorized
 from eventstore.log.port import Log
+from eventstore.log.records import is_same_setting
 
 log = structlog.get_logger()
 
@@ -43,7 +44,7 @@ def drift_of(log_: Log, names: Iterable[str] | None = None) -> list[Drift]:
         Drift(name, setting, value, actual.get(name, {}).get(setting))
         for name, topic in sorted(described.items())
         for setting, value in sorted(topic.wanted.items())
-        if actual.get(name, {}).get(setting) != value
+        if not is_same_setting(value, actual.get(name, {}).get(setting))
     ]
 
 

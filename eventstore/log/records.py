@@ -78,6 +78,16 @@ class Topic:
         return {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": DIRTY_RATIO, **self.settings}
 
 
+def is_same_setting(wanted: str, actual: str | None) -> bool:
+    """Whether both say the same: Kafka writes numbers its own way, such as 0.0 for 0."""
+    if actual is None or wanted == actual:
+        return actual is not None
+    try:
+        return float(wanted) == float(actual)
+    except ValueError:
+        return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicDescription:
     """A topic as it is."""

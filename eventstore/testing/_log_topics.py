@@ -92,7 +92,7 @@ class TopicPromises:
         bench.produce(topic.name, b"kept")
         before = bench.log.describe([topic.name])
 
-        bench.log.configure(topic.name, {"retention.ms": "90000000"})
+        bench.log.configure(topic.name, {"retention.ms": "90000000", "min.cleanable.dirty.ratio": "0"})
         bench.restart()
 
         found = bench.log.configuration([topic.name])[topic.name]

@@ -29,7 +29,7 @@ from eventstore.log.errors import LogError, TopicMissing
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import MISSING, UNREACHABLE, error_of, general
 from eventstore.log.kafka.settings import Settings
-from eventstore.log.records import Isolation, Position, TopicPartition
+from eventstore.log.records import Isolation, Position, TopicPartition, is_same_setting
 
 T = TypeVar("T")
 
@@ -113,7 +113,12 @@ class Admin:
             if error.code() in MISSING:
                 raise TopicMissing(topic) from raised
             raise self._general(error, f"change settings of {topic}", topic) from raised
-        self._wait(lambda: settings.items() <= self.configuration([topic])[topic].items(), f"see {topic} changed")
+
+        def is_changed() -> bool:
+            found = self.configuration([topic]).get(topic, {})
+            return all(is_same_setting(value, found.get(name)) for name, value in settings.items())
+
+        self._wait(is_changed, f"see {topic} changed")
 
     def create(self, topics: Sequence[NewTopic]) -> None:
         """Create topics, and wait until the cluster shows them. Those that exist meanwhile stay as they are."""
