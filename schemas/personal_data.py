@@ -84,7 +84,7 @@ _keyrings: list[Keyring] = []
 
 
 def use_keyring(keyring: Keyring) -> None:
-    """Let `reveal` look for keys here, besides where it looks already. Key ids are unique, so the order does not count."""
+    """Let `reveal` look for keys here too. Key ids are unique, so the order does not count."""
     _keyrings.append(keyring)
 
 
@@ -163,7 +163,7 @@ class Personal(Generic[T_co]):
         """The same value, sealed. One that is sealed already stays as it is."""
         if self._sealed is not None:
             return self
-        made: Personal[T_co] = Personal.__new__(Personal)
+        made: Personal[T_co] = cast("Any", Personal).__new__(Personal)
         _set(made, None, seal(plaintext(self), subject=subject, key_id=key_id, key=key), self._kind)
         return made
 
@@ -223,7 +223,7 @@ def _set(made: Personal[Any], value: Any, sealed: bytes | None, kind: Any) -> No
 
 
 def _restored(value: Any, sealed: bytes | None, kind: Any) -> Personal[Any]:
-    made: Personal[Any] = Personal.__new__(Personal)
+    made: Personal[Any] = cast("Any", Personal).__new__(Personal)
     _set(made, value, sealed, kind)
     return made
 

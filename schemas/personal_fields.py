@@ -27,7 +27,7 @@ class PersonalOfAnother(SchemaError):
     def __init__(self, where: str, *, subject: str, found: str) -> None:
         super().__init__(
             f"{where} is declared to be about {subject} and holds personal data sealed for {found}: forgetting "
-            f"{subject} would leave it readable; give it a value of its own, or declare the field that names its subject"
+            f"{subject} would leave it readable; give it a value of its own, or correct personal(subject=…)"
         )
         self.where, self.subject, self.found = where, subject, found
 
@@ -129,7 +129,7 @@ def _reaches(model: type[BaseModel], seen: set[type[BaseModel]]) -> bool:
 
 def _subject_of(info: Any) -> str | None:
     extra = info.json_schema_extra
-    return extra.get(SUBJECT_PROPERTY) if isinstance(extra, dict) else None
+    return cast("dict[str, str]", extra).get(SUBJECT_PROPERTY) if isinstance(extra, dict) else None
 
 
 def _mentions(annotation: Any) -> bool:
@@ -160,9 +160,8 @@ def _changed(
 def _leaves(value: Any, kind: type[Any]) -> Iterator[Any]:
     if isinstance(value, kind):
         yield value
-    elif isinstance(value, Mapping):
-        entries: Mapping[Any, Any] = value
-        for each in entries.values():
+    elif _is_map(value):
+        for each in value.values():
             yield from _leaves(each, kind)
     elif isinstance(value, list | tuple | set | frozenset):
         for each in cast("Any", value):
@@ -172,13 +171,16 @@ def _leaves(value: Any, kind: type[Any]) -> Iterator[Any]:
 def _mapped(value: Any, kind: type[Any], change: Callable[[Any], Any]) -> Any:
     if isinstance(value, kind):
         return change(value)
-    if isinstance(value, Mapping):
-        entries: Mapping[Any, Any] = value
-        return {key: _mapped(each, kind, change) for key, each in entries.items()}
+    if _is_map(value):
+        return {key: _mapped(each, kind, change) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        items: Any = value
+        items = cast("Any", value)
         return type(items)(_mapped(each, kind, change) for each in items)
     return value
+
+
+def _is_map(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _wrong(model: type[BaseModel], field: str, why: str) -> DefinitionError:

@@ -36,7 +36,7 @@ class CryptoMissing(SchemaError):
 
 
 class PersonalDamaged(SchemaError):
-    """A sealed value is not what was sealed: it was changed, or is none. The field is lost; find out who writes there."""
+    """A sealed value is not what was sealed: it was changed, or is none. Find out who writes there."""
 
     def __init__(self, subject: str, why: str) -> None:
         super().__init__(

@@ -311,9 +311,7 @@ async def test_a_missing_or_wrong_master_key_is_named(
     log.close()
 
 
-async def test_a_master_key_is_rotated(
-    local: str, subject: str, master: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_master_key_is_rotated(local: str, subject: str, master: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new one in front wraps what is new; `rotate` wraps the rest, then the old one is not needed."""
     second = generate("second")
     log = open_log(local)  # keeps it

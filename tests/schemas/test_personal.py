@@ -240,7 +240,7 @@ def test_a_foreign_reader_sees_ciphertext(ring: Ring) -> None:
     """By the registered schema alone, in both formats: bytes, or a string."""
     for format_ in ("avro", "json"):
         registry = MemoryRegistry()
-        data = Serde(registry, [Registered], format=format_).encode(ada(ring))  # type: ignore[arg-type]
+        data = Serde(registry, [Registered], format=format_).encode(ada(ring))
         schema = registry.get(int.from_bytes(data[1:5], "big"))
         assert schema is not None
         if format_ == "avro":
@@ -282,13 +282,13 @@ def test_a_field_without_a_subject_is_refused_at_import() -> None:
     """And one whose subject is no field."""
     with pytest.raises(DefinitionError, match=r"Lost\.name holds personal data of nobody"):
 
-        class Lost(Event, name="lost"):
+        class Lost(Event, name="lost"):  # pyright: ignore[reportUnusedClass]
             who: str
             name: Personal[str]
 
     with pytest.raises(DefinitionError, match=r"Wrong\.name has subject='whom'"):
 
-        class Wrong(Event, name="wrong"):
+        class Wrong(Event, name="wrong"):  # pyright: ignore[reportUnusedClass]
             who: str
             name: Personal[str] = personal(subject="whom")
 
@@ -314,7 +314,7 @@ def test_a_value_cannot_be_changed(ring: Ring) -> None:
     value = ada(ring).name
 
     with pytest.raises(AttributeError, match="immutable"):
-        value._sealed = b""  # type: ignore[misc]
+        value._sealed = b""
     assert pickle.loads(pickle.dumps(value)) == value
     assert {value: 1}[value] == 1
     assert Personal("a") == Personal("a") != Personal("b")

@@ -1,0 +1,324 @@
+"""The key topic: its records, its order, and what races in it come to (E4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventstore.clock import SystemClock
+from eventstore.log import Log, open_log
+from eventstore.log.records import Record
+from eventstore.subject_keys import LocalMasterKeys, SubjectForgotten, SubjectKeys, key_topic
+from eventstore.subject_keys.following import Following
+from eventstore.subject_keys.keys import SEGMENT_MS
+from eventstore.subject_keys.records import (
+    ROLL,
+    ForgottenRecord,
+    KeyRecord,
+    KeysUnreadable,
+    Kind,
+    decode,
+    key_of_forgotten,
+    key_of_key,
+    value_of_forgotten,
+    value_of_key,
+)
+from eventstore.subject_keys.replica import Replica
+from eventstore.subject_keys.ring import AT, KEYS_KEPT, TOPIC
+from sagalog.cli import run
+
+ADA = "customer-17"
+MASTERS = LocalMasterKeys({"m": bytes(32)})
+
+
+@pytest.fixture
+def log(unique: Callable[[str], str]) -> Iterator[Log]:
+    """A log of this test's own."""
+    opened = open_log(f"memory://{unique('keys')}")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def process(log: Log) -> Iterator[Callable[[], SubjectKeys]]:
+    """Processes that hold the keys of the log; none follows, so each knows what it read itself."""
+    made: list[SubjectKeys] = []
+
+    def make() -> SubjectKeys:
+        keys = SubjectKeys(log, MASTERS)
+        keys.open()
+        made.append(keys)
+        return keys
+
+    yield make
+    for keys in made:
+        keys.close()
+
+
+Process = Callable[[], SubjectKeys]
+
+
+def test_who_writes_a_key_after_its_subject_was_forgotten_destroys_it(process: Process, log: Log) -> None:
+    """One did not know that another had forgotten. The topic's order decides; no key stays behind."""
+    one, late = process(), process()
+    one.keys_for([ADA])
+    one.forget(ADA)
+    assert not late.is_forgotten(ADA)
+
+    with pytest.raises(SubjectForgotten):
+        late.keys_for([ADA])
+
+    assert destroyed(log) == written(log)
+
+
+def test_forgetting_reaches_keys_that_the_forgetter_did_not_know(process: Process, log: Log) -> None:
+    """Two processes made a key each: both count, and both go."""
+    one, other, third = process(), process(), process()
+    first = one.keys_for([ADA])[ADA]
+    write_key(other, ADA)
+    assert len(written(log)) == 2
+
+    third.forget(ADA)
+
+    assert destroyed(log) == written(log)
+    assert one.find(ADA, first[0]) == first[1]  # nobody told it yet
+    one.catch_up()
+    assert one.find(ADA, first[0]) is None
+
+
+def test_a_forgetting_that_was_cut_short_is_finished_by_the_next_process(process: Process, log: Log) -> None:
+    """It wrote that the subject is forgotten, and died before it destroyed the key."""
+    dying = process()
+    [key_id] = [key for key, _ in dying.keys_for([ADA]).values()]
+    dying.write(key_of_forgotten(ADA), value_of_forgotten((key_id,)))
+    assert destroyed(log) == set()
+
+    process()
+
+    assert destroyed(log) == written(log)
+
+
+def test_a_reader_that_is_late_reads_on_before_it_redacts(process: Process) -> None:
+    """Or a value would be taken for a forgotten one."""
+    late, writer = process(), process()
+    key_id, key = writer.keys_for([ADA])[ADA]
+
+    assert late.find(ADA, key_id) == key
+
+
+def test_a_key_that_is_known_to_be_gone_is_not_looked_for_again(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A view that reads a million events of forgotten subjects asks the log nothing; a late starter neither."""
+    keys = process()
+    key_id, _ = keys.keys_for([ADA])[ADA]
+    keys.forget(ADA)
+    fresh = process()
+
+    for each in (keys, fresh):
+        monkeypatch.setattr(each, "catch_up", lambda: pytest.fail("it asked"))
+        assert each.find(ADA, key_id) is None
+
+
+def test_what_was_compacted_says_the_same(process: Process, log: Log) -> None:
+    """Forgotten, remembered, forgotten again: nothing comes back when earlier records are gone."""
+    keys = process()
+    old = keys.keys_for([ADA, "other"])
+    keys.forget(ADA)
+    keys.remember(ADA)
+    new = keys.keys_for([ADA])[ADA]
+    log.erase(TOPIC)  # type: ignore[attr-defined]
+    assert process().find(ADA, new[0]) == new[1]
+
+    keys.forget(ADA)
+    log.erase(TOPIC)  # type: ignore[attr-defined]
+
+    fresh = process()
+    assert fresh.find(ADA, new[0]) is fresh.find(ADA, old[ADA][0]) is None
+    assert fresh.find("other", old["other"][0]) == old["other"][1]
+    assert fresh.is_forgotten(ADA)
+    assert written(log) == {key_of_key("other", old["other"][0])}
+
+
+def test_unwrapped_keys_in_memory_are_bounded(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one that was unwrapped first goes first, and is unwrapped again."""
+    monkeypatch.setattr("eventstore.subject_keys.ring.KEYS_KEPT", 3)
+    keys = process()
+    made = keys.keys_for([f"customer-{number}" for number in range(5)])
+
+    assert KEYS_KEPT == 10_000
+    assert len(keys._unwrapped) == 3
+    assert [keys.find(subject, key_id) for subject, (key_id, _) in made.items()] == [key for _, key in made.values()]
+
+
+def test_a_segment_is_rolled_once_its_time_is_over(process: Process, log: Log) -> None:
+    """Kafka cleans no open segment: a record is appended after the segment's time, once, and none without need."""
+    keys = process()
+    keys.keys_for([ADA])
+    at = Later()
+    following = Following(keys, at)
+    kafka_like(keys)
+    following.open()
+    following.step(0)
+    at.later_ms = 2 * SEGMENT_MS
+    following.step(0)
+    assert rolls(log) == 0  # nothing was destroyed
+
+    keys.forget(ADA)
+    at.later_ms = SEGMENT_MS // 2
+    following.step(0)
+    assert rolls(log) == 0
+    at.later_ms = 2 * SEGMENT_MS
+    following.step(0)
+    assert rolls(log) == 1
+    keys.newest_ms += at.later_ms  # the record's time, by a broker whose clock moved too
+    following.step(0)
+    following.step(0)
+    following.stop(0)
+
+    assert rolls(log) == 1
+
+
+def test_the_topic_has_short_segments_and_a_bound() -> None:
+    """E4: what is set at its creation."""
+    topic = key_topic()
+
+    assert topic.compacted
+    assert topic.partitions == 1
+    assert int(topic.settings["segment.ms"]) <= 10 * 60 * 1000
+    assert int(topic.settings["max.compaction.lag.ms"]) <= 60 * 60 * 1000
+
+
+@given(st.binary(max_size=60), st.none() | st.binary(max_size=60))
+def test_any_bytes_are_a_record_or_a_named_error(key: bytes, value: bytes | None) -> None:
+    """The decoder raises ValueError only, which the ring names."""
+    for one in (key, b"k" + key, b"f" + key, b"k" + key + b"\0" + bytes(16)):
+        for other in (value, None if value is None else b"\x01" + value):
+            try:
+                decode(one, other)
+            except ValueError:
+                continue
+
+
+@given(st.text(min_size=1, max_size=20), st.binary(min_size=16, max_size=16), st.binary(min_size=1, max_size=80))
+def test_records_come_back(subject: str, key_id: bytes, wrapped: bytes) -> None:
+    """Whatever the subject is called, U+0000 included."""
+    key = key_of_key(subject, key_id)
+    assert decode(key, value_of_key(Kind.RENEWED, "m", wrapped)) == KeyRecord(
+        subject, key_id, Kind.RENEWED, "m", wrapped
+    )
+    assert decode(key, None) == KeyRecord(subject, key_id, Kind.FIRST, "", None)
+    assert decode(key_of_forgotten(subject), value_of_forgotten((key_id,))) == ForgottenRecord(subject, (key_id,))
+    assert decode(*ROLL) is None
+
+
+@given(st.lists(st.tuples(st.sampled_from("krft"), st.integers(0, 3)), max_size=12))
+def test_compaction_changes_nothing(steps: list[tuple[str, int]]) -> None:
+    """Of any history, the last record of each key says what all of them say: who has which key, who is forgotten."""
+    history: list[tuple[bytes, KeyRecord | ForgottenRecord]] = []
+    known: list[bytes] = []
+    for what, number in steps:
+        key_id = bytes([number]) * 16
+        if what == "f":
+            history.append((b"f", ForgottenRecord(ADA, tuple(known))))
+        elif what == "t":
+            if not history or not isinstance(history[-1][1], ForgottenRecord) or key_id not in known:
+                continue
+            history.append((key_id, KeyRecord(ADA, key_id, Kind.FIRST, "", None)))
+        elif key_id not in known:
+            known.append(key_id)
+            kind = Kind.FIRST if what == "k" else Kind.RENEWED
+            history.append((key_id, KeyRecord(ADA, key_id, kind, "m", b"w")))
+    full, compacted = Replica(), Replica()
+    last = {key: place for place, (key, _) in enumerate(history)}
+
+    for place, (key, record) in enumerate(history):
+        full.apply(record)
+        if last[key] == place:
+            compacted.apply(record)
+
+    assert set(compacted.key_ids(ADA)) == set(full.key_ids(ADA))
+    assert compacted.is_forgotten(ADA) == full.is_forgotten(ADA)
+
+
+def test_a_foreign_record_is_told(process: Process, log: Log) -> None:
+    """With topic and offset."""
+    process()
+    log.producer().send(TOPIC, 0, b"hello", b"\x01").result(5)
+
+    with pytest.raises(KeysUnreadable, match=r"sagalog\.keys holds an unreadable record at offset 0"):
+        process()
+
+
+def test_the_command_line_forgets_and_rotates(
+    process: Process, log: Log, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`sagalog keys`, on a log that is there."""
+    monkeypatch.setenv("SAGALOG_MASTER_KEY", "n:" + "QUJD" * 10 + "QUI=" + ",m:" + "A" * 43 + "=")
+    keys = process()
+    made = keys.keys_for([ADA, "other"])
+
+    assert run(["keys", "rotate", "--log", log.url]) == 0
+    assert "2 keys wrapped anew" in capsys.readouterr().out
+    assert run(["keys", "forget", ADA, "--log", log.url]) == 0
+    assert run(["keys", "generate", "--id", "new"]) == 0
+
+    assert capsys.readouterr().out.splitlines()[-1].startswith("new:")
+    keys.catch_up()
+    assert keys.find(ADA, made[ADA][0]) is None
+    assert keys.find("other", made["other"][0]) == made["other"][1]
+
+
+class Later(SystemClock):
+    """A clock that is ahead."""
+
+    later_ms = 0
+
+    def now_ms(self) -> int:
+        return super().now_ms() + self.later_ms
+
+
+class _Kafka:
+    """A log that does not erase on demand."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self.reader, self.end_positions, self.producer = log.reader, log.end_positions, log.producer
+
+
+def kafka_like(keys: SubjectKeys) -> None:
+    """Let the keys think that their log is a Kafka."""
+    keys.log = _Kafka(keys.log)  # type: ignore[assignment]
+
+
+def write_key(keys: SubjectKeys, subject: str) -> None:
+    """What a process writes that knows of no key."""
+    keys.write(key_of_key(subject, b"x" * 16), value_of_key(Kind.FIRST, "m", b"w"))
+
+
+def records(log: Log) -> list[Record]:
+    """What the topic holds."""
+    end, reader = log.end_positions([AT])[AT], log.reader({AT: 0})
+    found: list[Record] = []
+    while reader.position(AT) < end:
+        found += reader.read(1_000, 0.1)
+    reader.close()
+    return found
+
+
+def written(log: Log) -> set[bytes | None]:
+    """The record keys under which keys stand."""
+    return {record.key for record in records(log) if record.value is not None and (record.key or b"")[:1] == b"k"}
+
+
+def destroyed(log: Log) -> set[bytes | None]:
+    """The record keys that have tombstones."""
+    return {record.key for record in records(log) if record.value is None}
+
+
+def rolls(log: Log) -> int:
+    """How many records say nothing."""
+    return sum(record.key == ROLL[0] for record in records(log))
