@@ -17,9 +17,13 @@ class Client(Process):
 
     _log_is_given_by = f"Client(log=…) or the variable {LOG_VARIABLE}"
 
-    def __init__(self, *, log: str | None = None, name: str = "client") -> None:
-        """`log`: its URL; None: the variable SAGALOG_LOG. `name`: answers come back on the topic `<name>.replies`."""
+    def __init__(self, *, log: str | None = None, name: str = "client", registry: str | None = None) -> None:
+        """`log`: its URL; None: the variable SAGALOG_LOG. `name`: answers come back on the topic `<name>.replies`.
+
+        `registry`: the URL of a schema registry; None: the variable SAGALOG_REGISTRY, else the one in the log.
+        """
         super().__init__(name, log, "memory://", None)
+        self._registry = registry
 
     def blocking(self) -> Blocking[Self]:
         """The same for programs without asyncio: `with Client(…).blocking() as client: client.ask(…)`."""

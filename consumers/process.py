@@ -61,6 +61,7 @@ class Process:
         self._elsewhere: tuple[Plan, ...] = ()
         self._providers = Providers()
         self._http = ANY_PORT
+        self._registry: str | None = None
         self._drain = DRAIN
         self._opened = ExitStack()
         self._hosting: Hosting | None = None
@@ -184,7 +185,10 @@ class Process:
         endpoint = _endpoint(self._http)
         opened.callback(endpoint.close)
         resources = self._providers.resources
-        host = make_host(self.name, log_, slot=slot, state=self._state, address=endpoint.address, resources=resources)
+        host = make_host(
+            self.name, log_, slot=slot, state=self._state, address=endpoint.address, resources=resources,
+            registry=self._registry,
+        )  # fmt: skip
         opened.callback(host.close)
         hosting = Hosting(host, self._plans, elsewhere=self._elsewhere)
         tables = Tables(hosting)

@@ -49,11 +49,14 @@ class Service(Process):
         state: str | None = None,
         slot: str | None = None,
         http: str = ANY_PORT,
+        registry: str | None = None,
     ) -> None:
         """`log`: its URL; None: the variable SAGALOG_LOG when it starts. `state`: a folder for what can be rebuilt.
 
         `slot`: this process's stable name among the service's processes; None: the variable SAGALOG_SLOT, else 0.
         `http`: where health, metrics and tables are served; port 0: any free one.
+        `registry`: the URL of a Confluent-compatible schema registry; None: the variable SAGALOG_REGISTRY, else the
+        registry in the log.
 
         Raises:
             ValueError: two components have one name.
@@ -64,7 +67,7 @@ class Service(Process):
         names = [plan.name for plan in self._plans]
         for twice in sorted({one for one in names if names.count(one) > 1}):
             raise ValueError(f"{name} has two components named {twice!r}: their topics and groups would be the same")
-        self._http = http
+        self._http, self._registry = http, registry
 
     @property
     def log(self) -> str | None:

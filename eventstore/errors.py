@@ -11,6 +11,7 @@
     │   ├── EventNotDeclared          the store or aggregate does not know the event's type
     │   ├── ErasureRefused            the store keeps its events for ever
     │   ├── TooManyEvents             one append has more events than it may
+    │   ├── AppendTooLarge            the events of one append are larger than they may be altogether
     │   ├── ReadStalled               the log has records that could not be read in time
     │   └── PositionRefused           a subscription cannot go on from the given position
     ├── ProcessorError
@@ -89,6 +90,17 @@ class ErasureRefused(StreamError):
             f'store with retention="compacted"'
         )
         self.store, self.stream = store, stream
+
+
+class AppendTooLarge(StreamError):
+    """The events of one append are larger than they may be altogether: split what need not be atomic."""
+
+    def __init__(self, stream: str, *, size_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"{stream}: {size_bytes:,} bytes of events in one append, at most {limit_bytes:,} are taken: split what need "
+            f"not be atomic"
+        )
+        self.stream, self.size_bytes, self.limit_bytes = stream, size_bytes, limit_bytes
 
 
 class ReadStalled(StreamError):

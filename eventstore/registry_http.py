@@ -191,8 +191,8 @@ class HttpRegistry:
         Raises:
             RegistryError: it cannot be asked.
         """
-        found = self._ask("GET", f"/config/{_quoted(subject)}") if subject is not None else None
-        found = found or self._ask("GET", "/config") or {}
+        found: Any = self._ask("GET", f"/config/{_quoted(subject)}") if subject is not None else None
+        found = found or self._ask("GET", "/config") or {"compatibilityLevel": ""}
         said = str(found.get("compatibilityLevel", "")).lower()
         for mode in MODES:
             if mode == said:

@@ -11,7 +11,7 @@ from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.topics import events_of
-from eventstore.registry import TopicRegistry
+from eventstore.registry_choice import open_registry
 from sagas import history
 from sagas.errors import SagaNotFound
 from sagas.timeline import Happened
@@ -59,7 +59,7 @@ def read_history(log: Log, saga: str, key: str) -> list[Happened]:
 
 def read_histories(log: Log, partitions: list[TopicPartition]) -> Iterator[tuple[str, Happened]]:
     """Key and event of everything in these partitions of a saga's events, in order per saga."""
-    registry = TopicRegistry(log)
+    registry = open_registry(log)
     serde = Serde(registry, EVENTS)
     ends = log.end_positions(partitions)
     reader = log.reader(log.start_positions(partitions))

@@ -17,7 +17,7 @@ from consumers.errors import NothingChosen
 from consumers.rate import Rate
 from consumers.redriving import value_of
 from eventstore.log import Log
-from eventstore.registry import TopicRegistry
+from eventstore.registry_choice import open_registry
 from sagalog.cli.opening import LogUrl, opened
 from sagalog.cli.output import show as tell
 from sagalog.cli.output import text_of
@@ -250,7 +250,7 @@ def _content(log: Log, value: bytes | None) -> object:
     if value is None:
         return None
     try:
-        schema = TopicRegistry(log).get(schema_id_of(value))
+        schema = open_registry(log).find(schema_id_of(value))
         if schema is not None:
             read = (AvroCodec() if schema.format == "avro" else JsonCodec()).reader(schema)
             fields: object = codec.loads(codec.dumps(dict(read(value)), default=str))

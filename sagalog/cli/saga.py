@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eventstore.log import Log
-from eventstore.registry import TopicRegistry
+from eventstore.registry_choice import open_registry
 from sagalog.cli.opening import LogUrl, opened
 from sagalog.cli.output import Counter, text_of
 from sagalog.cli.output import show as tell
@@ -104,7 +104,7 @@ def show_(name: str, key: str, /, *, log: LogUrl, json: bool = False) -> None:
 
 @contextmanager
 def _opened(url: str) -> Generator[tuple[Log, Serde]]:
-    with opened(url) as log, closing(TopicRegistry(log)) as registry:
+    with opened(url) as log, closing(open_registry(log)) as registry:
         yield log, Serde(registry)
 
 

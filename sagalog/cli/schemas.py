@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json as codec
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -321,9 +321,7 @@ def _lines(each: Registered) -> list[str]:
     return codec.dumps(codec.loads(each.schema.text), indent=2, ensure_ascii=False).split("\n")
 
 
-def _text(rows: list[tuple[str, Mode, list[Registered]]]) -> str:
-    if not rows:
-        return "no schemas"
+def _text(rows: Iterable[tuple[str, str, list[Registered]]]) -> str:
     table = Table(box=None, pad_edge=False)
     for head in ("type", "versions", "format", "ids", "mode"):
         table.add_column(head, no_wrap=True)
@@ -331,8 +329,8 @@ def _text(rows: list[tuple[str, Mode, list[Registered]]]) -> str:
         versions = sorted({each.schema.version for each in found})
         formats = sorted({each.schema.format for each in found})
         table.add_row(name, _some(versions), _some(formats), _some([each.id for each in found]), mode_)
-    return text_of(table)
+    return text_of(table) if table.row_count else "no schemas"
 
 
-def _some(values: list[int] | list[Format]) -> str:
+def _some(values: Iterable[object]) -> str:
     return " ".join(map(str, values))
