@@ -1,7 +1,7 @@
 """What the key topic says, read in its order: which keys a subject has, and who was forgotten.
 
 Everybody who reads the topic comes to the same: a first key that comes after its subject was forgotten is void, whoever
-wrote it. Keys are kept as they are wrapped, about 600 bytes of memory per subject.
+wrote it. Keys are kept as they are wrapped, about 400 bytes of memory per subject.
 """
 
 from __future__ import annotations
