@@ -1,8 +1,8 @@
 """What is erased of streams, for whoever reads their events straight from the topic (E2).
 
 The state topic of the same partitions says it, and outranks the events. It is read to where its end stands when one
-asks, so whatever was acknowledged by then is known; afterwards it can be followed. Memory: the ids of erased streams, or
-of one stream where only that is asked for.
+asks, so whatever was acknowledged by then is known; afterwards it can be followed. Memory: the ids of erased streams,
+or of one stream where only that is asked for.
 """
 
 from __future__ import annotations

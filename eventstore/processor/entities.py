@@ -58,14 +58,14 @@ class Entities(Generic[S]):
         state, evolve, first = self._processor.initial(key), self._processor.evolve, self._erasures.find(key).first
         if self._is_stateless:
             return Entity(state, self._index.head(key) + len(pending), first)
-        version = self._index.head(key)
+        head = self._index.head(key)
         for stored in self._index.rows(key, first):
             event = self._serde.decode(stored.value)
             topic = events_of(self._processor.name)
             assert isinstance(event, Event), f"{topic} holds {type(event).__name__}, which is no event"
             state = evolve(state, event)
-        for version, happened in enumerate(pending, version + 1):
+        for version, happened in enumerate(pending, head + 1):
             assert happened is not None, "only stateless processors append encoded events"
             if version >= first:
                 state = evolve(state, happened)
-        return Entity(state, version, first)
+        return Entity(state, head + len(pending), first)

@@ -63,6 +63,7 @@ class Erasures:
     def __init__(self, state: State) -> None:
         self._state = state
         self._batch: dict[str, Erasure] = {}
+        self._begun: dict[str, int] = {}
         self._open: dict[str, Erasure] = {}
         """Streams whose tombstones are not all committed, as their rows say."""
         for key, value in state.scan(PREFIX, b"t"):
@@ -92,25 +93,38 @@ class Erasures:
         self._batch[stream] = erased
         return erasure_key(stream.encode()), encode_erasure(erased)
 
+    def begin(self, stream: str, step: int, first: int) -> Row:
+        """Let a stream that never had an event begin at a version, as if earlier ones were erased; returns its row."""
+        self._begun[stream] = first - 1
+        return self.change(stream, Erasure(step, first, first - 1, first))
+
+    def head(self, stream: str, indexed: int) -> int:
+        """The version before the stream's events of this batch. `indexed`: as the index says."""
+        return self._begun.get(stream, indexed)
+
     def applied(self) -> None:
         """The batch is in the state."""
         for stream, erased in self._batch.items():
             self._open.pop(stream, None)
             if erased.done < erased.first:
                 self._open[stream] = erased
-        self._batch.clear()
+        self.dropped()
 
     def dropped(self) -> None:
         """The batch never happened."""
         self._batch.clear()
+        self._begun.clear()
 
 
-def kept_of(metadata: Metadata, key: str, current: Callable[[bytes], bytes | None]) -> list[Row]:
-    """What only the metadata of this event tells a successor, as rows for the state topic: the event is going (K1).
+def kept_of(meta: bytes, key: str, current: Callable[[bytes], bytes | None]) -> list[Row]:
+    """What only an event's metadata `meta` tells a successor, as rows for the state topic: the event is going (K1).
 
     That is the outcome of the input that made it, while it is remembered, how its timers stand now, and the stage of
     its saga's step. `current`: the value of a row, the batch under way included.
     """
+    if b'"done":' not in meta:
+        return []
+    metadata = Metadata.decode(meta)
     done = metadata.done
     if done is None:
         return []

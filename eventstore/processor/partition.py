@@ -18,15 +18,16 @@ from eventstore.processor.entities import Entities, Entity
 from eventstore.processor.envelopes import dead_letter_record, reply_record
 from eventstore.processor.erasure import TOMBSTONES_AT_ONCE, Erasures, kept_of
 from eventstore.processor.guard import Guard, Verdict
-from eventstore.processor.index import StreamIndex, event_key, event_row, head_row
+from eventstore.processor.index import StreamIndex
 from eventstore.processor.inputs import Answered, Input, Outgoing
 from eventstore.processor.outcomes import Outcomes
 from eventstore.processor.port import NotKnownHere, Processor
 from eventstore.processor.routes import Routes
-from eventstore.processor.rows import Outcome, SyncedTo, synced_row
+from eventstore.processor.rows import Outcome, SyncedTo
 from eventstore.processor.stash import Stash
 from eventstore.processor.timers import Timers
-from eventstore.processor.topics import events_of, inbox_of, state_of
+from eventstore.processor.topics import inbox_of
+from eventstore.processor.writes import Writes
 from eventstore.state.errors import StateError
 from eventstore.state.port import Row, State
 from schemas import Event, Failure, Handled, Message, Metadata, Nothing, Serde
@@ -48,11 +49,11 @@ class Partition(Generic[S]):
         routes: Routes,
         synced: SyncedTo,
     ) -> None:
-        self.processor, self.number, self.state, self.synced = processor, number, state, synced
+        self.processor, self.number, self.state = processor, number, state
         self.inbox = (inbox_of(processor.name), number)
         self._group, self._serde, self._routes = group, serde, routes
         self._limit = routes.message_max_bytes
-        self._events_topic, self._state_topic = events_of(processor.name), state_of(processor.name)
+        self._writes = Writes(processor.name, number, state, synced)
         self.index = StreamIndex(state)
         self.timers = Timers(state)
         self._outcomes = Outcomes(state)
@@ -61,20 +62,18 @@ class Partition(Generic[S]):
         self._erasures = Erasures(state)
         self._entities = Entities(processor, serde, self.index, self._erasures)
         self._step = synced.step
-        self._events: list[tuple[bytes, int, bytes, bytes]] = []
-        self._tombstones = 0
         self._touched: dict[str, list[Event | None]] = {}
-        self._rows: dict[bytes, bytes | None] = {}
         self._now_ms = 0
         self._now = datetime.fromtimestamp(0, UTC)
 
     def at(self, now_ms: int) -> None:
         """Set the batch's time."""
-        self._now_ms, self._now = now_ms, datetime.fromtimestamp(now_ms / 1000, UTC)
+        self._writes.now_ms = self._now_ms = now_ms
+        self._now = datetime.fromtimestamp(now_ms / 1000, UTC)
 
     def is_changed(self) -> bool:
         """Whether the batch has something to write."""
-        return bool(self._events or self._rows)
+        return bool(self._writes)
 
     def handle(self, item: Input, out: list[Outgoing]) -> Answered | None:
         """Decide on one input; records go to `out`. Returns what a local caller shall learn."""
@@ -142,7 +141,7 @@ class Partition(Generic[S]):
     def release(self, record: Record, out: list[Outgoing]) -> bool:
         """Forget a stashed record, which is handled now. False: it was released before."""
         key = self._stash.find(record)
-        if key is None or key in self._rows:
+        if key is None or self._writes.has(key):
             return False
         self._journal((key, None), out)
         return True
@@ -153,7 +152,7 @@ class Partition(Generic[S]):
             if is_journaled:
                 self._journal((key, None), out)
             else:
-                self._rows[key] = None
+                self._writes.set([(key, None)])
 
     def is_erasing(self) -> bool:
         """Whether tombstones of erased events are to be written. Any thread may ask."""
@@ -165,37 +164,17 @@ class Partition(Generic[S]):
         if found is None:
             return
         key, erased = found
-        stream, upto = key.encode(), min(erased.done + TOMBSTONES_AT_ONCE, erased.first, self.index.head(key) + 1)
+        upto = min(erased.done + TOMBSTONES_AT_ONCE, erased.first, self.index.head(key) + 1)
         for stored in self.index.rows(key, erased.done, upto - 1):
-            if b'"done":' in stored.meta:
-                for row in kept_of(Metadata.decode(stored.meta), key, self._current):
-                    self._journal(row, out)
-        for version in range(erased.done, upto):
-            out.append((self._events_topic, self.number, b"%b/%d" % (stream, version), None, (), self._now_ms))
-            self._rows[event_key(stream, version)] = None
-        self._tombstones += upto - erased.done
+            for row in kept_of(stored.meta, key, self._writes.current):
+                self._journal(row, out)
+        self._writes.tombstones(key.encode(), range(erased.done, upto), out)
         self._step += 1
         self._journal(self._erasures.change(key, erased._replace(step=self._step, done=upto)), out)
 
-    def _current(self, key: bytes) -> bytes | None:
-        return self._rows[key] if key in self._rows else self.state.get(key)
-
     def applied(self, ends: dict[str, int]) -> list[Row]:
         """The rows of the committed batch. `ends`: offset of the last record per journal topic, where there was one."""
-        last = ends.get(self._events_topic)
-        first = -1 if last is None else last - self._tombstones - len(self._events) + 1
-        rows: list[Row] = []
-        for place, (stream, version, meta, value) in enumerate(self._events):
-            rows.append(event_row(stream, version, self._now_ms, first + place, meta, value))
-            rows.append(head_row(stream, version))
-        rows.extend(self._rows.items())
-        self.synced = SyncedTo(
-            self._step,
-            self.synced.events if last is None else last + 1,
-            ends[self._state_topic] + 1 if self._state_topic in ends else self.synced.state,
-            self._now_ms,
-        )
-        rows.append(synced_row(self.synced))
+        rows = self._writes.applied(self._step, ends)
         self._erasures.applied()
         self._end_batch()
         return rows
@@ -204,13 +183,14 @@ class Partition(Generic[S]):
         """Forget the batch: nothing of it happened."""
         for key in self._touched:
             self._entities.forget(key)
-        self._step = self.synced.step
+        self._step = self._writes.synced.step
+        self._writes.forget()
         self._erasures.dropped()
         self._end_batch()
         self.timers.reload()
 
     def _end_batch(self) -> None:
-        self._events, self._touched, self._rows, self._tombstones = [], {}, {}, 0
+        self._touched = {}
         self._outcomes.forget_batch()
         self._guard.forget_batch()
         self._entities.trim()
@@ -261,17 +241,13 @@ class Partition(Generic[S]):
                 causation=given.id, commit=given.id, index=place, attributes=given.attributes,
                 done=done if place == last else None,
             ).encode()  # fmt: skip
-            key = b"%b/%d" % (stream, first + place)
-            out.append((self._events_topic, self.number, key, value, (("meta", meta),), self._now_ms))
-            self._events.append((stream, first + place, meta, value))
+            self._writes.event(stream, first + place, meta, value, out)
             touched.append(event)
-        row = self._outcomes.remember(given.id, Outcome(self._step, self._now_ms, answer))
-        self._rows[row[0]] = row[1]
-        for key_, value_ in self._guard.absorb(given, context.answer):
-            self._rows[key_] = value_
+        outcome = self._outcomes.remember(given.id, Outcome(self._step, self._now_ms, answer))
+        self._writes.set([outcome, *self._guard.absorb(given, context.answer)])
 
     def _erase(self, key: str, context: InputContext[S], out: list[Outgoing]) -> None:
-        """E2: this record is the deletion. What was folded from erased events goes, too."""
+        """E2: this record is the deletion. What was folded from erased events goes, too: here snapshots are erased."""
         erased = self._erasures.find(key)._replace(step=self._step, first=context.first, head=context.version)
         self._journal(self._erasures.change(key, erased), out)
         self._entities.forget(key)
@@ -288,15 +264,12 @@ class Partition(Generic[S]):
             self._journal(row, out)
 
     def _journal(self, row: Row, out: list[Outgoing]) -> None:
-        key, value = row
-        out.append((self._state_topic, self.number, key, value, (), self._now_ms))
-        self._rows[key] = value
+        self._writes.journal(row, out)
 
     def _absorb_timers(self, key: str, context: InputContext[S]) -> None:
         if not (context.timers or context.cancelled):
             return
-        for row_key, value in self.timers.rows(key, self._step, context.timers, context.cancelled):
-            self._rows[row_key] = value
+        self._writes.set(self.timers.rows(key, self._step, context.timers, context.cancelled))
         self.timers.change(key, self._step, context.timers, context.cancelled)
 
     def _clear_timer(self, item: Input, out: list[Outgoing]) -> None:

@@ -68,6 +68,13 @@ class FakeContext:
         return len(self._entity.events) + len(self.events) - 1
 
     @property
+    def first(self) -> int:
+        return 0
+
+    def truncate(self, before: int) -> None:
+        raise AssertionError("sagas keep their history")
+
+    @property
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._world.now_ms / 1000, UTC)
 

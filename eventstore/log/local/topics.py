@@ -74,7 +74,7 @@ class Topics:
         row = self.rows.get(topic)
         if row is None:
             raise TopicMissing(topic)
-        changed = row.settings | settings
+        changed = {**row.settings, **settings}
         policy, retention = changed.get("cleanup.policy"), changed.get("retention.ms", "-1")
         if policy not in ("compact", "delete") or not retention.removeprefix("-").isdecimal():
             raise LogError(

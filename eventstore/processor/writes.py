@@ -1,0 +1,84 @@
+"""What the batch under way writes for one partition: records of its two journal topics, and the rows they become.
+
+Records go into the unit's buffer as they come; the rows are kept here until the transaction is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from eventstore.processor.index import event_key, event_row, head_row
+from eventstore.processor.inputs import Outgoing
+from eventstore.processor.rows import SyncedTo, synced_row
+from eventstore.processor.topics import events_of, state_of
+from eventstore.state.port import Row, State
+
+
+class Writes:
+    """The writes of one partition's batch, in their order."""
+
+    def __init__(self, processor: str, number: int, state: State, synced: SyncedTo) -> None:
+        self._events_topic, self._state_topic = events_of(processor), state_of(processor)
+        self._number, self._state = number, state
+        self.now_ms = 0
+        """The batch's time."""
+        self.synced = synced
+        """How far the state goes."""
+        self._events: list[tuple[bytes, int, bytes, bytes]] = []
+        self._tombstones = 0
+        self._rows: dict[bytes, bytes | None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._events or self._rows)
+
+    def event(self, stream: bytes, version: int, meta: bytes, value: bytes, out: list[Outgoing]) -> None:
+        """An event of the stream."""
+        assert not self._tombstones, "offsets are counted from the batch's last record back to its events"
+        key = b"%b/%d" % (stream, version)
+        out.append((self._events_topic, self._number, key, value, (("meta", meta),), self.now_ms))
+        self._events.append((stream, version, meta, value))
+
+    def tombstones(self, stream: bytes, versions: range, out: list[Outgoing]) -> None:
+        """E2: the keys of these events have no value any more. After all events of the batch."""
+        for version in versions:
+            out.append((self._events_topic, self._number, b"%b/%d" % (stream, version), None, (), self.now_ms))
+            self._rows[event_key(stream, version)] = None
+        self._tombstones += len(versions)
+
+    def journal(self, row: Row, out: list[Outgoing]) -> None:
+        """A row that the state topic tells a successor (K1)."""
+        key, value = row
+        out.append((self._state_topic, self._number, key, value, (), self.now_ms))
+        self._rows[key] = value
+
+    def set(self, rows: Iterable[Row]) -> None:
+        """Rows that the events' metadata tells a successor, or that none needs."""
+        self._rows.update(rows)
+
+    def has(self, key: bytes) -> bool:
+        """Whether the batch writes this row."""
+        return key in self._rows
+
+    def current(self, key: bytes) -> bytes | None:
+        """The value of a row, the batch under way included."""
+        return self._rows[key] if key in self._rows else self._state.get(key)
+
+    def applied(self, step: int, ends: Mapping[str, int]) -> list[Row]:
+        """The rows of the committed batch. `ends`: offset of the last record per journal topic, where there was one."""
+        last = ends.get(self._events_topic)
+        first = -1 if last is None else last - self._tombstones - len(self._events) + 1
+        rows: list[Row] = []
+        for place, (stream, version, meta, value) in enumerate(self._events):
+            rows.append(event_row(stream, version, self.now_ms, first + place, meta, value))
+            rows.append(head_row(stream, version))
+        rows.extend(self._rows.items())
+        events = self.synced.events if last is None else last + 1
+        state = ends[self._state_topic] + 1 if self._state_topic in ends else self.synced.state
+        self.synced = SyncedTo(step, events, state, self.now_ms)
+        rows.append(synced_row(self.synced))
+        self.forget()
+        return rows
+
+    def forget(self) -> None:
+        """The batch ended."""
+        self._events, self._tombstones, self._rows = [], 0, {}
