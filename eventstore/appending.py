@@ -15,20 +15,31 @@ and yet its versions go on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from hashlib import blake2b
-from typing import Literal
+from typing import ClassVar, Literal
 
+from eventstore.errors import AppendTooLarge, EventNotDeclared, TooManyEvents
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
+from eventstore.log.errors import MessageTooLarge
+from eventstore.processor.parts import Part
 from eventstore.processor.port import DecideContext, Retention, Stateless
 from eventstore.processor.questions import PageRead, ReadPage
-from schemas import Event, Message, Refusal, Reply
+from eventstore.processor.topics import events_of
+from schemas import Event, Message, Refusal, Reply, Serde
 
+EVENTS_PER_APPEND = 1_000
+BYTES_PER_APPEND = 64 * 1024 * 1024
+"""What one append may hold altogether: its owner has all of it in memory, and in one transaction."""
+_BESIDE_BYTES = 1_280
+"""Room for the metadata of an event's record, and for its version in the key."""
 _NUMBERS = {NO_STREAM: -1, STREAM_EXISTS: -2, ANY: -3}
 
 
 class Append(Message, name="sagalog.append"):
     """Append these events to the stream that is the record's key."""
 
+    may_be_split: ClassVar[bool] = True
     events: list[bytes]
     expected: int
     fingerprint: str
@@ -79,7 +90,7 @@ class StoreProcessor(Stateless):
     ) -> None:
         self.name, self.partitions, self.retention = name, partitions, retention
         self.messages: Sequence[type[Message]] = (
-            Append, AppendDone, AppendLost, Erase, EraseDone, EraseRefused, ReadPage, PageRead, *events,
+            Append, AppendDone, AppendLost, Erase, EraseDone, EraseRefused, ReadPage, PageRead, Part, *events,
         )  # fmt: skip
 
     def initial(self, key: str) -> None:
@@ -130,6 +141,36 @@ def fits(expected: int, actual: int) -> bool:
             return actual >= 0
         case _:
             return actual == expected
+
+
+def encode_events(
+    store: str,
+    stream: str,
+    events: Sequence[Event],
+    declared: AbstractSet[type[Event]],
+    serde: Serde,
+    record_bytes: int,
+) -> list[bytes]:
+    """The events of an append, in wire format. `record_bytes`: what a record of the log holds.
+
+    Raises:
+        ValueError, TooManyEvents, EventNotDeclared, AppendTooLarge, MessageTooLarge: see `EventStore.append`.
+    """
+    if not events:
+        raise ValueError(f"{stream}: an append of no events: give at least one, or do not append")
+    if len(events) > EVENTS_PER_APPEND:
+        raise TooManyEvents(stream, count=len(events), limit=EVENTS_PER_APPEND)
+    for event in events:
+        if type(event) not in declared:
+            raise EventNotDeclared(store, type(event).__name__)
+    encoded = [serde.encode(event) for event in events]
+    largest = max(map(len, encoded)) + len(stream.encode()) + _BESIDE_BYTES
+    if largest > record_bytes:
+        raise MessageTooLarge(events_of(store), size_bytes=largest, limit_bytes=record_bytes)
+    total = sum(map(len, encoded))
+    if total > BYTES_PER_APPEND:
+        raise AppendTooLarge(stream, size_bytes=total, limit_bytes=BYTES_PER_APPEND)
+    return encoded
 
 
 def fingerprint(events: Iterable[bytes]) -> str:

@@ -97,8 +97,8 @@ class AppendTooLarge(StreamError):
 
     def __init__(self, stream: str, *, size_bytes: int, limit_bytes: int) -> None:
         super().__init__(
-            f"{stream}: {size_bytes:,} bytes of events in one append, at most {limit_bytes:,} are taken: split what need "
-            f"not be atomic"
+            f"{stream}: {size_bytes:,} bytes of events in one append, at most {limit_bytes:,} are taken: split what "
+            f"need not be atomic"
         )
         self.stream, self.size_bytes, self.limit_bytes = stream, size_bytes, limit_bytes
 

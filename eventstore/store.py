@@ -29,6 +29,7 @@ from eventstore.appending import (
     EraseRefused,
     StoreProcessor,
     append_id,
+    encode_events,
     fingerprint,
     number_of,
 )
@@ -38,15 +39,13 @@ from eventstore.errors import (
     ErasureRefused,
     EventNotDeclared,
     NotRunning,
-    TooManyEvents,
     WrongExpectedVersion,
 )
 from eventstore.expected import NO_STREAM, Expected
 from eventstore.loading import load
-from eventstore.log.errors import MessageTooLarge
 from eventstore.processor.asking import Positions
 from eventstore.processor.port import Retention
-from eventstore.processor.topics import events_of, inbox_of
+from eventstore.processor.topics import events_of
 from eventstore.reading import Streams
 from eventstore.streams import Appended, Erased, Position, Recorded, check_stream_id
 from schemas import Event, Message
@@ -55,9 +54,6 @@ from schemas.personal_fields import M, holds_personal
 E = DefaultTypeVar("E", bound=Event, default=Event)
 A = TypeVar("A", bound=Aggregate[Any])
 
-EVENTS_PER_APPEND = 1_000
-_OVERHEAD_BYTES = 1_024
-"""Room for a record's key, its metadata, and what surrounds the events of an append."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
@@ -137,14 +133,20 @@ class EventStore(Generic[E]):
         `expected`: the version of its last event (−1 and NO_STREAM: it has none), STREAM_EXISTS or ANY. `commit_id`: an
         id of this commit, unique for its stream; a repeat under it returns what the first one did, whatever it expects.
 
+        Each event may be as large as a record of the log (its `message_max_bytes`), less about 1 KiB for what surrounds
+        it; all together 64 MiB. Callers that wait share commits and cost no thread each. One that is cancelled leaves
+        its append to happen or not, as after a time-out.
+
         Raises:
             WrongExpectedVersion: the stream is elsewhere; nothing happened.
             CommitIdReused: the commit id stands for other events; nothing happened.
             ValueError: no events, a stream id that cannot be one, an empty commit id, or an impossible version.
             EventNotDeclared: an event is of none of the store's types.
-            TooManyEvents, MessageTooLarge: it does not fit into one append; nothing was sent.
+            TooManyEvents, AppendTooLarge: it does not fit into one append; nothing was sent.
+            MessageTooLarge: an event does not fit into a record; nothing was sent.
             SubjectForgotten, MasterKeyNotSet: its personal data cannot be sealed; nothing was sent.
-            AskTimedOut: no answer came in time; append again with the same `commit_id` to learn what happened.
+            AskTimedOut: no answer came in 5 seconds: whether it happened is not known. Append again with the same
+                `commit_id` to learn it: if it did, that returns its result, else it happens now.
             NotRunning: no service runs the store.
         """
         check_stream_id(stream)
@@ -222,19 +224,8 @@ class EventStore(Generic[E]):
         return answer, offsets
 
     def _encode(self, stream: str, events: Sequence[E]) -> list[bytes]:
-        if not events:
-            raise ValueError(f"{stream}: an append of no events: give at least one, or do not append")
-        if len(events) > EVENTS_PER_APPEND:
-            raise TooManyEvents(stream, count=len(events), limit=EVENTS_PER_APPEND)
         host = self._running().host
-        for event in events:
-            if type(event) not in self._declared:
-                raise EventNotDeclared(self.name, type(event).__name__)
-        encoded = [host.serde.encode(event) for event in events]
-        size = sum(map(len, encoded)) + 8 * len(encoded) + _OVERHEAD_BYTES
-        if size > host.log.message_max_bytes:
-            raise MessageTooLarge(inbox_of(self.name), size_bytes=size, limit_bytes=host.log.message_max_bytes)
-        return encoded
+        return encode_events(self.name, stream, events, self._declared, host.serde, host.log.message_max_bytes)
 
     async def _content(self, events: Sequence[E]) -> list[bytes]:
         """What tells these events from others: personal data is never sealed twice alike."""

@@ -25,6 +25,7 @@ from eventstore.log.port import Producer, Reader
 from eventstore.log.records import Headers, Topic, TopicPartition
 from eventstore.processor.inputs import Answered, Call
 from eventstore.processor.mailbox import Mailbox
+from eventstore.processor.parts import ROOM_BYTES, split
 from eventstore.processor.routes import Routes
 from eventstore.processor.topics import inbox_of, replies_of
 from eventstore.processor.unit import Unit
@@ -104,13 +105,22 @@ class Asking:
             if error is not None:
                 self._fail(correlation, error)
 
+        headers = (("meta", call.metadata.encode()),)
         try:
-            producer.produce(
-                inbox_of(call.processor), call.partition, call.key.encode(), self._host.serde.encode(call.message),
-                (("meta", call.metadata.encode()),), on_delivery=delivered,
-            )  # fmt: skip
+            for value in self._values(call):
+                producer.produce(
+                    inbox_of(call.processor), call.partition, call.key.encode(), value, headers, on_delivery=delivered
+                )
         except (LogError, SchemaError) as error:  # the caller's, not the loop's that passes the call on
             self._fail(correlation, error)
+
+    def _values(self, call: Call) -> list[bytes]:
+        """What is put into the inbox: the message, in parts if it is too large for a record and may be split."""
+        encode, limit = self._host.serde.encode, self._host.log.message_max_bytes
+        value = encode(call.message)
+        if len(value) + ROOM_BYTES <= limit or not getattr(type(call.message), "may_be_split", False):
+            return [value]
+        return [encode(part) for part in split(value, call.key, limit)]
 
     # The loop
 

@@ -10,6 +10,7 @@ from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.inputs import Answered, Call, Input, Outgoing
 from eventstore.processor.intake import Fault, Intake, Unread
 from eventstore.processor.partition import Partition
+from eventstore.processor.parts import Part, Parts, Whole, whole_of
 from eventstore.processor.questions import Asked
 from eventstore.processor.topics import events_of, inbox_of, state_of
 
@@ -38,8 +39,15 @@ class Decisions:
     """What is to be committed, whose partitions it changes, and which callers wait for it."""
 
     def __init__(
-        self, intake: Intake, served: Mapping[TopicPartition, Partition[Any]], counts: dict[str, float], now_ms: int
+        self,
+        intake: Intake,
+        served: Mapping[TopicPartition, Partition[Any]],
+        counts: dict[str, float],
+        now_ms: int,
+        parts: Parts,
     ) -> None:
+        """`parts` keeps those of earlier batches."""
+        self._parts, self._complete = parts, list[Whole]()
         self._intake, self._served, self._counts, self._now_ms = intake, served, counts, now_ms
         self.changed: dict[TopicPartition, Partition[Any]] = {}
         self.out: list[Outgoing] = []
@@ -86,6 +94,7 @@ class Decisions:
 
     def apply(self, ends: Mapping[TopicPartition, int]) -> None:
         """Write what was committed into the partitions' states. `ends`: the last offset of each partition it wrote."""
+        self._parts.forget(self._complete)
         for at, partition in self.changed.items():
             name = partition.processor.name
             journals = (events_of(name), state_of(name))
@@ -129,7 +138,21 @@ class Decisions:
                 self._counts["failed"] += 1
                 partition.poison(item.stub, item.error, self.out)
         elif not (partition.forwarded(item, self.out) or self.asked.takes(_at(record), item)):
+            self._decide_whole(partition, item)
+
+    def _decide_whole(self, partition: Partition[Any], item: Input) -> None:
+        if not isinstance(item.message, Part):
             partition.handle(item, self.out)
+            return
+        data = self._parts.add(item, item.message, self._now_ms)
+        if data is not None:
+            self._complete.append(whole_of(item))
+            whole = self._intake.whole(item, data)
+            if isinstance(whole, Unread):
+                self._counts["failed"] += 1
+                partition.poison(whole.stub, whole.error, self.out)
+            else:
+                partition.handle(whole, self.out)
 
     def _decide_calls(self, calls: Sequence[Call]) -> None:
         for call in calls:

@@ -61,6 +61,13 @@ class Intake:
         except (SchemaError, ValueError) as error:
             return Unread(Fault.POISON, error, _stub(record, metadata))
 
+    def whole(self, part: Input, data: bytes) -> Input | Unread:
+        """The input whose last part came, given the bytes of all of them."""
+        try:
+            return Input(part.key, self._serde.decode(data), part.metadata)
+        except SchemaError as error:
+            return Unread(Fault.POISON, error, Input(part.key, _NOTHING, part.metadata))
+
     def timer(self, due: Due) -> Input:
         """A due timer as an input."""
         message: Message = self._serde.decode(due.payload)

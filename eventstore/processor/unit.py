@@ -27,6 +27,7 @@ from eventstore.processor.index import StreamIndex
 from eventstore.processor.inputs import Call
 from eventstore.processor.intake import Intake
 from eventstore.processor.pace import IDLE_SECONDS, Pace
+from eventstore.processor.parts import Parts
 from eventstore.processor.port import Processor
 from eventstore.processor.questions import Questions
 from eventstore.processor.served import Served
@@ -66,6 +67,7 @@ class Unit:
         self._limit = BATCH_INPUTS
         names = ("inputs", "batches", "aborted", "unknown", "failed", "fenced")
         self._counts: dict[str, float] = dict.fromkeys(names, 0.0)
+        self._parts = Parts()
         self._questions = Questions(host, self._served.index, self._counts, moved)
         self._consumer: GroupConsumer | None = None
 
@@ -198,11 +200,13 @@ class Unit:
         if calls:
             self._pace.called()
         stashed, self._served.stashed = self._served.stashed, []
-        erasing = [at for at, partition in self._served.partitions.items() if partition.is_erasing()]
+        now_ms = self._host.clock.now_ms()
+        erasing = [at for at, partition in self._served.partitions.items() if partition.is_erasing(now_ms)]
         return Inputs(stashed=stashed, records=batch.records, calls=calls, instants=instants, erasing=erasing)
 
     def _decisions(self) -> Decisions:
-        return Decisions(self._intake, self._served.partitions, self._counts, self._host.clock.now_ms())
+        now_ms = self._host.clock.now_ms()
+        return Decisions(self._intake, self._served.partitions, self._counts, now_ms, self._parts)
 
     def _here(self, calls: list[Call]) -> list[Call]:
         """The calls for served partitions; those for partitions being taken wait, the others are passed on."""

@@ -8,7 +8,6 @@ import pytest
 
 from eventstore.errors import CommitIdReused, EventNotDeclared, NotRunning, TooManyEvents, WrongExpectedVersion
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
-from eventstore.log.errors import MessageTooLarge
 from eventstore.reading import Streams
 from eventstore.store import EventStore
 from tests.eventstore.streams.accounts import Closed, Deposited, Opened, accounts, collect, deposits
@@ -160,16 +159,6 @@ async def test_a_thousand_events_are_one_append_and_more_are_refused(store: Acco
 
     with pytest.raises(TooManyEvents, match="1,001"):
         await store.append("a", deposits(*range(1001)), expected=ANY)
-
-
-async def test_an_append_that_is_too_large_is_refused_before_it_is_sent(store: Accounts) -> None:
-    """The error names the size and the limit."""
-    limit = store._running().host.log.message_max_bytes
-
-    with pytest.raises(MessageTooLarge) as large:
-        await store.append("a", [Opened(owner="x" * limit)], expected=ANY)
-
-    assert large.value.limit_bytes == limit
 
 
 async def test_a_store_that_does_not_run_says_so() -> None:
