@@ -54,6 +54,7 @@ class Asking:
         self._next: int | None = None
         """Where to read on when the loop failed and starts again."""
         self._is_closed = False
+        self._unanswered = 0
         self._reader: Reader | None = None
         self._producer: Producer | None = None
 
@@ -73,6 +74,7 @@ class Asking:
                 await self._put(to, key, message, id or correlation, correlation)
                 answer, positions = await future
         except TimeoutError:
+            self._unanswered += 1
             raise AskTimedOut(f"{message.__type_name__} for {to} {key!r}", timeout.total_seconds()) from None
         finally:
             self._waiting.pop(correlation, None)
@@ -150,7 +152,8 @@ class Asking:
         return not self._waiting
 
     def metrics(self) -> Mapping[str, float]:
-        return {"questions_waiting": float(len(self._waiting))}
+        waiting, unanswered = float(len(self._waiting)), float(self._unanswered)
+        return {"questions_waiting": waiting, "questions_unanswered_total": unanswered}
 
     def stop(self, deadline: float) -> None:
         """Release the connections. Questions wait on: the loop may start again, and reads on where it stood."""
