@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 import types
-from typing import Any
+from typing import Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter
 
 from schemas.definition import DefinitionError, definition_of, members
+from schemas.errors import FieldNotSupported
 
 UNDO = "undo."
 """What the names of `Undo[…]` begin with."""
@@ -74,3 +75,15 @@ def check_command(cls: Any) -> None:
     if types.NoneType in members(cls.model_fields[cls.__key__].annotation):
         at = definition_of(cls).line(cls.__key__)
         raise DefinitionError(at, f"{cls.__name__}.{cls.__key__} is its key and may be None: every command needs a key")
+
+
+def refused_field(owner: type[BaseModel], refusal: PydanticSchemaGenerationError) -> FieldNotSupported:
+    """The error for a class that pydantic refuses to make because of the type of a field."""
+    for field, info in owner.__pydantic_fields__.items():
+        try:
+            TypeAdapter(cast("Any", info.annotation))
+        except PydanticSchemaGenerationError:
+            why = f"{info.annotation!r} is no type of data: use a model, or another type that pydantic knows"
+            line = str(definition_of(owner).line(field))
+            return FieldNotSupported(f"{owner.__name__}.{field}", why, line, format="Avro or JSON")
+    return FieldNotSupported(owner.__name__, refusal.message.partition("\n")[0], format="Avro or JSON")

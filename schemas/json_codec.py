@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from pydantic import BaseModel
 from pydantic.errors import PydanticInvalidForJsonSchema
-from pydantic_core import from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from schemas.codec import Decode, Encode, Read, complete
 from schemas.errors import FieldNotSupported
@@ -45,7 +45,7 @@ class JsonCodec:
         complete(message)
         serialize = message.__pydantic_serializer__.to_json
         if '"$defs"' in self.schema_of(message).text:
-            return lambda message: header + _checked(message, serialize(message, exclude_computed_fields=True))
+            return lambda message: header + _written(message, serialize)
         return lambda message: header + serialize(message, exclude_computed_fields=True)
 
     def decoder(self, message: type[Message], writer: Schema) -> Decode:
@@ -63,6 +63,16 @@ class JsonCodec:
         """See `Codec`."""
         text = to_json(fields, bytes_mode="base64", inf_nan_mode="strings")
         return model.model_validate_json(text, extra="ignore", by_name=True)
+
+
+def _written(message: Message, serialize: Callable[..., bytes]) -> bytes:
+    try:
+        return _checked(message, serialize(message, exclude_computed_fields=True))
+    except PydanticSerializationError as error:
+        raise ValueError(
+            f"{error}; if these are bytes in a model that is no message, give the model "
+            'model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")'
+        ) from error
 
 
 def _checked(message: Message, text: bytes) -> bytes:

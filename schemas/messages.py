@@ -27,11 +27,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeGuard, cast
 from typing import TypeVar as typing_TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, PrivateAttr, PydanticSchemaGenerationError
 from pydantic._internal._model_construction import ModelMetaclass
+from pydantic_core import CoreSchema
 from typing_extensions import TypeVar, dataclass_transform
 
-from schemas._checks import UNDO, check_command, check_type, is_generic, refuse_unknown, snake_case
+from schemas._checks import UNDO, check_command, check_type, is_generic, refuse_unknown, refused_field, snake_case
 from schemas.definition import Body, DefinitionError, Line, definition_of, members
 from schemas.evolution import F, Upcasts
 from schemas.personal_data import personal
@@ -74,6 +75,13 @@ class Message(BaseModel, metaclass=MessageType):
         if not is_generic(cls):
             check_type(cls)
             check_personal(cls)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler, /) -> CoreSchema:
+        try:
+            return handler(source)
+        except PydanticSchemaGenerationError as error:
+            raise refused_field(cls, error) from error
 
     @classmethod
     def upcast(cls, *, from_version: int) -> Callable[[F], F]:

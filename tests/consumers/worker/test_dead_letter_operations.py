@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -18,6 +19,7 @@ from consumers.worker import Worker
 from consumers.worker_loop import WorkerLoop
 from eventstore.clock import ManualClock
 from eventstore.log.records import Topic
+from schemas import Event, MemoryRegistry, Serde
 from tests.consumers.worker.bench import Bench, Paid, Placed
 
 DLQ = "orders.shop.mailer.dlq"
@@ -223,3 +225,48 @@ def test_unknown_topics_and_foreign_records_are_named(bench: Bench) -> None:
 
     with pytest.raises(NotADeadLetter, match=r"orders.x.dlq\[0\]@0"):
         list(dlq.find(log))
+
+
+def test_a_redriven_record_of_an_old_version_is_raised(bench: Bench) -> None:
+    """S10: a dead letter of version 1 is unchanged, and the code that handles it again reads it as version 3."""
+
+    class ChargedFirst(Event, name="card.charged", version=1):
+        order: str
+        amount: str
+
+    class Charged(Event, name="card.charged", version=3):
+        order: str
+        cents: int
+        currency: str
+
+    @Charged.upcast(from_version=1)
+    def _(old: Mapping[str, Any]) -> Mapping[str, object]:  # pyright: ignore[reportUnusedFunction]
+        return {"order": old["order"], "cents": int(old["amount"]) * 100}
+
+    @Charged.upcast(from_version=2)
+    def _(old: Mapping[str, Any]) -> Mapping[str, object]:  # pyright: ignore[reportUnusedFunction]
+        return {**old, "currency": "EUR"}
+
+    registry, before, after = MemoryRegistry(), Worker("mailer", topics=["orders"]), Worker("mailer", topics=["orders"])
+    handled: list[Charged] = []
+
+    @before.on
+    async def fail(event: ChargedFirst) -> None:
+        raise Permanent("no such card")
+
+    @after.on
+    async def charge(event: Charged) -> None:
+        handled.append(event)
+
+    bench.host.serde = Serde(registry, [ChargedFirst])
+    bench.feed().send("a", ChargedFirst(order="a", amount="12"))
+    broken = bench.open(before)
+    bench.settle(broken)
+    bench.stop(broken)
+    bench.host.serde = Serde(registry, [Charged])
+    mended = bench.open(after)
+
+    assert len(dlq.redrive(bench.host.log, dlq.Choice()).done) == 1
+    bench.drive(mended, lambda: handled)
+
+    assert handled == [Charged(order="a", cents=1200, currency="EUR")]

@@ -239,3 +239,32 @@ def test_what_the_mode_forbids_is_not_registered(log: Log) -> None:
 
     assert log.end_positions([TopicPartition(TOPIC, 0)], isolation="uncommitted") == end
     assert registry.register("grown", _grown()) == 2
+
+
+@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.kafka)])
+def shared(request: pytest.FixtureRequest, unique: Callable[[str], str]) -> str:
+    """A log in memory, or a real Kafka."""
+    return f"kafka://{request.getfixturevalue('kafka')}" if request.param == "kafka" else f"memory://{unique('log')}"
+
+
+def test_of_incompatible_schemas_registered_at_once_one_wins(shared: str, unique: Callable[[str], str]) -> None:
+    """E5: a schema is checked by the one writer, after it read to the end, so no race lets two by."""
+    subject, kinds = unique("raced"), ("string", "integer", "boolean", "array")
+    log = open_log(shared)
+    TopicRegistry(log).set_mode(subject, "full_transitive")
+
+    def register(kind: str) -> str:
+        text = json.dumps({"title": subject, "properties": {"a": {"type": kind}}, "required": ["a"], "type": "object"})
+        with TopicRegistry(log) as registry:
+            try:
+                registry.register(subject, Schema(subject, 1, "json", text))
+            except Incompatible as refused:
+                return refused.problems[0].field  # type: ignore[union-attr]
+        return "registered"
+
+    with ThreadPoolExecutor(4) as pool:
+        outcomes = sorted(pool.map(register, kinds))
+
+    assert outcomes == ["a", "a", "a", "registered"]
+    assert len(TopicRegistry(log).versions(subject)) == 1
+    log.close()
