@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from io import BytesIO
@@ -14,7 +16,7 @@ import fastavro
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from schemas import Command, DefinitionError, Event, Message, Serde
+from schemas import Command, DefinitionError, Event, Message, Serde, sealing
 from schemas.personal_data import (
     KeysNotAtHand,
     Personal,
@@ -26,7 +28,7 @@ from schemas.personal_data import (
 )
 from schemas.personal_fields import PersonalOfAnother, holds_personal, map_personal
 from schemas.registry import MemoryRegistry
-from schemas.sealing import PersonalDamaged, parse
+from schemas.sealing import CryptoMissing, PersonalDamaged, parse
 from schemas.wire import HEADER_BYTES
 
 FORMATS = ["avro", "json"]
@@ -326,3 +328,21 @@ def test_messages_are_messages(ring: Ring) -> None:
     command: Message = map_personal(Book(person="ada", card=Personal("4111")), ring.seal)
 
     assert Serde(MemoryRegistry(), [Book]).decode(Serde(MemoryRegistry(), [Book]).encode(command)) == command
+
+
+def test_without_the_package_the_error_names_the_extra(ring: Ring, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has no personal data does not need it."""
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+    sealing._aes_gcm.cache_clear()
+
+    with pytest.raises(CryptoMissing, match=r"pip install 'sagalog\[crypto\]'"):
+        ada(ring)
+
+
+def test_the_package_is_imported_when_it_is_needed_only() -> None:
+    """It takes longer to import than all of ours."""
+    program = "import sys\nfrom sagalog import EventStore, Personal, Service\nprint('cryptography' in sys.modules)"
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+
+    assert done.stdout == "False\n"
