@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from eventstore.errors import AskTimedOut
-from eventstore.expected import ANY
+from eventstore.expected import ANY, NO_STREAM
 from eventstore.streams import Position
-from tests.eventstore.streams.accounts import collect, deposits
+from tests.eventstore.streams.accounts import Opened, collect, deposits
 from tests.eventstore.streams.hosts import Accounts, child, hosting, store_named
 from tests.waiting import eventually, eventually_async
 
@@ -143,3 +143,19 @@ async def test_a_killed_subscriber_goes_on_where_it_was(children: Children, gues
     for stream in range(5):
         assert [int(version) for name, version, _ in seen if name == f"s{stream}"] == list(range(32))
     assert len(await collect(guest.subscribe(after=Position.parse(seen[99][2]), until_end=True))) == 60
+
+
+async def test_an_append_larger_than_a_record_reaches_the_process_that_owns_its_stream(
+    children: Children, guest: Accounts
+) -> None:
+    """It travels in parts; all of it is there, once, also when it is repeated under its commit id."""
+    children.start("serve", "0")
+    await _append(guest, "warm", -1)
+    limit = guest._running().host.log.message_max_bytes
+    events = [Opened(owner=f"{number}" + "x" * (limit // 10)) for number in range(50)]
+
+    appended = await guest.append("a", events, expected=NO_STREAM, commit_id="c")
+    again = await guest.append("a", events, expected=NO_STREAM, commit_id="c")
+
+    assert appended.version == again.version == 49
+    assert [recorded.event async for recorded in guest.read("a")] == events
