@@ -6,9 +6,9 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Generic, TypeVar
 
-from eventstore.processor.erasure import Erasures
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.port import Processor, Stateless
+from eventstore.processor.tombstones import Erasures
 from eventstore.processor.topics import events_of
 from schemas import Event, Serde
 
@@ -56,9 +56,9 @@ class Entities(Generic[S]):
     def _load(self, key: str, pending: Sequence[Event | None]) -> Entity[S]:
         """Fold the entity's events that are not erased: those of the index, then those of the batch under way."""
         state, evolve, first = self._processor.initial(key), self._processor.evolve, self._erasures.find(key).first
+        head = self._erasures.head(key, self._index.head(key))
         if self._is_stateless:
-            return Entity(state, self._index.head(key) + len(pending), first)
-        head = self._index.head(key)
+            return Entity(state, head + len(pending), first)
         for stored in self._index.rows(key, first):
             event = self._serde.decode(stored.value)
             topic = events_of(self._processor.name)

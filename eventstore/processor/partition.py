@@ -16,7 +16,6 @@ from eventstore.log.records import Record
 from eventstore.processor.context import InputContext
 from eventstore.processor.entities import Entities, Entity
 from eventstore.processor.envelopes import dead_letter_record, reply_record
-from eventstore.processor.erasure import TOMBSTONES_AT_ONCE, Erasures, kept_of
 from eventstore.processor.guard import Guard, Verdict
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.inputs import Answered, Input, Outgoing
@@ -27,6 +26,7 @@ from eventstore.processor.rows import Outcome, SyncedTo
 from eventstore.processor.stash import Stash
 from eventstore.processor.timers import Timers
 from eventstore.processor.topics import inbox_of
+from eventstore.processor.tombstones import TOMBSTONES_AT_ONCE, Erasures, LastTombstone, kept_of
 from eventstore.processor.writes import Writes
 from eventstore.state.errors import StateError
 from eventstore.state.port import Row, State
@@ -154,14 +154,15 @@ class Partition(Generic[S]):
             else:
                 self._writes.set([(key, None)])
 
-    def is_erasing(self) -> bool:
+    def is_erasing(self, now_ms: int) -> bool:
         """Whether tombstones of erased events are to be written. Any thread may ask."""
-        return self._erasures.are_open()
+        return self._erasures.are_due(now_ms)
 
     def tombstone(self, out: list[Outgoing]) -> None:
         """Write some of the tombstones that are to be written (E2), after all events of the batch."""
         found = self._erasures.next_open()
         if found is None:
+            self._repeat_tombstone(out)
             return
         key, erased = found
         upto = min(erased.done + TOMBSTONES_AT_ONCE, erased.first, self.index.head(key) + 1)
@@ -169,8 +170,16 @@ class Partition(Generic[S]):
             for row in kept_of(stored.meta, key, self._writes.current):
                 self._journal(row, out)
         self._writes.tombstones(key.encode(), range(erased.done, upto), out)
+        self._journal(self._erasures.wrote(LastTombstone(self._now_ms, key.encode(), upto - 1)), out)
         self._step += 1
         self._journal(self._erasures.change(key, erased._replace(step=self._step, done=upto)), out)
+
+    def _repeat_tombstone(self, out: list[Outgoing]) -> None:
+        """End the segment of the last one, so that the cleaner may go there."""
+        last = self._erasures.to_repeat(self._now_ms)
+        if last is not None:
+            self._writes.tombstones(last.stream, range(last.version, last.version + 1), out)
+            self._journal(self._erasures.wrote(None), out)
 
     def applied(self, ends: dict[str, int]) -> list[Row]:
         """The rows of the committed batch. `ends`: offset of the last record per journal topic, where there was one."""

@@ -65,7 +65,7 @@ class Served:
         served = list(self.partitions.items())
         ends = self._host.log.end_positions([at for at, _ in served], isolation="uncommitted")
         now_ms = self._host.clock.now_ms()
-        are_busy = any(one.timers.has_due(now_ms) or one.is_erasing() for _, one in served)
+        are_busy = any(one.timers.has_due(now_ms) or one.is_erasing(now_ms) for _, one in served)
         return not are_busy and all(positions.get(at, -1) >= ends[at] for at, _ in served)
 
     def metrics(self) -> dict[str, float]:

@@ -37,7 +37,8 @@ TOMBSTONE_RETENTION_MS = DAY_MS
 ERASED_WITHIN_MS = 28 * DAY_MS
 """How long the cleaner may leave erased events in a topic that is written to: less than the month that laws grant."""
 
-_SEGMENTS = {"segment.ms": str(7 * DAY_MS), "segment.bytes": str(1 << 30)}
+SEGMENT_MS = 7 * DAY_MS
+_SEGMENTS = {"segment.ms": str(SEGMENT_MS), "segment.bytes": str(1 << 30)}
 _COMPACTED = {
     "min.cleanable.dirty.ratio": "0.9",
     "max.compaction.lag.ms": str(ERASED_WITHIN_MS),

@@ -13,11 +13,12 @@ from eventstore.log import open_log
 from eventstore.log.errors import TransactionAborted
 from eventstore.log.local.log import LocalLog
 from eventstore.log.partition import partition_of
-from eventstore.processor.erasure import TOMBSTONES_AT_ONCE, Erasure, decode_erasure, erasure_key
+from eventstore.processor.erasure import Erasure, decode_erasure, erasure_key
 from eventstore.processor.index import StoredEvent, StreamIndex
 from eventstore.processor.port import DecideContext
 from eventstore.processor.restore import Restore
 from eventstore.processor.rows import SyncedTo
+from eventstore.processor.tombstones import TOMBSTONES_AT_ONCE
 from eventstore.state.memory import MemoryState, MemoryStateEngine
 from schemas import Command, Message
 from tests.eventstore.processor.counters import MESSAGES, Add, Added, AddLater, Ask, Bench, Counters, StopAdding, Total
@@ -195,6 +196,28 @@ def test_tombstones_come_in_batches_and_are_resumed_by_the_next_owner(bench: Era
     assert _tombstones(successor) == [b"a/%d" % version for version in range(count)]
     assert _erasure(successor, "a")[1:] == (count, count, count)
     assert [one.version for one in successor.index("a").rows("a", 0)] == [count]
+
+
+def test_the_last_tombstone_is_written_again_when_its_segment_has_ended(bench: ErasingBench) -> None:
+    """E2: Kafka cleans no segment that nothing was appended after; a partition that nobody writes to has its owner."""
+    bench.ask(AddMany(counter="a", times=3))
+    bench.ask(Truncate(counter="a", before=2))
+    bench.run()
+    bench.close()
+    successor = ErasingBench(bench.log, clock=bench.clock, registry=bench.registry, state=MemoryStateEngine())
+    successor.run()
+    assert isinstance(successor.clock, ManualClock)
+    successor.clock.advance(timedelta(days=6))
+    assert _is_settled(successor)
+
+    successor.clock.advance(timedelta(days=2))
+    assert not _is_settled(successor)
+    successor.run()
+
+    assert _tombstones(successor) == [b"a/0", b"a/1", b"a/1"]
+    successor.clock.advance(timedelta(days=30))
+    assert _is_settled(successor)
+    assert [one.version for one in successor.stored("a")] == [2]
 
 
 def test_a_batch_that_is_dropped_erased_nothing(bench: ErasingBench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ from eventstore.errors import CommitIdReused, ErasureRefused, NotRunning, WrongE
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS
 from eventstore.hosting import Hosting
 from eventstore.log.records import Record, TopicPartition
-from eventstore.processor.erasure import TOMBSTONES_AT_ONCE
+from eventstore.processor.tombstones import TOMBSTONES_AT_ONCE
 from eventstore.reading import Streams
 from eventstore.store import EventStore
 from eventstore.streams import Erased
@@ -168,9 +168,7 @@ def records_of(store: Accounts) -> list[Record]:
 
 async def test_a_store_that_keeps_for_ever_refuses_by_name() -> None:
     """S7: with retention="forever" nothing is erased."""
-    store = EventStore[Opened | Deposited](
-        "ledger", events=[Opened, Deposited], log="memory://", retention="forever"
-    )
+    store = EventStore[Opened | Deposited]("ledger", events=[Opened, Deposited], log="memory://", retention="forever")
     async with store:
         await store.append("a", deposits(1), expected=NO_STREAM)
 

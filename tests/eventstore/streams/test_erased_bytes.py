@@ -12,7 +12,7 @@ import pytest
 from eventstore.expected import ANY, NO_STREAM
 from eventstore.log.local.log import LocalLog
 from eventstore.log.records import Record, TopicPartition
-from eventstore.processor.erasure import TOMBSTONES_AT_ONCE
+from eventstore.processor.tombstones import TOMBSTONES_AT_ONCE
 from eventstore.processor.topics import state_of
 from eventstore.store import EventStore
 from eventstore.streams import Recorded
