@@ -6,15 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from eventstore.hosting import Hosting, make_host, stop_or_leave
+from eventstore.hosting import Hosting, stop_or_leave
 from eventstore.log import open_log
 from eventstore.offload import to_the_end
+from eventstore.process_host import make_host
 from eventstore.store import EventStore
 from tests.eventstore.streams.accounts import Deposited, Opened
 
@@ -49,7 +50,7 @@ async def hosting(store: Accounts, url: str, *, slot: str = "0", owns: bool = Tr
 
 
 @contextmanager
-def child(*arguments: str, output: Path) -> Iterator[subprocess.Popen[bytes]]:
+def child(*arguments: str, output: Path) -> Generator[subprocess.Popen[bytes]]:
     """A process of `tests.eventstore.streams.store_process`, killed in the end."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with output.open("ab") as to:

@@ -54,7 +54,7 @@ def test_positions_of_different_generations_cannot_be_compared() -> None:
 
     assert not before.covers(after)
     with pytest.raises(ValueError, match="different generations"):
-        before | after
+        _ = before | after
     assert (before | Position.at(1, 1)).generation == "before"
 
 

@@ -13,6 +13,7 @@ from eventstore.bounds import PAGE_EVENTS
 from eventstore.errors import OwnerSilent
 from eventstore.expected import NO_STREAM
 from eventstore.log.memory import discard
+from eventstore.processor.index import StoredEvent
 from eventstore.reading import Streams
 from eventstore.store import EventStore
 from eventstore.topic_reading import TopicStream
@@ -68,7 +69,12 @@ async def test_pages_hold_what_a_record_may(owner: Accounts, guest: Accounts, mo
         await owner.append("a", [Opened(owner=name)], expected=version - 1)
     alone: list[int] = []
     real = TopicStream.at
-    monkeypatch.setattr(TopicStream, "at", lambda stream, offset: alone.append(offset) or real(stream, offset))
+
+    def at(stream: TopicStream, offset: int) -> list[StoredEvent]:
+        alone.append(offset)
+        return real(stream, offset)
+
+    monkeypatch.setattr(TopicStream, "at", at)
 
     found = await collect(guest.read("a"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -35,7 +35,7 @@ class Held:
         self._may_go.set()
 
     @contextmanager
-    def back(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Held]:
+    def back(self, monkeypatch: pytest.MonkeyPatch) -> Generator[Held]:
         """Hold them back until they are released."""
         real = Commits.commit
 
