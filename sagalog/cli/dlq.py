@@ -250,7 +250,8 @@ def _content(log: Log, value: bytes | None) -> object:
     if value is None:
         return None
     try:
-        schema = open_registry(log).find(schema_id_of(value))
+        with open_registry(log) as registry:
+            schema = registry.find(schema_id_of(value))
         if schema is not None:
             read = (AvroCodec() if schema.format == "avro" else JsonCodec()).reader(schema)
             fields: object = codec.loads(codec.dumps(dict(read(value)), default=str))
