@@ -46,7 +46,8 @@ class Following:
         self._reader: Reader | None = None
         self._segment_ms = int(keys.topic.settings["segment.ms"])
         self._delay_ms = MARGIN_MS + random.randrange(max(1, self._segment_ms // 10))
-        self._erased_ms = 0
+        self._erased = 0
+        """How many superseding records were seen to."""
 
     def open(self) -> None:
         """Follow from where it was read to."""
@@ -63,14 +64,15 @@ class Following:
 
     def _erase(self) -> None:
         keys = self._keys
-        if not keys.superseded_ms or self._erased_ms == keys.superseded_ms:
+        superseded = keys.superseded
+        if self._erased == superseded:
             return
         if isinstance(keys.log, Erasing):
-            self._erased_ms = keys.superseded_ms
+            self._erased = superseded
             keys.log.erase(TOPIC)
             return
         if keys.newest_ms > keys.superseded_ms + self._segment_ms:
-            self._erased_ms = keys.superseded_ms
+            self._erased = superseded
         elif self._clock.now_ms() > keys.superseded_ms + self._segment_ms + self._delay_ms:
             log.info("key_segment_rolled", topic=TOPIC)
             keys.write(*ROLL)

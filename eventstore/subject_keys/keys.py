@@ -231,6 +231,7 @@ class SubjectKeys(KeyRing):
             records.append((key_of_key(subject, key_id), value_of_key(kind, *anew)))
         self._write(records)
         with self._changed:
+            self.superseded += len(old)
             self.superseded_ms = max(self.superseded_ms, self.newest_ms)
         self._destroy([(subject, key_id) for subject, key_id, _ in old if (subject, key_id) in self._left(subject)])
 

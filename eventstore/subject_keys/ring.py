@@ -35,8 +35,10 @@ class KeyRing:
         self.log, self.masters = log, masters
         self.is_followed = False
         """Whether a loop of this process reads the topic as it grows."""
+        self.superseded = 0
+        """How many records destroyed or replaced keys."""
         self.superseded_ms = self.newest_ms = 0
-        """When the last key was destroyed or replaced, and when the last record was written."""
+        """When the last of them was written, and when the last record was."""
         self._replica = Replica()
         self._changed = threading.Condition()
         self._next = 0
@@ -132,6 +134,7 @@ class KeyRing:
         for key_id in self._replica.apply(said):
             self._unwrapped.pop(key_id, None)
         if record.value is None or self._replica.left_over != left:
+            self.superseded += 1
             self.superseded_ms = max(self.superseded_ms, record.timestamp_ms)
 
     def is_forgotten(self, subject: str) -> bool:

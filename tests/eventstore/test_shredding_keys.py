@@ -322,3 +322,21 @@ def destroyed(log: Log) -> set[bytes | None]:
 def rolls(log: Log) -> int:
     """How many records say nothing."""
     return sum(record.key == ROLL[0] for record in records(log))
+
+
+def test_what_is_destroyed_within_the_millisecond_of_an_erasure_is_erased_too(process: Process, log: Log) -> None:
+    """The follower may see that a subject was forgotten, and erase, before the key's tombstone is there."""
+    keys = process()
+    key_id, _ = keys.keys_for([ADA])[ADA]
+    following = Following(keys, SystemClock())
+    following.open()
+    keys.newest_ms = keys.superseded_ms = 2**60  # no record is later than another
+    keys.write(key_of_forgotten(ADA), value_of_forgotten((key_id,)))
+    following.step(0)
+    assert written(log)
+
+    keys.forget(ADA)
+    following.step(0)
+    following.stop(0)
+
+    assert written(log) == set()
