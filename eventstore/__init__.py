@@ -15,7 +15,7 @@ from eventstore.processor.port import DecideContext, Processor
 from eventstore.specification import given
 from eventstore.state.errors import StateError
 from eventstore.store import EventStore
-from eventstore.streams import Appended, Position, Recorded
+from eventstore.streams import Appended, Erased, Position, Recorded
 from eventstore.subject_keys import MasterKeys, SubjectForgotten, WrappedKey
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "DecideContext",
     "Decider",
     "Decision",
+    "Erased",
     "EventStore",
     "EventStoreError",
     "Expected",
