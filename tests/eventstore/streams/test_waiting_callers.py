@@ -96,7 +96,8 @@ async def test_cancelled_callers_corrupt_nothing(store: Accounts) -> None:
         numbers = range(1 + round_ * 100, 101 + round_ * 100)
         tasks = [asyncio.create_task(append(number)) for number in numbers]
         cancels = [asyncio.create_task(cancel_later(task)) for task in tasks if dice.random() < 0.7]
-        await asyncio.gather(*tasks, *cancels, return_exceptions=True)
+        ended = await asyncio.gather(*tasks, *cancels, return_exceptions=True)
+        assert {type(each) for each in ended} <= {type(None), asyncio.CancelledError}
 
     await store.append("s0", deposits(0), expected=ANY)
     seen: dict[int, int] = {}
