@@ -27,6 +27,7 @@ from eventstore.loops import LoopThread
 from eventstore.offload import to_the_end
 from eventstore.process_host import make_host
 from eventstore.processor.asking import Answer, Asking
+from eventstore.processor.importing import IMPORT_MESSAGES
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.port import Joinable, Processor
 from eventstore.processor.topics import inbox_of, topics_of
@@ -187,7 +188,8 @@ class Hosting:
 
 
 def _messages(plan: Plan) -> list[type[Message]]:
-    return [*plan.messages, *(message for one in plan.processors for message in one.messages)]
+    of_kernel = IMPORT_MESSAGES if plan.processors else ()
+    return [*of_kernel, *plan.messages, *(message for one in plan.processors for message in one.messages)]
 
 
 def _metrics(thread: LoopThread) -> dict[str, float]:

@@ -17,20 +17,21 @@ from eventstore.processor.context import InputContext
 from eventstore.processor.entities import Entities, Entity
 from eventstore.processor.envelopes import dead_letter_record, reply_record
 from eventstore.processor.guard import Guard, Verdict
+from eventstore.processor.importing import ImportDone, ImportEvents, Imports
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.inputs import Answered, Input, Outgoing
 from eventstore.processor.outcomes import Outcomes
-from eventstore.processor.port import NotKnownHere, Processor
+from eventstore.processor.port import NotKnownHere, Processor, Stateless
 from eventstore.processor.routes import Routes
 from eventstore.processor.rows import Outcome, SyncedTo
 from eventstore.processor.stash import Stash
 from eventstore.processor.timers import Timers
-from eventstore.processor.topics import inbox_of
 from eventstore.processor.tombstones import TOMBSTONES_AT_ONCE, Erasures, LastTombstone, kept_of
+from eventstore.processor.topics import inbox_of
 from eventstore.processor.writes import Writes
 from eventstore.state.errors import StateError
 from eventstore.state.port import Row, State
-from schemas import Event, Failure, Handled, Message, Metadata, Nothing, Serde
+from schemas import Event, Failure, Handled, Message, Metadata, Nothing, SchemaError, Serde
 
 S = TypeVar("S")
 log = structlog.get_logger()
@@ -61,6 +62,7 @@ class Partition(Generic[S]):
         self._stash = Stash(state, serde, *self.inbox)
         self._erasures = Erasures(state)
         self._entities = Entities(processor, serde, self.index, self._erasures)
+        self._imports = Imports(serde, self._writes, self._erasures, decode=not isinstance(processor, Stateless))
         self._step = synced.step
         self._touched: dict[str, list[Event | None]] = {}
         self._now_ms = 0
@@ -80,6 +82,8 @@ class Partition(Generic[S]):
         known = self._outcomes.find(item.metadata.id)
         if known is not None:
             return self._repeat(item, known.answer, out)
+        if isinstance(item.message, ImportEvents):
+            return self._import(item, item.message, out)
         verdict = self._guard.ask(item.metadata)
         if verdict is not Verdict.DECIDE:
             return self._guarded(item, verdict, out)
@@ -254,6 +258,26 @@ class Partition(Generic[S]):
             touched.append(event)
         outcome = self._outcomes.remember(given.id, Outcome(self._step, self._now_ms, answer))
         self._writes.set([outcome, *self._guard.absorb(given, context.answer)])
+
+    def _import(self, item: Input, given: ImportEvents, out: list[Outgoing]) -> Answered | None:
+        """Append events as they were recorded elsewhere, with nothing to decide."""
+        self._step += 1
+        entity = self._entities.get(item.key, self._touched.get(item.key, ()))
+        if (lost := given.lost(entity.version, entity.first)) is not None:
+            self._send_reply(item, lost, out, f"reply-{self._step}")
+            return None if item.call is None else Answered(item.call, lost, True)
+        try:
+            events = self._imports.absorb(item.key, given, self._step, out, is_new=entity.version == -1)
+        except SchemaError as error:
+            return self.poison(item, error, out)
+        self._touched.setdefault(item.key, []).extend(events)
+        self._entities.forget(item.key)
+        done = ImportDone(version=given.first + len(events) - 1)
+        answer = self._serde.encode(done)
+        outcome = Outcome(self._step, self._now_ms, answer, True)
+        self._journal(self._outcomes.remember(item.metadata.id, outcome), out)
+        self._send_reply(item, done, out, "reply", answer)
+        return None if item.call is None else Answered(item.call, done, True)
 
     def _erase(self, key: str, context: InputContext[S], out: list[Outgoing]) -> None:
         """E2: this record is the deletion. What was folded from erased events goes, too: here snapshots are erased."""

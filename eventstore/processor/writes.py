@@ -24,19 +24,29 @@ class Writes:
         """The batch's time."""
         self.synced = synced
         """How far the state goes."""
-        self._events: list[tuple[bytes, int, bytes, bytes]] = []
+        self._events: list[tuple[bytes, int, int, bytes, bytes]] = []
         self._tombstones = 0
         self._rows: dict[bytes, bytes | None] = {}
 
     def __bool__(self) -> bool:
         return bool(self._events or self._rows)
 
-    def event(self, stream: bytes, version: int, meta: bytes, value: bytes, out: list[Outgoing]) -> None:
-        """An event of the stream."""
+    def event(
+        self,
+        stream: bytes,
+        version: int,
+        meta: bytes,
+        value: bytes,
+        out: list[Outgoing],
+        *,
+        timestamp_ms: int | None = None,
+    ) -> None:
+        """An event of the stream, recorded now or, elsewhere, at `timestamp_ms`."""
+        recorded_ms = self.now_ms if timestamp_ms is None else timestamp_ms
         assert not self._tombstones, "offsets are counted from the batch's last record back to its events"
         key = b"%b/%d" % (stream, version)
-        out.append((self._events_topic, self._number, key, value, (("meta", meta),), self.now_ms))
-        self._events.append((stream, version, meta, value))
+        out.append((self._events_topic, self._number, key, value, (("meta", meta),), recorded_ms))
+        self._events.append((stream, version, recorded_ms, meta, value))
 
     def tombstones(self, stream: bytes, versions: range, out: list[Outgoing]) -> None:
         """E2: the keys of these events have no value any more. After all events of the batch."""
@@ -68,8 +78,8 @@ class Writes:
         last = ends.get(self._events_topic)
         first = -1 if last is None else last - self._tombstones - len(self._events) + 1
         rows: list[Row] = []
-        for place, (stream, version, meta, value) in enumerate(self._events):
-            rows.append(event_row(stream, version, self.now_ms, first + place, meta, value))
+        for place, (stream, version, recorded_ms, meta, value) in enumerate(self._events):
+            rows.append(event_row(stream, version, recorded_ms, first + place, meta, value))
             rows.append(head_row(stream, version))
         rows.extend(self._rows.items())
         events = self.synced.events if last is None else last + 1
