@@ -14,9 +14,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from eventstore.processor.inputs import Outgoing
-from eventstore.processor.tombstones import Erasures
 from eventstore.processor.parts import Part
 from eventstore.processor.questions import PageRead, ReadPage
+from eventstore.processor.tombstones import Erasures
 from eventstore.processor.writes import Writes
 from schemas import Event, Message, Refusal, Reply, Serde, Undecodable
 

@@ -1,0 +1,26 @@
+"""Streams as files: export them, and import them into another log (see the guide "Export and import streams")."""
+
+from eventstore.transfer.errors import (
+    ExportDiffers,
+    ExportIncomplete,
+    ExportUnreadable,
+    ImportConflict,
+    StoreNotServed,
+    TransferError,
+)
+from eventstore.transfer.exporting import Exported, export_streams
+from eventstore.transfer.importing import Imported
+from eventstore.transfer.serving import import_streams
+
+__all__ = [
+    "ExportDiffers",
+    "ExportIncomplete",
+    "ExportUnreadable",
+    "Exported",
+    "ImportConflict",
+    "Imported",
+    "StoreNotServed",
+    "TransferError",
+    "export_streams",
+    "import_streams",
+]

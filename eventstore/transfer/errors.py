@@ -1,0 +1,67 @@
+"""The errors of export and import, below `eventstore.errors`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eventstore.errors import EventStoreError
+
+
+class TransferError(EventStoreError):
+    """Streams could not be exported or imported."""
+
+
+class ExportIncomplete(TransferError):
+    """The file ends before its last entry: export to it again, which goes on there."""
+
+    def __init__(self, path: Path, events: int) -> None:
+        super().__init__(
+            f"{path} is cut after {events:,} events, nothing was imported: export to the same file again, which goes "
+            f"on where it ends, or copy it again"
+        )
+        self.path, self.events = path, events
+
+
+class ExportUnreadable(TransferError):
+    """The file is no export of streams, or not as it was written: copy or export it again."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"{path} cannot be read as an export of streams: {why}. Copy it again, or export to a new file"
+        )
+        self.path, self.why = path, why
+
+
+class ExportDiffers(TransferError):
+    """The file that is there belongs to another export: choose another name."""
+
+    def __init__(self, path: Path, what: str, *, there: object, wanted: object) -> None:
+        super().__init__(
+            f"{path} is there already and holds another export: its {what} is {there!r}, wanted is {wanted!r}. Give "
+            f"another name, or remove the file"
+        )
+        self.path, self.what, self.there, self.wanted = path, what, there, wanted
+
+
+class ImportConflict(TransferError):
+    """A stream of the target is not what the file says: import into another store, or leave this stream out."""
+
+    def __init__(self, stream: str, version: int, why: str) -> None:
+        super().__init__(
+            f"{stream}: version {version} cannot be imported: {why}. What was imported before it stays; import into a "
+            f"store without this stream, or export without it"
+        )
+        self.stream, self.version, self.why = stream, version, why
+
+
+class StoreNotServed(TransferError):
+    """No process serves the store that is to take the events: start its service, or say which one to stand in for."""
+
+    is_retryable = True
+
+    def __init__(self, store: str) -> None:
+        super().__init__(
+            f"no process serves {store}: start the service that hosts it, or, if none runs, name that service by "
+            f"--serve-as (serve_as=), and the import stands in for it"
+        )
+        self.store = store

@@ -1,0 +1,140 @@
+"""Reach the owners of the store that takes an import: those that run, or this process in place of its service."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from eventstore.appending import StoreProcessor
+from eventstore.component import Plan
+from eventstore.errors import AskTimedOut
+from eventstore.hosting import Hosting, run_alone
+from eventstore.log import open_log
+from eventstore.processor.importing import IMPORT_MESSAGES
+from eventstore.processor.port import Processor, Retention
+from eventstore.processor.questions import ReadPage
+from eventstore.processor.topics import events_of
+from eventstore.registry_choice import open_registry
+from eventstore.transfer.entries import EventEntry
+from eventstore.transfer.errors import StoreNotServed
+from eventstore.transfer.files import reading, whole
+from eventstore.transfer.importing import Imported, Importing
+
+_PATIENCE = timedelta(seconds=5)
+_ATTEMPTS = 3
+"""A failover takes up to 10 seconds."""
+_READY_SECONDS, _PAUSE_SECONDS = 60.0, 0.02
+_NAME = "sagalog-import"
+"""Answers come back on the topic of this name."""
+
+
+async def import_streams(
+    log: str,
+    store: str,
+    source: str | Path,
+    *,
+    serve_as: str | None = None,
+    partitions: int | None = None,
+    dry_run: bool = False,
+    progress: Callable[[int], object] | None = None,
+) -> Imported:
+    """Append the events of an exported file to a store, as they were recorded.
+
+    They go through the processes that serve the store. `serve_as`: none runs; this process stands in for the service of
+    this name (that of a store which is used alone is the store's), and makes the store if there is none, with so many
+    `partitions`. `dry_run`: only compare. `progress` is told how many more events were looked at.
+
+    Raises:
+        ExportIncomplete, ExportUnreadable: the file is cut, damaged, or no export; nothing was imported.
+        ImportConflict: the target has other events; it names stream and version.
+        Incompatible: the target's registry refuses a schema; nothing was imported.
+        StoreNotServed: no process serves the store, and `serve_as` was not given.
+        AskTimedOut: an owner did not answer for a minute. Call it again: what is there is skipped.
+        LogError: the log cannot be opened, read or written.
+        OSError: the file cannot be read.
+    """
+    path = Path(source)
+    checked = await asyncio.to_thread(whole, path)
+    first = await asyncio.to_thread(_first_stream, path)
+    if first is None:
+        return Imported(path, checksum=checked.end.checksum)
+    target = await asyncio.to_thread(_look, log, store, must_exist=serve_as is None or dry_run)
+    if serve_as is None and not target.exists:
+        raise StoreNotServed(store)
+    is_dry_of_nothing = dry_run and not target.exists
+    async with _reached(log, store, None if is_dry_of_nothing else serve_as, partitions, target) as hosting:
+        if serve_as is None:
+            await _probe(hosting, store, first)
+        with open_registry(hosting.host.log) as registry:
+            importing = Importing(hosting, registry, store, path, checked)
+            return await importing.run(dry_run=dry_run, progress=progress or (lambda _: None))
+
+
+def _first_stream(path: Path) -> str | None:
+    with reading(path) as file:
+        return next((entry.stream for entry, _ in file.entries() if isinstance(entry, EventEntry)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    exists: bool
+    retention: Retention
+
+
+def _look(url: str, store: str, *, must_exist: bool) -> _Target:
+    """The store as it is."""
+    log, topic = open_log(url, must_exist=must_exist), events_of(store)
+    try:
+        exists = topic in log.describe([topic])
+        policy = log.configuration([topic])[topic].get("cleanup.policy") if exists else "compact"
+        return _Target(exists, "forever" if policy == "delete" else "compacted")
+    finally:
+        log.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Guest:
+    """What the importing process hosts."""
+
+    name: str
+    processors: tuple[Processor[None], ...]
+
+    def __component__(self) -> Plan:
+        return Plan(name=self.name, messages=IMPORT_MESSAGES, processors=self.processors)
+
+
+@asynccontextmanager
+async def _reached(
+    log: str, store: str, serve_as: str | None, partitions: int | None, target: _Target
+) -> AsyncGenerator[Hosting]:
+    processors: tuple[Processor[None], ...] = ()
+    if serve_as is not None:
+        processors = (StoreProcessor(store, (), None if target.exists else partitions, target.retention),)
+    async with run_alone(_Guest(serve_as or _NAME, processors), log) as hosting:
+        await asyncio.to_thread(_wait_ready, hosting)
+        yield hosting
+
+
+def _wait_ready(hosting: Hosting) -> None:
+    """Until the partitions are taken: what is asked before goes a longer way."""
+    until = time.monotonic() + _READY_SECONDS
+    while hosting.not_ready() and time.monotonic() < until:
+        time.sleep(_PAUSE_SECONDS)
+
+
+async def _probe(hosting: Hosting, store: str, stream: str) -> None:
+    """Ask whether anybody serves the store: messages to nobody would wait in its inbox."""
+    for _ in range(_ATTEMPTS):
+        asked_ms = hosting.host.clock.now_ms()
+        question = ReadPage(after=-1, until=None, backwards=False, events=0, fenced=False, asked_ms=asked_ms)
+        try:
+            await hosting.ask_positioned(store, stream, question, timeout=_PATIENCE)
+        except AskTimedOut:
+            continue
+        return
+    raise StoreNotServed(store)
