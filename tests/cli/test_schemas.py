@@ -220,6 +220,7 @@ def test_check_tells_a_renamed_class(say: Said, module: Callable[[str], str]) ->
     assert (found["kind"], found["name"], said["written"]) == ("renamed", "order_paid", [])
     assert "PaymentTaken looks like it, and its name is 'payment_taken'" in found["said"]
     assert "give it name='order_paid'" in found["said"]
+    assert kinds(say("schemas", "check", renamed, "--folder", "kept", code=1)) == {"order_paid": "renamed"}
 
 
 def test_check_tells_a_class_that_is_gone(say: Said, module: Callable[[str], str]) -> None:

@@ -97,6 +97,23 @@ def test_a_writer_reads_again_after_it_took_over(log: Log) -> None:
     assert late.get(1) == SCHEMAS[0]
 
 
+def test_a_writer_checks_again_after_it_took_over(log: Log) -> None:
+    """E5: what an earlier one wrote since this one had read may forbid what this one is about to write."""
+    late = TopicRegistry(log)
+    opening = log.transactor
+
+    def transactor(transactional_id: str) -> object:
+        log.transactor = opening  # type: ignore[method-assign]
+        TopicRegistry(log).register("grown", _grown(a={"type": "string"}))
+        return opening(transactional_id)
+
+    log.transactor = transactor  # type: ignore[method-assign,assignment]
+
+    with pytest.raises(Incompatible):
+        late.register("grown", _grown(a={"type": "integer"}))
+    assert len(TopicRegistry(log).versions("grown")) == 1
+
+
 def test_a_writer_that_was_taken_over_waits_and_starts_again(log: Log) -> None:
     """Fenced is not an error of the caller's."""
     pauses: list[float] = []
