@@ -76,7 +76,7 @@ def gaps(log: Log) -> list[str]:
     for topic in sorted(name for name in log.describe() if name.endswith(".events")):
         next_version = defaultdict[str, int](int)
         homes: dict[str, int] = {}
-        for record in _all(log, topic):
+        for record in all_records(log, topic):
             assert record.key is not None, "records of a compacted topic have keys"
             stream, _, version = record.key.decode().rpartition("/")
             if int(version) != next_version[stream]:
@@ -92,11 +92,12 @@ def dead_letters(log: Log) -> list[str]:
     return [
         f"dead letter in {topic}: {dict(record.headers).get('__dlq.errors.exception', b'')!r} {record.key!r}"
         for topic in sorted(name for name in log.describe() if name.endswith(".dlq"))
-        for record in _all(log, topic)
+        for record in all_records(log, topic)
     ]
 
 
-def _all(log: Log, topic: str) -> list[Record]:
+def all_records(log: Log, topic: str) -> list[Record]:
+    """Everything committed in a topic."""
     partitions = [TopicPartition(topic, number) for number in range(log.describe([topic])[topic].partitions)]
     ends = log.end_positions(partitions)
     reader = log.reader(dict.fromkeys(partitions, 0))

@@ -1,0 +1,156 @@
+"""What the log must say of appends: versions, each acknowledged one once, each refused one not at all."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from eventstore.log.partition import partition_of
+from tests.chaos.streams.history import ANYTHING, NO_STREAM, Operation
+from tests.chaos.streams.log_scan import Final, Logged
+from tests.chaos.streams.model import PARTITIONS, content_of, labels
+from tests.chaos.streams.violations import Rule, Violation, violated
+
+
+@dataclass
+class Append:
+    """One content: all calls that tried to append it, and where the log has it."""
+
+    stream: str
+    content: str
+    calls: list[Operation] = field(default_factory=list[Operation])
+    found: list[Logged] = field(default_factory=list[Logged])
+
+    @property
+    def acknowledged(self) -> list[Operation]:
+        return [call for call in self.calls if call.outcome == "ok"]
+
+    @property
+    def effective(self) -> list[Operation]:
+        """Calls that may have made it happen."""
+        return [call for call in self.calls if call.outcome in ("ok", "unknown")]
+
+    @property
+    def first(self) -> int:
+        """Its first version in the log."""
+        return self.found[0].version
+
+    @property
+    def last(self) -> int:
+        return self.found[-1].version
+
+    @property
+    def began(self) -> float:
+        """When it may have happened at the earliest."""
+        return min((call.began for call in self.effective), default=-math.inf)
+
+    @property
+    def ended(self) -> float:
+        """When it had happened at the latest, if it did."""
+        return min((call.ended for call in self.acknowledged), default=math.inf)
+
+
+def appends_of(operations: Iterable[Operation], final: Final) -> dict[tuple[str, str], Append]:
+    """All appends that were tried or are in the log, by stream and content."""
+    found = dict[tuple[str, str], Append]()
+    for operation in operations:
+        if operation.invoke.do == "append":
+            key = (operation.invoke.stream, operation.invoke.content)
+            found.setdefault(key, Append(*key)).calls.append(operation)
+    for stream, logged in final.streams.items():
+        for event in logged:
+            key = (stream, content_of(event.label))
+            found.setdefault(key, Append(*key)).found.append(event)
+    return found
+
+
+def check_versions(final: Final) -> Iterator[Violation]:
+    """No gap, no fork, one partition."""
+    for stream, logged in final.streams.items():
+        home = partition_of(stream, PARTITIONS)
+        strays = {event.partition for event in logged} - {home}
+        if strays:
+            yield violated(Rule.VERSIONS, f"{stream} belongs on partition {home} and is on {sorted(strays)}, too")
+        expected = 0
+        for event in logged:
+            if event.version != expected:
+                where = f"offset {event.offset} of partition {event.partition}"
+                yield violated(Rule.VERSIONS, f"{stream}: version {event.version} in the place of {expected}, {where}")
+            expected = event.version + 1
+
+
+def check_appends(appends: Mapping[tuple[str, str], Append]) -> Iterator[Violation]:
+    """Each append against the log, and those of one commit id against each other."""
+    for append in appends.values():
+        yield from _check_log(append)
+        yield from _check_answers(append)
+        yield from _check_expected(append)
+    yield from _check_commit_ids(appends.values())
+
+
+def _check_log(append: Append) -> Iterator[Violation]:
+    what = f"{append.content} in {append.stream}"
+    if not append.calls:
+        yield violated(Rule.UNKNOWN_WRITER, f"{what}: nobody appended it")
+        return
+    wanted, found = labels(append.content, append.calls[0].invoke.count), [event.label for event in append.found]
+    if found in ([], wanted):
+        versions = [event.version for event in append.found]
+        if versions and versions != list(range(versions[0], versions[0] + len(wanted))):
+            yield violated(Rule.WHOLE, f"{what}: at versions {versions}", *append.calls)
+    elif any(found.count(label) > 1 for label in wanted):
+        versions = [event.version for event in append.found]
+        yield violated(Rule.ONCE, f"{what}: again, at versions {versions}", *append.calls)
+    else:
+        yield violated(Rule.WHOLE, f"{what}: {found} of {len(wanted)} events", *append.calls)
+
+
+def _check_answers(append: Append) -> Iterator[Violation]:
+    what, acknowledged = f"{append.content} in {append.stream}", append.acknowledged
+    told = {call.result.version for call in acknowledged if call.result is not None}
+    if len(told) > 1:
+        yield violated(Rule.REPEATS, f"{what}: answers {sorted(map(str, told))}", *acknowledged)
+    if acknowledged and not append.found:
+        yield violated(Rule.ACKNOWLEDGED, f"{what}: acknowledged and not there", *append.calls)
+    elif acknowledged and not told.intersection(_ends(append)):
+        yield violated(
+            Rule.ACKNOWLEDGED, f"{what}: ends at {_ends(append)}, told {sorted(map(str, told))}", *acknowledged
+        )
+    if append.calls and append.found and not append.effective:
+        yield violated(Rule.REFUSED, f"{what}: refused, and there at {append.first}", *append.calls)
+
+
+def _ends(append: Append) -> Sequence[int]:
+    last = labels(append.content, append.calls[0].invoke.count)[-1] if append.calls else ""
+    return [event.version for event in append.found if event.label == last]
+
+
+def _check_expected(append: Append) -> Iterator[Violation]:
+    expected = [call.invoke.expected for call in append.effective]
+    if append.found and expected and not any(fits(each, append.first - 1) for each in expected):
+        what = f"{append.content} in {append.stream}: after version {append.first - 1}, expected {expected}"
+        yield violated(Rule.EXPECTED, what, *append.effective)
+    for call in append.calls:
+        actual = call.result.version if call.result is not None else None
+        if call.outcome == "lost" and actual is not None and fits(call.invoke.expected, actual):
+            yield violated(Rule.EXPECTED, f"{append.content} in {append.stream}: refused where it fits", call)
+
+
+def fits(expected: int, head: int) -> bool:
+    """Whether an append that expects this may come after version `head` (−1: no events)."""
+    return expected == ANYTHING or (head == -1 if expected == NO_STREAM else head == expected)
+
+
+def _check_commit_ids(appends: Iterable[Append]) -> Iterator[Violation]:
+    contents = defaultdict[tuple[str, str], list[Append]](list)
+    for append in appends:
+        for commit in {call.invoke.commit for call in append.calls} - {""}:
+            if append.found or append.acknowledged:
+                contents[append.stream, commit].append(append)
+    for (stream, commit), several in contents.items():
+        if len(several) > 1:
+            names = [append.content for append in several]
+            calls = [call for append in several for call in append.calls]
+            yield violated(Rule.REPEATS, f"commit id {commit} of {stream} has the contents {names}", *calls)

@@ -1,0 +1,170 @@
+"""Take one protection out of an owner: what the tests show the checker with. The product knows nothing of this.
+
+- K2: transactions name no positions, so the group fences nobody. A process that was stopped between its decision and
+  its transaction, and replaced, then commits what it decided on.
+- K3: who the member is, is not taken with the batch but asked for when the transaction is sent, and what it owns is not
+  compared. A process that was stopped and thrown out of the group commits as nobody, which Kafka takes.
+- K4: a restore goes to the *committed* end. With K4-MARKERS, which is no plant, the markers of the last transactions
+  are on their way for a while, as they may be: what was committed lately cannot be read yet.
+- K6: a commit whose outcome is unknown is taken for one that failed, and is decided again on the old state.
+- K8: earlier inputs are forgotten: a repeat is decided again.
+
+K9, the order of timers, is not here, as the store has no timers: see `tests/chaos/test_planted.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, cast
+from weakref import WeakKeyDictionary
+
+from eventstore.log.errors import OutcomeUnknown, TransactionAborted
+from eventstore.log.kafka.group import KafkaGroupConsumer
+from eventstore.log.kafka.membership import KafkaMember, Membership
+from eventstore.log.kafka.transactor import KafkaTransactor
+from eventstore.log.port import Batch
+from eventstore.log.records import Isolation, Position, Record, TopicPartition
+from eventstore.processor.commits import Commits
+from eventstore.processor.inputs import Outgoing
+from eventstore.processor.outcomes import Outcomes
+from eventstore.processor.rows import Outcome
+from eventstore.processor.takeover import Takeover
+
+
+def plant(names: str) -> None:
+    """Take out what is named, separated by commas, in this process."""
+    for name in filter(None, names.split(",")):
+        _PLANTS[name]()
+
+
+def _without_positions() -> None:
+    def commit(
+        self: Commits, batch: Batch, written: Collection[TopicPartition] = (), out: Sequence[Outgoing] = ()
+    ) -> dict[TopicPartition, int]:
+        assert self.transactor is not None
+        self.transactor.begin()
+        for topic, partition, key, value, headers, time_ms in out:
+            self.transactor.produce(topic, partition, key, value, headers, timestamp_ms=time_ms)
+        return self.transactor.commit()
+
+    Commits.commit = commit  # type: ignore[method-assign]
+
+
+def _member_of_the_moment() -> None:
+    consumers: WeakKeyDictionary[Membership, KafkaGroupConsumer] = WeakKeyDictionary()
+    made = KafkaGroupConsumer.__init__
+
+    def init(self: KafkaGroupConsumer, *arguments: Any, **options: Any) -> None:
+        made(self, *arguments, **options)
+        consumers[self._membership] = self
+
+    def may_commit(self: KafkaMember, partitions: Iterable[TopicPartition]) -> bool:
+        return True
+
+    def metadata(self: KafkaMember) -> bytes:
+        consumer = consumers[self.membership]._consumer
+        assert consumer is not None
+        return cast("bytes", consumer.consumer_group_metadata())
+
+    KafkaGroupConsumer.__init__ = init  # type: ignore[method-assign]
+    KafkaMember.may_commit = may_commit  # type: ignore[method-assign]
+    KafkaMember.metadata = metadata  # type: ignore[method-assign]
+
+
+def _committed_end() -> None:
+    real = Takeover._take_ends
+
+    def take_ends(self: Takeover) -> None:
+        self._host = _CommittedEnds(self._host)
+        real(self)
+
+    Takeover._take_ends = take_ends  # type: ignore[method-assign]
+
+
+class _CommittedEnds:
+    """A host whose log tells committed ends, whatever it is asked."""
+
+    def __init__(self, of: Any) -> None:
+        self._of = of
+
+    def __getattr__(self, name: str) -> Any:
+        return _CommittedEnds(self._of.log) if name == "log" else getattr(self._of, name)
+
+    def end_positions(self, partitions: Iterable[TopicPartition], **_: Any) -> Mapping[TopicPartition, int]:
+        return dict(self._of.end_positions(partitions, isolation="committed"))
+
+
+MARKERS_SECONDS = 1.0
+"""How long markers are on their way."""
+
+
+def _late_markers() -> None:
+    real = Takeover.__init__
+
+    def init(self: Takeover, host: Any, *arguments: Any, **options: Any) -> None:
+        real(self, _LateMarkers(host, time.monotonic() + MARKERS_SECONDS), *arguments, **options)
+
+    Takeover.__init__ = init  # type: ignore[method-assign]
+
+
+class _LateMarkers:
+    """A host whose log has nothing that is committed, until a moment; the log of such a host; a reader of it."""
+
+    def __init__(self, of: Any, until: float, positions: Mapping[TopicPartition, int] | None = None) -> None:
+        self._of, self._until, self._positions = of, until, positions or {}
+
+    def __getattr__(self, name: str) -> Any:
+        return _LateMarkers(self._of.log, self._until) if name == "log" else getattr(self._of, name)
+
+    def end_positions(
+        self, partitions: Iterable[TopicPartition], *, isolation: Isolation = "committed"
+    ) -> Mapping[TopicPartition, int]:
+        is_late = isolation == "committed" and time.monotonic() < self._until
+        return dict.fromkeys(partitions, 0) if is_late else self._of.end_positions(partitions, isolation=isolation)
+
+    def reader(self, positions: Mapping[TopicPartition, int]) -> Any:
+        return _LateMarkers(self._of.reader(positions), self._until, positions)
+
+    def read(self, max_records: int, timeout: float) -> Sequence[Record]:
+        left = self._until - time.monotonic()
+        if left > 0:
+            time.sleep(min(left, timeout))
+            return []
+        return self._of.read(max_records, timeout)  # type: ignore[no-any-return]
+
+    def position(self, at: TopicPartition) -> int:
+        return self._positions[at] if time.monotonic() < self._until else self._of.position(at)
+
+
+def _unknown_is_failed() -> None:
+    real = KafkaTransactor.commit
+
+    def commit(
+        self: KafkaTransactor, positions: Mapping[TopicPartition, Position] | None = None, member: Any = None
+    ) -> dict[TopicPartition, int]:
+        try:
+            return real(self, positions, member)
+        except OutcomeUnknown as error:
+            self._spoilt_by = None
+            self._reconnect()
+            raise TransactionAborted("taken for a failure") from error
+
+    KafkaTransactor.commit = commit  # type: ignore[method-assign]
+
+
+def _forgetful() -> None:
+    def find(self: Outcomes, input_id: str) -> Outcome | None:
+        return None
+
+    Outcomes.find = find  # type: ignore[method-assign]
+
+
+_PLANTS: dict[str, Callable[[], None]] = {
+    "K2": _without_positions,
+    "K3": _member_of_the_moment,
+    "K4": _committed_end,
+    "K4-MARKERS": _late_markers,
+    "K6": _unknown_is_failed,
+    "K8": _forgetful,
+}
