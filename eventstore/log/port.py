@@ -76,7 +76,7 @@ class Log(Protocol):
         ...
 
     def start_positions(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
-        """The position of the first record that is still there, per partition."""
+        """Where each partition begins: records before were removed by retention. Compaction does not move it."""
         ...
 
     def end_positions(

@@ -44,6 +44,14 @@ class CompactionContract:
 
         self.compacted_to(bench, topic, {1: (b"kept", b"1")})
 
+    def test_the_start_stays_where_it_was(self, bench: LogBench) -> None:
+        """What compaction removed was replaced, not lost: a position in it is none before the start."""
+        topic = self.compacted(bench)
+        bench.produce(topic, *(b"%d" % number for number in range(5)), key=b"a")
+        self.compacted_to(bench, topic, {4: (b"a", b"4")})
+
+        assert bench.log.start_positions([TopicPartition(topic, 0)]) == {TopicPartition(topic, 0): 0}
+
     def test_members_read_across_what_was_removed(self, bench: LogBench) -> None:
         """A position inside a removed range goes on with the next record that is there."""
         topic = self.compacted(bench)

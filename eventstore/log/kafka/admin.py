@@ -1,5 +1,8 @@
 """Ask the cluster: topics, positions, groups. Every call is bounded by `api_timeout`, and may come from any thread."""
 
+# pyright: reportPrivateImportUsage=false
+# confluent_kafka.admin says what it offers in its documentation, not in an __all__.
+
 from __future__ import annotations
 
 import time

@@ -206,11 +206,14 @@ class Broker:
         return writes
 
     def bounds(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
-        """The first record's position and the end."""
+        """Where partitions begin and end. Compaction moves neither: what it removed was replaced, not lost."""
         with self.lock:
             self.check_open()
             found = {partition: self._existing(partition) for partition in partitions}
-            return {partition: (there.first(), there.end) for partition, there in found.items()}
+            return {
+                partition: (there.low if there.compacted else there.first(), there.end)
+                for partition, there in found.items()
+            }
 
     def _existing(self, partition: TopicPartition) -> Partition:
         found = self.partitions.get(partition)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from eventstore.errors import CommitIdReused, ErasureRefused, NotRunning, WrongExpectedVersion
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS
 from eventstore.hosting import Hosting
+from eventstore.log.local.log import LocalLog
 from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.tombstones import TOMBSTONES_AT_ONCE
 from eventstore.reading import Streams
@@ -164,6 +167,20 @@ def records_of(store: Accounts) -> list[Record]:
     finally:
         reader.close()
     return records
+
+
+async def test_a_subscription_resumes_where_events_were_erased(store: Accounts) -> None:
+    """A position among erased events is as good as any: nothing that is kept was lost."""
+    await store.append("a", deposits(1, 2, 3), expected=NO_STREAM)
+    first = (await collect(store.subscribe(until_end=True)))[0].position
+    await store.truncate("a", before=2, expected=ANY)
+    await settled(store)
+    log = store._running().host.log
+    assert isinstance(log, LocalLog)
+    for _ in range(2):
+        log.compact(tombstone_age=timedelta())
+
+    assert [recorded.version async for recorded in store.subscribe(after=first, until_end=True)] == [2]
 
 
 async def test_a_store_that_keeps_for_ever_refuses_by_name() -> None:
