@@ -57,6 +57,7 @@ _GROUPS = (
     ),
     _Group("saga", "sagalog.cli.saga:saga", "Follow sagas: list them, show what happened to one."),
     _Group("schemas", "sagalog.cli.schemas:schemas", "Look at schemas, register them, check classes before a deploy."),
+    _Group("streams", "sagalog.cli.streams:streams", "Export streams to a file, import them, list and show them."),
     _Group("topics", "sagalog.cli.topics:topics", "List the topics of a log, or check their settings."),
 )
 _HELP = """\
