@@ -41,7 +41,7 @@ class Final:
 def scan(log: Log, topic: str) -> Final:
     """Read the topic from its start to its end."""
     registry = TopicRegistry(log)
-    serde, final = Serde(registry), Final()
+    serde, final = Serde(registry, (Noted,)), Final()
     try:
         for record in sorted(all_records(log, topic), key=lambda each: (each.partition, each.offset)):
             assert record.key is not None, "records of a compacted topic have keys"
