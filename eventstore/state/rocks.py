@@ -110,6 +110,8 @@ class RocksState:
             scan.end()
         try:
             self._database.close()
+        except Exception as error:  # noqa: BLE001 - RocksDB repeats here what a write had said; the log has the rows
+            log.warning("state_not_flushed", folder=str(self.folder), error=str(error))
         finally:
             self._lock.release()
 

@@ -36,6 +36,27 @@ class TestRocksState(StateContract):
         return open_state(tmp_path)
 
 
+FAILING = """
+import resource, sys
+from eventstore.state import open_state
+from eventstore.state.errors import StateError
+engine = open_state(sys.argv[1])
+state = engine.open("stock/0", "id")
+state.write([(b"a", b"1")])
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1, most))
+try:
+    state.write([(b"b", bytes(100_000))])
+except StateError:
+    print("failed")
+state.close()
+print("closed")
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+state = engine.open("stock/0", "id")
+print(state.get(b"a"))
+"""
+
+
 @pytest.fixture
 def engine(tmp_path: Path) -> RocksStateEngine:
     return RocksStateEngine(tmp_path)
@@ -159,6 +180,17 @@ def test_full_disk_is_named(engine: RocksStateEngine, monkeypatch: pytest.Monkey
 
     with pytest.raises(StateDiskFull, match="free space"):
         engine.open("stock/0", "v1")
+
+
+def test_state_that_cannot_be_written_is_closed(tmp_path: Path) -> None:
+    """After a write that failed (a file that may not grow, as on a full disk) closing works, and frees the folder."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAILING, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stdout.splitlines() if "state_not_flushed" not in line]
+    assert told == ["failed", "closed", "b'1'"]
 
 
 def test_closed_state_says_so(engine: RocksStateEngine) -> None:
