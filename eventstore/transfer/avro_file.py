@@ -102,7 +102,8 @@ class AvroReader:
                 except (StopIteration, EOFError):
                     return
                 except Exception as error:  # noqa: BLE001 - fastavro names no errors of its own
-                    self.damage = f"byte {self._file.tell()}: {error}"
+                    at = self._file.tell()
+                    self.damage = f"byte {at}: {error}" if self._file.read(1) else ""  # at its end it is cut
                     return
                 for entry in entries:
                     yield entry, block.offset + block.size

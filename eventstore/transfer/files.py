@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
+from eventstore.streams import check_stream_id
 from eventstore.transfer.avro_file import MAGIC, AvroReader, AvroWriter
 from eventstore.transfer.entries import FORMAT, Content, End, Entry, EventEntry, Header, SchemaEntry
 from eventstore.transfer.errors import ExportDiffers, ExportIncomplete, ExportUnreadable
@@ -156,8 +158,12 @@ def _form(file: FileReader) -> FileFormat:
 def _take(content: Content, entry: SchemaEntry | EventEntry, path: Path) -> None:
     if isinstance(entry, SchemaEntry):
         content.know(entry)
-    elif content.knows(entry.schema):
-        content.add(entry)
-    else:
+        return
+    if not content.knows(entry.schema):
         why = f"{entry.stream}/{entry.version} has schema {entry.schema}, which it does not hold"
         raise ExportUnreadable(path, why)
+    try:
+        check_stream_id(entry.stream)
+        content.add(entry)
+    except (ValueError, struct.error) as error:
+        raise ExportUnreadable(path, f"event {content.events} is none: {error}") from error

@@ -165,7 +165,7 @@ def list_(store: str, /, *, log: LogUrl, prefix: str = "", limit: int = 100, jso
 
 @streams.command(
     name="show",
-    help_epilogue="Examples:\n  sagalog streams show orders order-17\n  sagalog streams show orders order-17 --after 3\n",
+    help_epilogue="Examples:\n  sagalog streams show orders order-17\n  sagalog streams show orders order-17 --json\n",
 )
 def show_(store: str, stream: str, /, *, log: LogUrl, after: int = -1, limit: int = 100, json: bool = False) -> None:
     """Show the events of one stream. Reads its partition of the topic; no type has to be known.

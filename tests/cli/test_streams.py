@@ -1,0 +1,129 @@
+"""`sagalog streams`: export, import, list, show."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventstore.expected import ANY
+from sagalog.cli import run
+from tests.eventstore.streams.accounts import accounts, deposits
+
+
+@pytest.fixture
+def url(unique: Callable[[str], str]) -> str:
+    """A log with three streams, one truncated, one deleted."""
+    log = f"memory://{unique('log')}"
+
+    async def fill() -> None:
+        async with accounts(log) as store:
+            await store.append("a", deposits(1, 2, 3), expected=ANY)
+            await store.append("b", deposits(4), expected=ANY)
+            await store.append("gone", deposits(5), expected=ANY)
+            await store.truncate("a", before=1, expected=ANY)
+            await store.delete("gone", expected=ANY)
+
+    asyncio.run(fill())
+    return log
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    """What the command says as JSON, and nothing else."""
+    capsys.readouterr()
+    assert run(["streams", *arguments, "--json"]) == 0
+    said: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return said
+
+
+def test_streams_go_from_log_to_log(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """S15: export, dry run, import, repeat, from the command line."""
+    file, target = str(tmp_path / "all.avro"), url + "-target"
+
+    exported = answer(capsys, "export", "accounts", "--log", url, "--to", file)
+    options = [file, "--log", target, "--serve-as", "accounts"]
+    imported = answer(capsys, "import", "accounts", *options)
+    dry = answer(capsys, "import", "accounts", *options, "--dry-run")
+    back = answer(capsys, "export", "accounts", "--log", target, "--to", str(tmp_path / "back.jsonl"))
+
+    assert (exported["events"], exported["added"]) == (3, 3)
+    assert exported["position"].startswith("2:")
+    assert (imported["added"], imported["skipped"], imported["dry_run"]) == (3, 0, False)
+    assert (dry["added"], dry["skipped"], dry["dry_run"]) == (0, 3, True)
+    assert back["checksum"] == exported["checksum"] == imported["checksum"]
+
+
+def test_an_export_can_be_chosen(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By stream, by prefix, by position, in a form that the name does not say."""
+    whole = answer(capsys, "export", "accounts", "--log", url, "--to", str(tmp_path / "all"))
+    one = answer(
+        capsys, "export", "accounts", "--log", url, "--to", str(tmp_path / "a"), "--stream", "a", "--stream", "x"
+    )
+    other = answer(
+        capsys, "export", "accounts", "--log", url, "--to", str(tmp_path / "b"), "--prefix", "b", "--format", "avro"
+    )
+    none = answer(capsys, "export", "accounts", "--log", url, "--to", str(tmp_path / "c"), "--after", whole["position"])
+
+    assert [each["events"] for each in (whole, one, other, none)] == [3, 2, 1, 0]
+    assert (tmp_path / "b").read_bytes().startswith(b"Obj\x01")
+
+
+def test_streams_are_listed(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """With how many events they have, and which; deleted ones are not."""
+    said = answer(capsys, "list", "accounts", "--log", url)
+    assert said["streams"] == 2
+    assert [(row["stream"], row["events"], row["first"], row["last"]) for row in said["listed"]] == [
+        ("a", 2, 1, 2),
+        ("b", 1, 0, 0),
+    ]
+
+    assert run(["streams", "list", "accounts", "--log", url, "--limit", "1"]) == 0
+    assert "1 more" in capsys.readouterr().out
+
+
+def test_a_stream_is_shown(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Events with version, time, type, metadata and fields."""
+    said = answer(capsys, "show", "accounts", "a", "--log", url)
+    assert [(each["version"], each["type"], each["event"]) for each in said["events"]] == [
+        (1, "account.deposited", {"cents": 2}),
+        (2, "account.deposited", {"cents": 3}),
+    ]
+    assert said["events"][0]["metadata"]["commit"]
+
+    assert run(["streams", "show", "accounts", "a", "--log", url, "--after", "1"]) == 0
+    assert capsys.readouterr().out.count("account.deposited v1") == 1
+    assert run(["streams", "show", "accounts", "gone", "--log", url]) == 0
+    assert "no events" in capsys.readouterr().out
+
+
+def test_what_cannot_be_done_is_one_line(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No such store; a cut file; a target that differs. Each says what to do."""
+    file = tmp_path / "all.jsonl"
+    answer(capsys, "export", "accounts", "--log", url, "--to", str(file))
+    cut = tmp_path / "cut.jsonl"
+    cut.write_text("".join(file.read_text().splitlines(keepends=True)[:-1]))
+    other = url + "-other"
+
+    async def fill() -> None:
+        async with accounts(other) as store:
+            await store.append("b", deposits(99), expected=ANY)
+
+    asyncio.run(fill())
+    for arguments, said in (
+        (["export", "orders", "--log", url, "--to", str(tmp_path / "x")], "topic orders.events does not exist"),
+        (["export", "accounts", "--log", url, "--to", str(file), "--prefix", "b"], "another export"),
+        (["import", "accounts", str(cut), "--log", other, "--serve-as", "accounts"], "is cut after 3 events"),
+        (
+            ["import", "accounts", str(file), "--log", other, "--serve-as", "accounts"],
+            "b: version 0 cannot be imported",
+        ),
+    ):
+        capsys.readouterr()
+        assert run(["streams", *arguments]) == 1
+        error = capsys.readouterr().err.strip().splitlines()[-1]
+        assert error.startswith("sagalog: ")
+        assert said in error
