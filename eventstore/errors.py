@@ -5,6 +5,7 @@
     EventStoreError
     ├── LogError                      see `eventstore.log.errors`
     ├── StateError                    see `eventstore.state.errors`
+    ├── TransferError                 see `eventstore.transfer.errors`
     ├── StreamError
     │   ├── WrongExpectedVersion      the stream moved on
     │   ├── CommitIdReused            the commit id stands for other content

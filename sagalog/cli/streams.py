@@ -18,6 +18,7 @@ from eventstore.transfer.looking import Shown, Summary, events_of_stream, summar
 from sagalog.cli.opening import LogUrl, opened
 from sagalog.cli.output import Counter, text_of
 from sagalog.cli.output import show as tell
+from sagalog.logs import configure_unless_done
 
 streams = App(name="streams", help="Export streams to a file, import them, list and show them.")
 
@@ -117,6 +118,7 @@ def import_(
     json
         Print one JSON object.
     """
+    configure_unless_done()
     with Counter("events") as counter:
         done = asyncio.run(
             import_streams(

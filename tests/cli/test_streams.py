@@ -114,7 +114,7 @@ def test_what_cannot_be_done_is_one_line(url: str, tmp_path: Path, capsys: pytes
 
     asyncio.run(fill())
     for arguments, said in (
-        (["export", "orders", "--log", url, "--to", str(tmp_path / "x")], "topic orders.events does not exist"),
+        (["export", "orders", "--log", url, "--to", str(tmp_path / "x")], "'orders.events' does not exist"),
         (["export", "accounts", "--log", url, "--to", str(file), "--prefix", "b"], "another export"),
         (["import", "accounts", str(cut), "--log", other, "--serve-as", "accounts"], "is cut after 3 events"),
         (

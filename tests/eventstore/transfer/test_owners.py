@@ -13,7 +13,7 @@ from eventstore.expected import ANY
 from eventstore.store import EventStore
 from eventstore.subject_keys.masters import VARIABLE, generate
 from eventstore.transfer import export_streams, import_streams
-from schemas import Command, Event, Reply
+from schemas import Command, Event, Personal, Reply
 from tests.eventstore.shredded import ADA, CustomerRegistered
 from tests.eventstore.streams.accounts import Deposited, Opened, deposits
 
@@ -96,9 +96,9 @@ async def test_personal_data_travels_sealed(
     monkeypatch.setenv(VARIABLE, generate("first"))
     source, target = (f"memory://{unique(name)}" for name in ("from", "to"))
     async with EventStore("people", events=[CustomerRegistered], log=source) as store:
-        await store.append("ada", [CustomerRegistered(customer_id="ada", name=ADA)], expected=ANY)
+        await store.append("ada", [CustomerRegistered(customer_id="ada", name=Personal(ADA))], expected=ANY)
         [recorded] = [r async for r in store.read("ada")]
-        assert recorded.event.name == ADA
+        assert recorded.event.name == Personal(ADA)
     monkeypatch.delenv(VARIABLE)
 
     done = export_streams(source, "people", tmp_path / "people.jsonl")
