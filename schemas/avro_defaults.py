@@ -77,7 +77,8 @@ def _member(schema: AvroSchema, value: Any) -> Any:
     if not isinstance(value, tuple):
         return _json(schema, value)
     kind, content = cast("tuple[str, Any]", value)
-    name: Any = schema.get("name", schema["type"]) if isinstance(schema, Mapping) else schema
+    given: Any = cast("Mapping[str, Any]", schema) if isinstance(schema, Mapping) else {"type": schema}
+    name: Any = given.get("name", given["type"])
     if kind != name:
         raise _NoDefault(f"{kind} is not the first member")
     return _json(schema, content)

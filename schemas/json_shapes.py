@@ -25,7 +25,8 @@ class _Reader:
     """Reads one schema with its definitions."""
 
     def __init__(self, schema: Any) -> None:
-        self._definitions: Mapping[str, Any] = schema.get("$defs", {}) if isinstance(schema, dict) else {}
+        content = cast("dict[str, Any]", schema) if isinstance(schema, dict) else {}
+        self._definitions: Mapping[str, Any] = content.get("$defs", {})
         self._known: dict[str, Shape] = {}
 
     def shape(self, schema: Any) -> Shape:

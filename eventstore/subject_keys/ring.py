@@ -35,7 +35,7 @@ class KeyRing:
         self.log, self.masters = log, masters
         self.is_followed = False
         """Whether a loop of this process reads the topic as it grows."""
-        self.superseded = 0
+        self.superseded: int = 0
         """How many records destroyed or replaced keys."""
         self.superseded_ms = self.newest_ms = 0
         """When the last of them was written, and when the last record was."""
