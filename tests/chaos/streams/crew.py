@@ -17,6 +17,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.chaos.fleet import DRAIN_SECONDS, IN_ORDER, TAIL_CHARACTERS
+from tests.chaos.streams.model import STORE
 
 ROOT = Path(__file__).parents[3]
 
@@ -34,10 +35,12 @@ class Place:
 class Running:
     """A process of a slot."""
 
-    def __init__(self, slot: str, place: Place, folder: Path, incarnation: int, seed: int) -> None:
+    def __init__(
+        self, slot: str, place: Place, folder: Path, incarnation: int, seed: int, *, store: str = STORE
+    ) -> None:
         self.log = folder / f"{slot}.log"
         arguments = ["--log", place.url, "--slot", slot, "--seed", str(seed), "--callers", str(place.callers)]
-        arguments += ["--history", str(folder / "history" / f"{slot}.{incarnation}.jsonl")]
+        arguments += ["--store", store, "--history", str(folder / "history" / f"{slot}.{incarnation}.jsonl")]
         arguments += ["--state", str(place.state)] if place.state is not None else []
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(

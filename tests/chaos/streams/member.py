@@ -36,9 +36,10 @@ from eventstore.processor.inputs import Outgoing
 from eventstore.state.port import StateEngine
 from eventstore.store import EventStore
 from sagalog.logs import configure
+from tests.chaos.streams.client import Client
 from tests.chaos.streams.full_disk import LimitedState
 from tests.chaos.streams.history import Recorder, Stalled, now
-from tests.chaos.streams.model import Noted, make_store
+from tests.chaos.streams.model import STORE, Noted, make_store
 from tests.chaos.streams.planted import plant
 from tests.chaos.streams.ways import Ways, watch
 from tests.chaos.streams.workload import Caller
@@ -52,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--log", required=True)
+    parser.add_argument("--store", default=STORE)
     parser.add_argument("--slot", required=True)
     parser.add_argument("--state", help="folder of an owner; without it this is a guest")
     parser.add_argument("--history", required=True, type=Path)
@@ -71,7 +73,7 @@ async def _run(chosen: argparse.Namespace) -> None:
     stopped, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    recorder, store = Recorder(chosen.history), make_store()
+    recorder, store = Recorder(chosen.history), make_store(chosen.store)
     with ExitStack() as opened:
         if not await _start(store, chosen, opened, stopped):
             return
@@ -92,7 +94,8 @@ async def _run(chosen: argparse.Namespace) -> None:
 def _work(store: EventStore[Noted], chosen: argparse.Namespace, recorder: Recorder) -> list[asyncio.Task[None]]:
     ways = Ways(store)
     process = chosen.history.stem
-    callers = [Caller(store, recorder, ways, process, number, chosen.seed) for number in range(chosen.callers)]
+    clients = [Client(store, recorder, ways, process, number) for number in range(chosen.callers)]
+    callers = [Caller(client, f"{chosen.seed} {process} {number}") for number, client in enumerate(clients)]
     return [asyncio.create_task(_notice_stalls(recorder)), *(asyncio.create_task(each.run()) for each in callers)]
 
 

@@ -67,6 +67,6 @@ def digests(names: Iterable[str]) -> list[str]:
     return found
 
 
-def make_store() -> EventStore[Noted]:
+def make_store(name: str = STORE) -> EventStore[Noted]:
     """The store that all processes serve or use."""
-    return EventStore[Noted](STORE, events=[Noted], partitions=PARTITIONS)
+    return EventStore[Noted](name, events=[Noted], partitions=PARTITIONS)

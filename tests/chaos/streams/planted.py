@@ -31,6 +31,8 @@ from eventstore.processor.outcomes import Outcomes
 from eventstore.processor.rows import Outcome
 from eventstore.processor.takeover import Takeover
 
+SESSION_SECONDS, PATIENCE_SECONDS = 6.0, 10.0
+
 
 def plant(names: str) -> None:
     """Take out what is named, separated by commas, in this process."""
@@ -53,7 +55,12 @@ def _without_positions() -> None:
 
 def _member_of_the_moment() -> None:
     consumers: WeakKeyDictionary[Membership, KafkaGroupConsumer] = WeakKeyDictionary()
-    made = KafkaGroupConsumer.__init__
+    polled: WeakKeyDictionary[Membership, float] = WeakKeyDictionary()
+    made, capture = KafkaGroupConsumer.__init__, Membership.capture
+
+    def captured(self: Membership, metadata: bytes) -> KafkaMember | None:
+        polled[self] = time.monotonic()
+        return capture(self, metadata)
 
     def init(self: KafkaGroupConsumer, *arguments: Any, **options: Any) -> None:
         made(self, *arguments, **options)
@@ -63,10 +70,15 @@ def _member_of_the_moment() -> None:
         return True
 
     def metadata(self: KafkaMember) -> bytes:
-        consumer = consumers[self.membership]._consumer
+        consumer, until = consumers[self.membership]._consumer, time.monotonic() + PATIENCE_SECONDS
         assert consumer is not None
-        return cast("bytes", consumer.consumer_group_metadata())
+        overslept = time.monotonic() - polled[self.membership] > SESSION_SECONDS
+        while (moment := consumer.consumer_group_metadata()) == self.captured and overslept:
+            assert time.monotonic() < until, "the group does not say that the member was thrown out"
+            time.sleep(0.01)
+        return cast("bytes", moment)
 
+    Membership.capture = captured  # type: ignore[method-assign]
     KafkaGroupConsumer.__init__ = init  # type: ignore[method-assign]
     KafkaMember.may_commit = may_commit  # type: ignore[method-assign]
     KafkaMember.metadata = metadata  # type: ignore[method-assign]

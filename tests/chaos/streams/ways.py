@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from eventstore.processor.index import StreamIndex
@@ -68,8 +69,9 @@ def _mark(what: str) -> None:
         way.marks.add(what)
 
 
+@cache
 def watch() -> None:
-    """Have the store's parts leave marks, in this process."""
+    """Have the store's parts leave marks, in this process, from now on."""
     page, fenced, from_topic = Owners.page, Owners.fenced, Streams._topic_pages
 
     async def marked_page(self: Owners, *arguments: Any) -> Any:

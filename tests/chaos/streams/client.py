@@ -1,0 +1,115 @@
+"""Do one operation on a store and record it: its begin, its end, and what it gave."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from eventstore.errors import CommitIdReused, EventStoreError, InputFailed, WrongExpectedVersion
+from eventstore.expected import ANY, Expected
+from eventstore.expected import NO_STREAM as NO_EVENTS
+from eventstore.store import EventStore
+from tests.chaos.streams.history import ANYTHING, NO_STREAM, Invoke, Outcome, Recorder, Return, now
+from tests.chaos.streams.model import Noted, Notes, label
+from tests.chaos.streams.ways import Ways
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """How an append went."""
+
+    invoke: Invoke
+    outcome: Outcome
+    version: int | None
+    """Of its last event, or of the stream's head if the race was lost."""
+
+
+class Client:
+    """The store as one caller uses it. Operations of one caller follow each other."""
+
+    def __init__(self, store: EventStore[Noted], recorder: Recorder, ways: Ways, process: str, number: int) -> None:
+        self._store, self._recorder, self._ways = store, recorder, ways
+        self._process, self._number = process, number
+
+    async def append(self, stream: str, *, expected: int = ANYTHING, commit: str | None = None, count: int = 1) -> Done:
+        """Append new content. `commit`: None for no commit id, empty for one of its own."""
+        op = self._recorder.next_op()
+        content = f"{self._process}:{op}"
+        id_ = f"c{content}" if commit == "" else commit or ""
+        return await self._append(op, stream, expected, content, id_, count)
+
+    async def repeat(self, before: Invoke) -> Done:
+        """Append the same content under the same commit id again."""
+        op = self._recorder.next_op()
+        return await self._append(op, before.stream, before.expected, before.content, before.commit, before.count)
+
+    async def read(
+        self, stream: str, *, consistent: bool = False, after: int | None = None, until: int | None = None,
+        backwards: bool = False, limit: int | None = None,
+    ) -> int | None:  # fmt: skip
+        """Read; returns the highest version it gave, −1 for none, None if it failed."""
+        invoke = Invoke(
+            op=self._recorder.next_op(), at=now(), caller=self._number, do="read", stream=stream,
+            consistent=consistent, after=after, until=until, backwards=backwards, limit=limit,
+        )  # fmt: skip
+        self._recorder.write(invoke)
+        found = self._store.read(
+            stream, after=after, until=until, backwards=backwards, limit=limit, consistent=consistent
+        )
+        events, first_at = list[tuple[int, str]](), 0
+        with self._ways.watched(stream) as way:
+            try:
+                async with aclosing(found):
+                    async for recorded in found:
+                        first_at = first_at or now()
+                        events.append((recorded.version, label(recorded.event)))
+            except EventStoreError as error:
+                self._failed(invoke, error)
+                return None
+        self._recorder.write(
+            Return(op=invoke.op, at=now(), outcome="ok", events=events, first_at=first_at, way=way.found)
+        )
+        return max((version for version, _ in events), default=-1)
+
+    async def load(self, stream: str, *, consistent: bool = False) -> int | None:
+        """Load the aggregate; returns the version it was folded up to, None if it failed."""
+        invoke = Invoke(
+            op=self._recorder.next_op(), at=now(), caller=self._number, do="load", stream=stream, consistent=consistent
+        )
+        self._recorder.write(invoke)
+        with self._ways.watched(stream) as way:
+            try:
+                notes = await self._store.load(Notes, stream, consistent=consistent)
+            except EventStoreError as error:
+                self._failed(invoke, error)
+                return None
+        self._recorder.write(
+            Return(op=invoke.op, at=now(), outcome="ok", count=notes.count, digest=notes.digest, way=way.found)
+        )
+        return notes.count - 1
+
+    async def _append(self, op: int, stream: str, expected: int, content: str, commit: str, count: int) -> Done:
+        events = [Noted(content=content, place=place, of=count) for place in range(count)]
+        invoke = Invoke(
+            op=op, at=now(), caller=self._number, do="append", stream=stream, expected=expected, commit=commit,
+            content=content, count=count,
+        )  # fmt: skip
+        self._recorder.write(invoke)
+        outcome, version, error = await self._outcome(invoke, events)
+        self._recorder.write(Return(op=op, at=now(), outcome=outcome, version=version, error=error))
+        return Done(invoke, outcome, version)
+
+    async def _outcome(self, invoke: Invoke, events: list[Noted]) -> tuple[Outcome, int | None, str]:
+        expected: int | Expected = {ANYTHING: ANY, NO_STREAM: NO_EVENTS}.get(invoke.expected, invoke.expected)
+        try:
+            done = await self._store.append(invoke.stream, events, expected=expected, commit_id=invoke.commit or None)
+        except WrongExpectedVersion as lost:
+            return "lost", -1 if lost.actual is NO_EVENTS else lost.actual, ""
+        except (CommitIdReused, InputFailed) as error:
+            return "refused", None, type(error).__name__
+        except EventStoreError as error:
+            return "unknown", None, type(error).__name__
+        return "ok", done.version, ""
+
+    def _failed(self, invoke: Invoke, error: EventStoreError) -> None:
+        self._recorder.write(Return(op=invoke.op, at=now(), outcome="failed", error=type(error).__name__))
