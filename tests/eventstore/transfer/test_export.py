@@ -108,6 +108,7 @@ async def test_a_cut_export_goes_on_where_its_file_ends(
         body = file.body
     await filled.append("later", deposits(1), expected=ANY)
 
+    again = done
     for cut in [body, body + 1, *range(body + 50, len(data), len(data) // 23), len(data) - 1]:
         path.write_bytes(data[:cut])
         with pytest.raises(ExportIncomplete) as incomplete:

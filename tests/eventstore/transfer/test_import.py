@@ -10,10 +10,13 @@ import pytest
 
 from eventstore.expected import ANY, NO_STREAM
 from eventstore.log import open_log
+from eventstore.log.partition import partition_of
+from eventstore.log.records import Headers
+from eventstore.processor.importing import ImportEvents
 from eventstore.registry import TopicRegistry
 from eventstore.store import EventStore
 from eventstore.transfer import ImportConflict, StoreNotServed, export_streams, import_streams
-from schemas import Event, Incompatible
+from schemas import Event, Incompatible, Metadata
 from tests.eventstore.streams.accounts import Deposited, Opened, accounts, collect, deposits
 
 Accounts = EventStore[Opened | Deposited]
@@ -173,21 +176,52 @@ async def test_a_truncated_stream_begins_where_it_did(filled: Accounts, url: str
             assert [r.stream async for r in other.subscribe(until_end=True, prefix="a")].count("a") == last - 7 + 2
 
 
-async def test_a_begun_stream_is_known_within_its_batch(
-    filled: Accounts, url: str, target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The chunks of one stream, which begins at version 3, are decided on in one transaction or in several."""
-    await filled.truncate("a", before=3, expected=ANY)
-    export_streams(url, "accounts", tmp_path / "all")
-    monkeypatch.setattr("eventstore.transfer.importing.CHUNK_EVENTS", 1)
+async def test_a_begun_stream_is_known_within_its_batch(target: str) -> None:
+    """Two imports of a stream that begins at version 3, in one transaction, and between them one that fails."""
+
+    def sent(number: int, first: int, *values: bytes) -> tuple[bytes, Headers]:
+        message = ImportEvents(
+            first=first, begins=first == 3, timestamps_ms=[7] * len(values), metas=[b'{"v":1,"id":"x"}'] * len(values),
+            values=list(values),
+        )  # fmt: skip
+        return serde.encode(message), (("meta", Metadata(id=f"i{number}", type="sagalog.import").encode()),)
 
     async with accounts(target, partitions=1) as other:
-        done = await import_streams(target, "accounts", tmp_path / "all")
-        assert done.added == 11
-        assert [r.version async for r in other.read("a")] == list(range(3, 10))
+        serde = other._running().host.serde
+        value = serde.encode(Deposited(cents=1))
+        inputs = [sent(1, 3, value, value), sent(2, 5, b"\0nonsense"), sent(3, 5, value)]
+    producer = open_log(target).producer()
+    for data, headers in inputs:
+        producer.produce("accounts.inbox", 0, b"a", data, headers)
+    producer.close()
+
+    async with accounts(target) as other:
+        await other.append("b", deposits(1), expected=NO_STREAM)
+        assert [r.version async for r in other.read("a")] == [3, 4, 5]
 
 
-async def test_old_schemas_are_registered_in_their_order(url: str, target: str, tmp_path: Path) -> None:
+async def test_schemas_are_registered_in_the_order_they_had(url: str, target: str, tmp_path: Path) -> None:
+    """The target checks each against its predecessors, as the source did, whichever comes first in the file."""
+    streams = {partition_of(f"s{number}", 2): f"s{number}" for number in range(20)}
+
+    class Noted(Event, name="note.noted"):
+        text: str
+        by: str
+
+    async with EventStore("notes", events=[Noted], log=url, partitions=2) as store:
+        await store.append(streams[1], [Noted(text="a", by="b")], expected=ANY)
+
+    class Shorter(Event, name="note.noted"):
+        text: str
+
+    async with EventStore("notes", events=[Shorter], log=url) as later:
+        await later.append(streams[0], [Shorter(text="a")], expected=ANY)
+    export_streams(url, "notes", tmp_path / "all")
+
+    assert (await import_streams(target, "notes", tmp_path / "all", serve_as="notes")).added == 2
+
+
+async def test_a_schema_that_the_target_refuses_is_named(url: str, target: str, tmp_path: Path) -> None:
     """A target that refuses a schema refuses the file before anything is imported."""
 
     class Other(Event, name="account.deposited"):

@@ -75,7 +75,7 @@ async def test_an_owner_elsewhere_takes_the_events(url: str, unique: Callable[[s
     """Over the log, a chunk larger than a record too; the checksum of an export from there is the same."""
     name, other = unique("from"), unique("to")
     async with EventStore(name, events=[Opened, Deposited], log=url, partitions=2) as store:
-        await store.append("a", [Opened(owner="x" * 300_000) for _ in range(4)], expected=ANY)
+        await store.append("a", [Opened(owner="x" * 524_000) for _ in range(4)], expected=ANY)
         for number in range(200):
             await store.append(f"s{number % 20}", deposits(number), expected=ANY)
     done = export_streams(url, name, tmp_path / "there.avro")
@@ -97,8 +97,6 @@ async def test_personal_data_travels_sealed(
     source, target = (f"memory://{unique(name)}" for name in ("from", "to"))
     async with EventStore("people", events=[CustomerRegistered], log=source) as store:
         await store.append("ada", [CustomerRegistered(customer_id="ada", name=Personal(ADA))], expected=ANY)
-        [recorded] = [r async for r in store.read("ada")]
-        assert recorded.event.name == Personal(ADA)
     monkeypatch.delenv(VARIABLE)
 
     done = export_streams(source, "people", tmp_path / "people.jsonl")
