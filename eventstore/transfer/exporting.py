@@ -12,7 +12,7 @@ that goes on with it can be imported; the import says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +93,7 @@ def export_streams(
 
 
 @contextmanager
-def _opened(log: Log | str) -> Iterator[Log]:
+def _opened(log: Log | str) -> Generator[Log]:
     if not isinstance(log, str):
         yield log
         return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +80,7 @@ def writer(path: Path, form: FileFormat, header: Header | None) -> FileWriter:
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[FileReader]:
+def reading(path: Path) -> Generator[FileReader]:
     """A reader, by what the file begins with.
 
     Raises:

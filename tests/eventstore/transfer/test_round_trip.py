@@ -63,7 +63,7 @@ async def fill(url: str, name: str, seed: int) -> None:
         for number in range(6):
             await old.append(f"s{number}", [RenamedV1(owner=f"Ann {draw.random()}")], expected=ANY)
     store = EventStore(name, events=[Opened, Deposited, Described, Renamed], log=url)
-    makers: list[Callable[[], Event]] = [
+    makers: list[Callable[[], Opened | Deposited | Described | Renamed]] = [
         lambda: Opened(owner="x" * draw.randrange(40)),
         lambda: Deposited(cents=draw.randrange(-(1 << 60), 1 << 60)),
         lambda: Described(text="ü\n\u2028\"'\U0001f600" * draw.randrange(3), tags={"a": [draw.random()], "": []}),
