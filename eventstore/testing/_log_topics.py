@@ -62,6 +62,13 @@ class TopicPromises:
         assert bench.log.describe([topic]) == before
         assert bench.values(topic) == [b"kept"]
 
+    def test_a_topic_may_be_asked_for_twice(self, bench: LogBench) -> None:
+        """It is described once."""
+        topic = bench.topic()
+
+        assert bench.log.describe([topic, topic]).keys() == {topic}
+        assert bench.log.configuration([topic, topic]).keys() == {topic}
+
     def test_settings_are_those_it_was_made_with(self, bench: LogBench) -> None:
         """What `create` was given is in force and in the manifest, for topics of both kinds."""
         kept = Topic(name=bench.name("kept"), retention_ms=5_000, settings={"segment.ms": "60000"})

@@ -54,14 +54,14 @@ class KafkaLog:
 
     def describe(self, names: Iterable[str] | None = None) -> dict[str, TopicDescription]:
         admin = self._open()
-        wanted = [name for name in admin.names() if name != manifest.NAME] if names is None else list(names)
-        found, entries = admin.describe(wanted), self._manifest.entries()
+        wanted = (name for name in admin.names() if name != manifest.NAME) if names is None else names
+        found, entries = admin.describe(_once(wanted)), self._manifest.entries()
         return {
             name: _description(name, id_, partitions, entries.get(name)) for name, (id_, partitions) in found.items()
         }
 
     def configuration(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
-        return self._open().configuration(list(names))
+        return self._open().configuration(_once(names))
 
     def configure(self, topic: str, settings: Mapping[str, str]) -> None:
         self._open().configure(topic, settings)
@@ -149,3 +149,8 @@ def _check(topic: Topic, *, frozen: int | None, actual: int) -> None:
     for said in (frozen, topic.partitions):
         if said is not None and said != actual:
             raise PartitionCountChanged(topic.name, manifest=said, actual=actual)
+
+
+def _once(names: Iterable[str]) -> list[str]:
+    """Kafka refuses a question that names a topic twice."""
+    return list(dict.fromkeys(names))
