@@ -2,8 +2,9 @@
 
 - K2: transactions name no positions, so the group fences nobody. A process that was stopped between its decision and
   its transaction, and replaced, then commits what it decided on.
-- K3: who the member is, is not taken with the batch but asked for when the transaction is sent, and what it owns is not
-  compared. A process that was stopped and thrown out of the group commits as nobody, which Kafka takes.
+- K3: who the member is, is not taken with the batch but asked for when the transaction is sent, after another poll if
+  time has passed, and what it owns is not compared. A process that was stopped and thrown out of the group, and has
+  joined again, then commits as the member that it is now, which Kafka takes.
 - K4: a restore goes to the *committed* end. With K4-MARKERS, which is no plant, the markers of the last transactions
   are on their way for a while, as they may be: what was committed lately cannot be read yet.
 - K6: a commit whose outcome is unknown is taken for one that failed, and is decided again on the old state.
@@ -21,7 +22,7 @@ from weakref import WeakKeyDictionary
 
 from eventstore.log.errors import OutcomeUnknown, TransactionAborted
 from eventstore.log.kafka.group import KafkaGroupConsumer
-from eventstore.log.kafka.membership import KafkaMember, Membership
+from eventstore.log.kafka.membership import KafkaMember, Membership, _names_member
 from eventstore.log.kafka.transactor import KafkaTransactor
 from eventstore.log.port import Batch
 from eventstore.log.records import Isolation, Position, Record, TopicPartition
@@ -31,7 +32,7 @@ from eventstore.processor.outcomes import Outcomes
 from eventstore.processor.rows import Outcome
 from eventstore.processor.takeover import Takeover
 
-SESSION_SECONDS, PATIENCE_SECONDS = 6.0, 10.0
+OVERSLEPT_SECONDS, PATIENCE_SECONDS = 1.0, 10.0
 
 
 def plant(names: str) -> None:
@@ -69,19 +70,28 @@ def _member_of_the_moment() -> None:
     def may_commit(self: KafkaMember, partitions: Iterable[TopicPartition]) -> bool:
         return True
 
+    def has_rejoined(self: KafkaMember, moment: bytes) -> bool:
+        return moment != self.captured and self.changes != self.membership.changes and bool(self.membership.owned)
+
     def metadata(self: KafkaMember) -> bytes:
-        consumer, until = consumers[self.membership]._consumer, time.monotonic() + PATIENCE_SECONDS
-        assert consumer is not None
-        overslept = time.monotonic() - polled[self.membership] > SESSION_SECONDS
-        while (moment := consumer.consumer_group_metadata()) == self.captured and overslept:
-            assert time.monotonic() < until, "the group does not say that the member was thrown out"
-            time.sleep(0.01)
-        return cast("bytes", moment)
+        consumer, until = consumers[self.membership], time.monotonic() + PATIENCE_SECONDS
+        overslept = time.monotonic() - polled[self.membership] > OVERSLEPT_SECONDS
+        while (moment := _moment(consumer)) is None or (overslept and not has_rejoined(self, moment)):
+            assert time.monotonic() < until, "the group does not take the member back"
+            consumer.poll(1, 0.1)
+        return moment
 
     Membership.capture = captured  # type: ignore[method-assign]
     KafkaGroupConsumer.__init__ = init  # type: ignore[method-assign]
     KafkaMember.may_commit = may_commit  # type: ignore[method-assign]
     KafkaMember.metadata = metadata  # type: ignore[method-assign]
+
+
+def _moment(consumer: KafkaGroupConsumer) -> bytes | None:
+    """Who the member is now."""
+    assert consumer._consumer is not None
+    metadata = consumer._consumer.consumer_group_metadata()
+    return cast("bytes", metadata) if _names_member(metadata) else None
 
 
 def _committed_end() -> None:
