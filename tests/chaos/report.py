@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from statistics import median
+from typing import Any
 
 from tests.chaos.faults import Kind
 from tests.chaos.storm import Report
+from tests.chaos.streams.report import figures
 
 
 class Summary:
-    """Adds reports up, and prints each as it comes."""
+    """Adds reports up, and tells each as it comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
         self.storms = 0
         self.violations: list[str] = []
         self._seconds = 0.0
@@ -29,13 +33,12 @@ class Summary:
         for kind, seconds in report.away.items():
             self._away[kind] += seconds
         self.violations += [f"seed {report.seed}: {violation}" for violation in report.violations]
-        print(
+        self._say(
             f"  {report.seconds:.0f} s, {report.parties:,} sagas, {report.faults.total()} faults, "
-            f"{len(report.violations)} violations",
-            flush=True,
+            f"{len(report.violations)} violations"
         )
         for violation in report.violations[:20]:
-            print(f"  VIOLATION {violation}", flush=True)
+            self._say(f"  VIOLATION {violation}")
 
     def lines(self) -> list[str]:
         """The table."""
@@ -51,3 +54,15 @@ class Summary:
             told = f"{median(away):.1f} s, {max(away):.1f} s ({len(away)})" if away else "-"
             lines.append(f"{kind.value:<42} {times:>5}   {told:>30}")
         return [*lines, "", f"violations: {len(self.violations)}", *self.violations[:50]]
+
+    def as_json(self) -> Mapping[str, Any]:
+        """The same, for programs."""
+        return {
+            "storms": self.storms,
+            "seconds": round(self._seconds, 1),
+            "sagas": self._sagas,
+            "events": self._events,
+            "faults": {kind.value: times for kind, times in self._faults.items()},
+            "unavailability_seconds": {kind.value: figures(away) for kind, away in self._away.items() if away},
+            "violations": self.violations,
+        }

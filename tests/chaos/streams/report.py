@@ -71,7 +71,7 @@ class Summary:
             "events": self._events,
             "operations": _nested(self._operations),
             "faults": {kind.value: times for kind, times in self._faults.items()},
-            "unavailability_seconds": {kind.value: _figures(away) for kind, away in self._away.items() if away},
+            "unavailability_seconds": {kind.value: figures(away) for kind, away in self._away.items() if away},
             "old_reads": self._old_reads,
             "violations": self.violations,
         }
@@ -84,5 +84,6 @@ def _nested(operations: Mapping[tuple[str, str], int]) -> dict[str, dict[str, in
     return dict(found)
 
 
-def _figures(seconds: Sequence[float]) -> dict[str, float]:
+def figures(seconds: Sequence[float]) -> dict[str, float]:
+    """The median and the maximum of some times."""
     return {"p50": round(median(seconds), 3), "max": round(max(seconds), 3), "partitions": len(seconds)}

@@ -27,7 +27,7 @@ from tests.chaos.streams.unavailability import Hit, unavailability
 from tests.chaos.streams.violations import Rule, Violation
 
 OWNERS = 3
-OWNER_CALLERS, GUEST_CALLERS = 3, 4
+OWNER_CALLERS, GUEST_CALLERS = 6, 8
 NEMESIS_SECONDS = 60.0
 START_SECONDS, RECOVERY_SECONDS = 90.0, 90.0
 CALM_SECONDS = 3.0
