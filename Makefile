@@ -5,7 +5,8 @@
 #   make test                  every tier of tests, checks included; prints how long each took
 #   make check                 ruff, mypy, pyright, import-linter
 #   make bench                 figures beside bare loops; BENCH="--quick --only append" passes options
-#   make chaos | simulate
+#   make chaos MINUTES=30 SEED=7 [NODES=3] [ONLY=streams]
+#   make simulate
 
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && echo $$name && break; done)

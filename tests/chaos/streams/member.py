@@ -103,7 +103,8 @@ async def _start(
     store: EventStore[Noted], chosen: argparse.Namespace, opened: ExitStack, stopped: asyncio.Event
 ) -> bool:
     """Host the store, again and again while the log cannot be reached. False: asked to stop meanwhile."""
-    while not stopped.is_set():
+    parent = os.getppid()
+    while not stopped.is_set() and os.getppid() == parent:
         try:
             await to_the_end(_host, store, chosen, opened)
         except EventStoreError as error:
@@ -133,8 +134,9 @@ def _limited(engine: StateEngine, folder: Path) -> StateEngine:
 
 
 async def _notice_stalls(recorder: Recorder) -> None:
-    before = now()
-    while True:
+    """Record when the process did not run. Ends with the process that started this one."""
+    before, parent = now(), os.getppid()
+    while os.getppid() == parent:
         await asyncio.sleep(TICK_SECONDS)
         after = now()
         if after - before > STALL_NS:
