@@ -347,6 +347,16 @@ def test_a_read_shows_what_was_acknowledged_before(story: Story) -> None:
     assert verdict.old_reads == 1
 
 
+def test_a_read_from_the_topic_shows_what_was_acknowledged_before(story: Story) -> None:
+    """K15: no owner is asked, so none can be behind."""
+    story.log(A)
+    story.append("a", 1, 2, version=0)
+    story.disturb(0, 10)
+    story.read(3, 4, way="topic")
+
+    assert story.verdict().rules == {Rule.FRESH}
+
+
 def test_a_consistent_read_shows_what_was_acknowledged_before(story: Story) -> None:
     """K15: whatever the nemesis does."""
     story.log(A)
