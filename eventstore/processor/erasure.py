@@ -15,11 +15,12 @@ stream's last event when this was written. `done`: tombstones are written for al
 
 from __future__ import annotations
 
-import struct
 from typing import NamedTuple
 
+from eventstore.processor.row_layout import RowLayout
+
 PREFIX = b"s"
-_ERASED = struct.Struct(">BQQQQ")
+_ERASED = RowLayout("what is erased of a stream", "QQQQ")
 
 
 class Erasure(NamedTuple):
@@ -41,9 +42,13 @@ def erasure_key(stream: bytes) -> bytes:
 
 def encode_erasure(erased: Erasure) -> bytes:
     """The row's value."""
-    return _ERASED.pack(1, *erased)
+    return _ERASED.pack(*erased)
 
 
 def decode_erasure(value: bytes) -> Erasure:
-    """What `encode_erasure` was given."""
-    return Erasure(*_ERASED.unpack(value)[1:])
+    """What `encode_erasure` was given.
+
+    Raises:
+        RowDamaged: it is none.
+    """
+    return Erasure(*_ERASED.whole(value))

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from enum import Enum
 
+from eventstore.processor.row_layout import RowLayout
 from eventstore.state.port import Row, State
 from schemas import Message, Metadata, Refusal
 
 DONE, UNDONE = 1, 2
+_STAGE = RowLayout("a saga's step", "B")
 
 
 class Verdict(Enum):
@@ -39,6 +41,15 @@ def stage_of(metadata: Metadata) -> Row | None:
     if role is None:
         return None
     return stage_row(metadata.attributes, UNDONE if role == "undo" else DONE)
+
+
+def decode_stage(value: bytes) -> int:
+    """The stage in a row's value.
+
+    Raises:
+        RowDamaged: it holds none.
+    """
+    return _STAGE.whole(value)[0]
 
 
 class Guard:
@@ -75,5 +86,5 @@ class Guard:
         stage = self._batch.get(key)
         if stage is None:
             row = self._state.get(key)
-            stage = 0 if row is None else row[1]
+            stage = 0 if row is None else decode_stage(row)
         return stage

@@ -19,10 +19,11 @@ from collections.abc import Iterator
 import msgspec
 
 from eventstore.processor.erasure import decode_erasure, erasure_key
+from eventstore.processor.row_layout import RowDamaged, RowLayout
 from eventstore.state.port import Row, State
 
-_EVENT = struct.Struct(">BqqI")
-_HEAD = struct.Struct(">BQ")
+_EVENT = RowLayout("an event", "qqI")
+_HEAD = RowLayout("a stream's head", "Q")
 _VERSION = struct.Struct(">Q")
 
 
@@ -66,7 +67,7 @@ class StreamIndex:
         prefix = b"e" + stream.encode() + b"\0"
         end = prefix + b"\xff" * 8 if until is None else prefix + _VERSION.pack(until + 1)
         for key, value in self._state.scan(prefix + _VERSION.pack(first), end, reverse=backwards):
-            yield _stored(key, value)
+            yield stored_event(key, value)
 
     def streams(self, prefix: str = "") -> Iterator[tuple[str, int]]:
         """Each stream whose id begins with `prefix`, with the version of its last event, in order of the id's bytes.
@@ -75,14 +76,21 @@ class StreamIndex:
         """
         start = b"h" + prefix.encode()
         for key, value in self._state.scan(start, start + b"\xff" * 4):
-            stream, version = key[1:].decode(), version_of_head(value)
+            stream, version = _HEAD.text(key[1:]), version_of_head(value)
             if version >= self.first(stream):
                 yield stream, version
 
 
-def _stored(key: bytes, value: bytes) -> StoredEvent:
-    _, timestamp_ms, offset, size = _EVENT.unpack_from(value)
+def stored_event(key: bytes, value: bytes) -> StoredEvent:
+    """The event of a row.
+
+    Raises:
+        RowDamaged: it is none.
+    """
+    timestamp_ms, offset, size = _EVENT.begin(value)
     body = _EVENT.size + size
+    if body > len(value) or len(key) < _VERSION.size:
+        raise RowDamaged("an event", "its end is missing")
     version = int(_VERSION.unpack_from(key, len(key) - 8)[0])
     return StoredEvent(version, timestamp_ms, offset, value[_EVENT.size : body], value[body:])
 
@@ -94,14 +102,18 @@ def event_key(stream: bytes, version: int) -> bytes:
 
 def event_row(stream: bytes, version: int, timestamp_ms: int, offset: int, meta: bytes, value: bytes) -> Row:
     """The row of one event."""
-    return event_key(stream, version), _EVENT.pack(1, timestamp_ms, offset, len(meta)) + meta + value
+    return event_key(stream, version), _EVENT.pack(timestamp_ms, offset, len(meta)) + meta + value
 
 
 def head_row(stream: bytes, version: int) -> Row:
     """The row that says how far a stream goes."""
-    return b"h" + stream, _HEAD.pack(1, version)
+    return b"h" + stream, _HEAD.pack(version)
 
 
 def version_of_head(value: bytes) -> int:
-    """The version that a head's row says."""
-    return int(_HEAD.unpack(value)[1])
+    """The version that a head's row says.
+
+    Raises:
+        RowDamaged: it says none.
+    """
+    return _HEAD.whole(value)[0]

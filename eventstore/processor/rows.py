@@ -16,16 +16,16 @@ a successor writes them as they are, the higher step winning.
 
 from __future__ import annotations
 
-import struct
 from typing import NamedTuple
 
+from eventstore.processor.row_layout import RowDamaged, RowLayout
 from eventstore.state.port import Row
 
 POSITION_KEY = b"m"
-_OUTCOME = struct.Struct(">BQqB")
-_TIMER = struct.Struct(">BQq")
-_POSITION = struct.Struct(">BQqqq")
-_STEP = struct.Struct(">Q")
+_OUTCOME = RowLayout("an outcome", "QqB")
+_TIMER = RowLayout("a timer", "Qq")
+_POSITION = RowLayout("its position", "Qqqq")
+_STEP = RowLayout("a row with a step", "Q")
 CLEARED = -1
 
 
@@ -65,12 +65,16 @@ def encode_outcome(outcome: Outcome) -> bytes:
     """The row's value."""
     answer = outcome.answer
     flags = (answer is not None) | outcome.is_journaled << 1
-    return _OUTCOME.pack(1, outcome.step, outcome.time_ms, flags) + (answer or b"")
+    return _OUTCOME.pack(outcome.step, outcome.time_ms, flags) + (answer or b"")
 
 
 def decode_outcome(value: bytes) -> Outcome:
-    """What `encode_outcome` was given."""
-    _, step, time_ms, flags = _OUTCOME.unpack_from(value)
+    """What `encode_outcome` was given.
+
+    Raises:
+        RowDamaged: it is none.
+    """
+    step, time_ms, flags = _OUTCOME.begin(value)
     return Outcome(step, time_ms, value[_OUTCOME.size :] if flags & 1 else None, bool(flags & 2))
 
 
@@ -80,35 +84,53 @@ def timer_key(key: str, name: str) -> bytes:
 
 
 def timer_of(row_key: bytes) -> tuple[str, str]:
-    """The entity key and the name that `timer_key` was made of."""
-    key, name = row_key[1:].split(b"\0")
-    return key.decode(), name.decode()
+    """The entity key and the name that `timer_key` was made of.
+
+    Raises:
+        RowDamaged: it was made otherwise.
+    """
+    key, separator, name = row_key[1:].partition(b"\0")
+    if not separator or b"\0" in name:
+        raise RowDamaged("a timer", f"its key is {row_key!r}")
+    return _TIMER.text(key), _TIMER.text(name)
 
 
 def encode_timer(timer: Timer) -> bytes:
     """The row's value."""
-    return _TIMER.pack(1, timer.step, timer.due_ms) + timer.payload
+    return _TIMER.pack(timer.step, timer.due_ms) + timer.payload
 
 
 def decode_timer(value: bytes) -> Timer:
-    """What `encode_timer` was given."""
-    _, step, due_ms = _TIMER.unpack_from(value)
+    """What `encode_timer` was given.
+
+    Raises:
+        RowDamaged: it is none.
+    """
+    step, due_ms = _TIMER.begin(value)
     return Timer(step, due_ms, value[_TIMER.size :])
 
 
 def step_of(value: bytes) -> int:
-    """The step of an outcome's or timer's value."""
-    return int(_STEP.unpack_from(value, 1)[0])
+    """The step of an outcome's or timer's value.
+
+    Raises:
+        RowDamaged: it has none.
+    """
+    return _STEP.begin(value)[0]
 
 
 def encode_synced(synced: SyncedTo) -> bytes:
     """The row's value."""
-    return _POSITION.pack(1, *synced)
+    return _POSITION.pack(*synced)
 
 
 def decode_synced(value: bytes) -> SyncedTo:
-    """What `encode_synced` was given."""
-    return SyncedTo(*_POSITION.unpack(value)[1:])
+    """What `encode_synced` was given.
+
+    Raises:
+        RowDamaged: it is none.
+    """
+    return SyncedTo(*_POSITION.whole(value))
 
 
 def synced_row(synced: SyncedTo) -> Row:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from eventstore.log.records import Record
+from eventstore.processor.row_layout import VERSION, RowDamaged
 from eventstore.state.port import Row, State
 from schemas import Metadata, Serde
 
@@ -39,15 +40,30 @@ class Stash:
         """The inputs whose type this code knows, as they were read; their offset is −1."""
         found: list[Record] = []
         for _, value in self._state.scan(b"u", b"v"):
-            it = _STASHED.decode(value[1:])
-            if it.value is not None and self._serde.knows(it.value):
-                found.append(Record(self._topic, self._partition, -1, it.timestamp_ms, it.key, it.value, it.headers))
+            record = decode_stashed(value, self._topic, self._partition)
+            if record.value is not None and self._serde.knows(record.value):
+                found.append(record)
         return found
 
     def find(self, record: Record) -> bytes | None:
         """The row key of a record that `known` returned; None if it is not stashed any more."""
         key = _key(Metadata.decode(record.headers[0][1]).id)
         return None if self._state.get(key) is None else key
+
+
+def decode_stashed(value: bytes, topic: str, partition: int) -> Record:
+    """The record of a stashed input, as it was read; its offset is −1.
+
+    Raises:
+        RowDamaged: it is none.
+    """
+    if value[:1] != bytes([VERSION]):
+        raise RowDamaged("a stashed input", f"its version is {value[:1]!r}")
+    try:
+        it = _STASHED.decode(value[1:])
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RowDamaged("a stashed input", str(error)) from error
+    return Record(topic, partition, -1, it.timestamp_ms, it.key, it.value, it.headers)
 
 
 def _key(input_id: str) -> bytes:

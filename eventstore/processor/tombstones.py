@@ -12,12 +12,12 @@ over. Which one, and when it was written, is a row and a record until that was d
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
 from eventstore.processor.erasure import NOTHING_ERASED, PREFIX, Erasure, decode_erasure, encode_erasure, erasure_key
 from eventstore.processor.guard import stage_of
+from eventstore.processor.row_layout import RowLayout
 from eventstore.processor.rows import decode_outcome, encode_outcome, outcome_key, timer_key
 from eventstore.processor.topics import SEGMENT_MS
 from eventstore.state.port import Row, State
@@ -28,7 +28,7 @@ TOMBSTONES_AT_ONCE = 500
 ROLL_AFTER_MS = SEGMENT_MS + 60 * 60 * 1000
 """How long after the last tombstone of a partition it is written again: its segment has ended by then."""
 LAST_KEY = b"r"
-_LAST = struct.Struct(">BqQ")
+_LAST = RowLayout("the last tombstone", "qQ")
 
 
 class LastTombstone(NamedTuple):
@@ -52,7 +52,7 @@ class Erasures:
         for key, value in state.scan(PREFIX, b"t"):
             erased = decode_erasure(value)
             if erased.done < erased.first:
-                self._open[key[1:].decode()] = erased
+                self._open[_LAST.text(key[1:])] = erased
 
     def find(self, stream: str) -> Erasure:
         """What is erased of a stream, the batch under way included."""
@@ -96,7 +96,7 @@ class Erasures:
         self._last = last
         if last is None:
             return LAST_KEY, None
-        return LAST_KEY, _LAST.pack(1, last.written_ms, last.version) + last.stream
+        return LAST_KEY, _LAST.pack(last.written_ms, last.version) + last.stream
 
     def applied(self) -> None:
         """The batch is in the state."""
@@ -117,10 +117,17 @@ class Erasures:
 
     def _stored_last(self) -> LastTombstone | None:
         row = self._state.get(LAST_KEY)
-        if row is None:
-            return None
-        _, written_ms, version = _LAST.unpack_from(row)
-        return LastTombstone(written_ms, row[_LAST.size :], version)
+        return None if row is None else decode_last(row)
+
+
+def decode_last(row: bytes) -> LastTombstone:
+    """The tombstone that a partition wrote last.
+
+    Raises:
+        RowDamaged: the row says none.
+    """
+    written_ms, version = _LAST.begin(row)
+    return LastTombstone(written_ms, row[_LAST.size :], version)
 
 
 def kept_of(meta: bytes, key: str, current: Callable[[bytes], bytes | None]) -> list[Row]:
