@@ -3,6 +3,9 @@
 The end is where the log's *uncommitted* end stood at the start: an acknowledged unit may still be waiting for its
 marker in this partition (rule K4), so the committed end can lie before what was acknowledged. Only committed records
 are returned.
+
+That end may lie within a unit that was being written. So a scan that has reached it goes on to where the log is
+committed then, which is no place within a unit, and returns nothing beyond: units are returned whole (K15).
 """
 
 from __future__ import annotations
@@ -38,7 +41,9 @@ class Scan:
         if not tail:
             ends = log.end_positions(at, isolation="uncommitted") if end is None else dict.fromkeys(at, end)
             self._ends = {one: last for one, last in ends.items() if last > at[one]}
-        self._topic = topic
+        self._log, self._topic = log, topic
+        self._bounds: dict[TopicPartition, int] = {}
+        """Of partitions that were read to their end: where the unit in which it lies had ended."""
         self._tail, self._end, self._clock = tail, end, clock or SystemClock()
         self._reader = None if not (tail or self._ends) else log.reader(at, isolation="committed")
         self._progress = self._clock.monotonic()
@@ -58,9 +63,15 @@ class Scan:
         if self._reader is None or self.is_done:
             return []
         records = self._reader.read(PAGE_RECORDS, WAIT_SECONDS)
+        if self._end is not None or self._bounds:
+            records = [record for record in records if self._is_within(record)]
         if not self._tail:
             self._note_progress()
-        return records if self._end is None else [record for record in records if record.offset < self._end]
+        return records
+
+    def _is_within(self, record: Record) -> bool:
+        end = self._bounds.get(TopicPartition(record.topic, record.partition), self._end)
+        return end is None or record.offset < end
 
     def _note_progress(self) -> None:
         reader, now = self._reader, self._clock.monotonic()
@@ -70,9 +81,17 @@ class Scan:
             if position != self._stood[at]:
                 self._stood[at], self._progress = position, now
             if position >= end:
-                del self._ends[at]
+                self._reached(at, position)
             elif now - self._progress > STALL_SECONDS:
                 raise ReadStalled(at.topic, at.partition, position=position, end=end, seconds=STALL_SECONDS)
+
+    def _reached(self, at: TopicPartition, position: int) -> None:
+        """The partition was read to its end: is anything of a unit still to come?"""
+        if self._end is None and at not in self._bounds:
+            self._bounds[at] = self._ends[at] = self._log.end_positions([at], isolation="committed")[at]
+        if position >= self._ends[at]:
+            self._stood[at] = min(position, self._bounds.get(at, position))
+            del self._ends[at]
 
     def position(self, partition: int) -> int:
         """How far a partition was read, markers and aborted records included."""

@@ -81,6 +81,56 @@ def test_a_scan_waits_for_what_is_acknowledged_but_not_visible_yet(log: Log) -> 
     assert [record.value for record in _drain(scan)] == [b"1"]
 
 
+class HalfWritten:
+    """A log of which a unit is being written when it is asked for its end: its records are read in two parts."""
+
+    def __init__(self, log: Log, end: int) -> None:
+        self._log, self._end = log, end
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+    def end_positions(
+        self, partitions: Iterable[TopicPartition], *, isolation: Isolation = "committed"
+    ) -> dict[TopicPartition, int]:
+        """Half of it is there, and nothing is committed; asked again, it was committed."""
+        if isolation == "uncommitted":
+            return dict.fromkeys(partitions, self._end)
+        return dict(self._log.end_positions(partitions, isolation=isolation))
+
+    def reader(self, positions: Any, **options: Any) -> Any:
+        """At most as many records at a time as were there."""
+        reader = self._log.reader(positions, **options)
+        read = reader.read
+        reader.read = lambda max_records, timeout: read(self._end, timeout)  # type: ignore[method-assign]
+        return reader
+
+
+def test_a_scan_ends_where_a_unit_ends(log: Log) -> None:
+    """K15: units are returned whole, also one that was being written when the end was asked for."""
+    transactor = log.transactor("unit")
+    transactor.begin()
+    for value in (b"1", b"2", b"3", b"4", b"5"):
+        transactor.produce("t", 0, b"k", value)
+    transactor.commit()
+
+    scan = Scan(cast("Log", HalfWritten(log, 2)), "t", {0: 0})
+
+    assert [record.value for record in _drain(scan)] == [b"1", b"2", b"3", b"4", b"5"]
+
+
+def test_a_scan_returns_nothing_beyond_that_unit(log: Log) -> None:
+    """What comes while it goes to the unit's end is another scan's, which begins right behind it."""
+    _write(log, b"1", b"2", b"3")
+    half = HalfWritten(log, 2)
+    scan = Scan(cast("Log", half), "t", {0: 0})
+    first = scan.page()
+    _write(log, b"4", b"5", b"6")
+
+    assert [record.value for record in [*first, *_drain(scan)]] == [b"1", b"2", b"3"]
+    assert scan.position(0) == 3
+
+
 def test_a_scan_that_stands_is_a_named_error(log: Log) -> None:
     """After 30 seconds; it says where it stood."""
     _write(log, b"1")
