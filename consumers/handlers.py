@@ -18,6 +18,7 @@ from consumers.delivery import Context, Delivery, Invocation, context_of, timest
 from consumers.origin import origin_of
 from consumers.retry import Retry
 from eventstore.component import Host
+from eventstore.event_records import place_of
 from eventstore.log.records import Record
 from eventstore.streams import Position, Recorded
 from schemas import Message, Metadata
@@ -152,11 +153,11 @@ def _extract(handler: Handler, annotation: Any, host: Host) -> Extract:
 def recorded_of(delivery: Delivery) -> Recorded[Any]:
     """The event of a delivery, as it stands in its store."""
     record = delivery.record
-    stream, _, version = (record.key or b"").decode().rpartition("/")
+    stream, version = place_of(record)
     event: Any = delivery.message
     origin = origin_of(record)
     position = Position.at(origin.partition, origin.offset + 1)
-    return Recorded(event, int(version), stream, delivery.metadata, timestamp_of(record), position)
+    return Recorded(event, version, stream, delivery.metadata, timestamp_of(record), position)
 
 
 def _invocation(function: Any, extracts: Mapping[str, Extract]) -> Invocation:

@@ -18,6 +18,7 @@ from consumers.delivery import metadata_of, timestamp_of
 from consumers.first_start import FirstStart
 from eventstore.component import Host
 from eventstore.dead_letters import dead_letter_headers
+from eventstore.event_records import place_of
 from eventstore.log.errors import (
     Fenced,
     LogError,
@@ -249,9 +250,9 @@ class ReactorLoop:
     def _call(self, reaction: Reaction, event: Event, metadata: Metadata, record: Record) -> list[Command[Any, Any]]:
         if not reaction.wants_recorded:
             return list(reaction.function(event))
-        stream, _, version = (record.key or b"").decode().rpartition("/")
+        stream, version = place_of(record)
         position = StorePosition.at(record.partition, record.offset + 1)
-        recorded = Recorded(event, int(version), stream, metadata, timestamp_of(record), position)
+        recorded = Recorded(event, version, stream, metadata, timestamp_of(record), position)
         return list(reaction.function(event, recorded))
 
     def _outgoing(self, command: Command[Any, Any], cause: Metadata, number: int) -> Outgoing:

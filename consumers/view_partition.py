@@ -25,6 +25,7 @@ from consumers.rekeying import original_key
 from consumers.rows import Rows
 from consumers.view_errors import NotOwnedHere, ViewError, ViewStopped
 from eventstore.errors import EventStoreError
+from eventstore.event_records import meta_of, place_of
 from eventstore.log.records import Record
 from eventstore.state.port import Row, State
 from eventstore.streams import Position, Recorded
@@ -284,12 +285,12 @@ def _position_key(topic: str) -> bytes:
 
 
 def _recorded(record: Record, event: Any) -> Recorded[Event]:
-    stream, _, version = original_key(record).rpartition(b"/")
+    stream, version = place_of(record, original_key(record))
     return Recorded(
         event,
-        int(version),
-        stream.decode(),
-        Metadata.decode(dict(record.headers)["meta"]),
+        version,
+        stream,
+        Metadata.decode(meta_of(record)),
         datetime.fromtimestamp(record.timestamp_ms / 1000, UTC),
         Position.at(record.partition, record.offset + 1),
     )

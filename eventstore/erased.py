@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from eventstore.event_records import stream_and_version
 from eventstore.log.port import Log, Reader
 from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.erasure import PREFIX, decode_erasure, erasure_key
@@ -55,8 +56,8 @@ class ErasedStreams:
         """Whether a record of the events topic is an erased event."""
         if not self._first:
             return False
-        stream, _, version = (record.key or b"").rpartition(b"/")
-        return int(version) < self._first.get(erasure_key(stream), 0)
+        stream, version = stream_and_version(record)
+        return version < self._first.get(erasure_key(stream), 0)
 
     def follow(self) -> None:
         """Take in what came since, without waiting for more."""

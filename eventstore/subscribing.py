@@ -20,6 +20,7 @@ from typing_extensions import TypeVar
 from eventstore.component import Host
 from eventstore.erased import ErasedStreams
 from eventstore.errors import PositionRefused
+from eventstore.event_records import place_of
 from eventstore.log.errors import TopicMissing
 from eventstore.log.records import Record, TopicPartition
 from eventstore.recorded import recorded
@@ -106,7 +107,7 @@ class Subscription(Generic[E]):
         for record in records:
             position[record.partition] = record.offset + 1
             if self._is_chosen(record) and not erased.hides(record):
-                stream = (record.key or b"").rpartition(b"/")[0].decode()
+                stream, _ = place_of(record)
                 at = Position.of(position, generation)
                 found.append(recorded(stored_of(record), stream, at, self._host.serde))
         return found

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 from eventstore.bounds import PAGE_EVENTS, Bounds
 from eventstore.erased import first_kept
+from eventstore.event_records import meta_of, stream_and_version
 from eventstore.log.port import Log
 from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.index import StoredEvent
@@ -72,6 +73,10 @@ class TopicStream:
 
 
 def stored_of(record: Record) -> StoredEvent:
-    """An event's record as the index would hold it."""
-    version = int((record.key or b"").rpartition(b"/")[2])
-    return StoredEvent(version, record.timestamp_ms, record.offset, dict(record.headers)["meta"], record.value or b"")
+    """An event's record as the index would hold it.
+
+    Raises:
+        RecordUnreadable: it is no event's.
+    """
+    _, version = stream_and_version(record)
+    return StoredEvent(version, record.timestamp_ms, record.offset, meta_of(record), record.value or b"")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, TypeAlias
 
+from eventstore.event_records import RecordUnreadable, place_of
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.log.records import Record, TopicPartition
@@ -166,14 +167,15 @@ def _read(
             for record in records:
                 if record.value is None or record.offset >= ends[TopicPartition(record.topic, record.partition)]:
                     continue
-                stream, _, version = (record.key or b"").decode().rpartition("/")
+                stream, version = place_of(record)
                 if only is None or stream == only:
-                    yield stream, _happened(serde, record, int(version), record.value)
+                    yield stream, _happened(serde, record, version, record.value)
     finally:
         reader.close()
 
 
 def _happened(serde: Serde, record: Record, version: int, value: bytes) -> Happened:
     event = serde.decode(value)
-    assert isinstance(event, Event), f"{record.topic} holds {type(event).__name__}, which is no event"
+    if not isinstance(event, Event):
+        raise RecordUnreadable(record.topic, record.partition, record.offset, f"{event.__type_name__} is no event")
     return Happened(version, datetime.fromtimestamp(record.timestamp_ms / 1000, UTC), event)

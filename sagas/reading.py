@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from eventstore.event_records import RecordUnreadable, place_of
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
@@ -66,15 +67,16 @@ def read_histories(log: Log, partitions: list[TopicPartition]) -> Iterator[tuple
     try:
         while any(reader.position(at) < end for at, end in ends.items()):
             for record in reader.read(RECORDS_AT_ONCE, READ_SECONDS):
-                if record.key is not None and record.value is not None:
-                    yield _happened(serde, record, record.key, record.value)
+                if record.value is not None:
+                    yield _happened(serde, record, record.value)
     finally:
         reader.close()
         registry.close()
 
 
-def _happened(serde: Serde, record: Record, key: bytes, value: bytes) -> tuple[str, Happened]:
-    saga, _, version = key.decode().rpartition("/")
+def _happened(serde: Serde, record: Record, value: bytes) -> tuple[str, Happened]:
+    saga, version = place_of(record)
     event = serde.decode(value)
-    assert isinstance(event, Event), "events topics hold events"
-    return saga, Happened(int(version), datetime.fromtimestamp(record.timestamp_ms / 1000, UTC), event)
+    if not isinstance(event, Event):
+        raise RecordUnreadable(record.topic, record.partition, record.offset, f"{event.__type_name__} is no event")
+    return saga, Happened(version, datetime.fromtimestamp(record.timestamp_ms / 1000, UTC), event)

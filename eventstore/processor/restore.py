@@ -6,6 +6,7 @@ wins; what is erased of a stream stays erased, and its head stands, whatever is 
 
 from __future__ import annotations
 
+from eventstore.event_records import RecordUnreadable, meta_of, stream_and_version, stream_text
 from eventstore.log.records import Record
 from eventstore.processor.erasure import PREFIX as ERASED
 from eventstore.processor.erasure import decode_erasure
@@ -50,28 +51,27 @@ class Restore:
     def event(self, record: Record) -> None:
         """Take in a record of the events topic."""
         self._events = record.offset + 1
-        assert record.key is not None, "records of a compacted topic have keys"
-        stream, _, number = record.key.rpartition(b"/")
-        version = int(number)
+        stream, version = stream_and_version(record)
         if record.value is None:
             self._rows[event_key(stream, version)] = None
             self._flush_if_large()
             return
-        meta = record.headers[0][1]
+        meta = meta_of(record)
         key, value = event_row(stream, version, record.timestamp_ms, record.offset, meta, record.value)
         self._rows[key] = value
         self._head(stream, version)
         if b'"done":' in meta:
             metadata = Metadata.decode(meta)
             if metadata.done is not None:
-                self._handled(stream.decode(), metadata, metadata.done, record.timestamp_ms)
+                self._handled(stream_text(record, stream), metadata, metadata.done, record.timestamp_ms)
         self._flush_if_large()
 
     def journaled(self, record: Record) -> None:
         """Take in a record of the state topic: its key and value are a row."""
         self._journal = record.offset + 1
         key, value = record.key, record.value
-        assert key is not None, "records of a compacted topic have keys"
+        if key is None:
+            raise RecordUnreadable(record.topic, record.partition, record.offset, "it has no key")
         if key[:1] == b"t" and value is not None:
             self._newer(key, value)
         elif key[:1] == ERASED and value is not None:

@@ -22,6 +22,7 @@ import msgspec
 
 from eventstore.erased import ErasedStreams
 from eventstore.errors import PositionRefused
+from eventstore.event_records import meta_of, place_of, stream_text
 from eventstore.log import Log, open_log
 from eventstore.log.errors import TopicMissing
 from eventstore.log.partition import partition_of
@@ -182,7 +183,7 @@ class _Export:
                 )
                 content.know(entry)
                 file.write(entry)
-            event = event_of(record, schema, erased.first(stream.decode()), read if file.is_for_people else None)
+            event = event_of(record, schema, erased.first(stream_text(record, stream)), read if file.is_for_people else None)
             content.add(event)
             file.write(event)
             count += 1
@@ -213,16 +214,16 @@ def schema_and_reader(registry: Registry, id: int) -> tuple[Schema, Read]:
 
 def event_of(record: Record, schema: Schema, first: int, read: Read | None) -> EventEntry:
     """The entry of a record. `first`: the first version of its stream that is not erased. `read`: for people."""
-    stream, _, version = (record.key or b"").rpartition(b"/")
+    stream, version = place_of(record)
     value = record.value or b""
     return EventEntry(
-        stream=stream.decode(),
-        version=int(version),
-        begins=int(version) == first,
+        stream=stream,
+        version=version,
+        begins=version == first,
         timestamp_ms=record.timestamp_ms,
         type=schema.name,
         type_version=schema.version,
-        meta=kept_metadata(dict(record.headers)["meta"]),
+        meta=kept_metadata(meta_of(record)),
         event=_NULL if read is None else fields_of(value, read),
         payload=value[HEADER_BYTES:],
         schema=schema_id_of(value),

@@ -11,6 +11,7 @@ import msgspec
 
 from eventstore.bounds import Bounds
 from eventstore.erased import ErasedStreams
+from eventstore.event_records import stream_and_version, stream_text
 from eventstore.log import Log
 from eventstore.log.errors import TopicMissing
 from eventstore.log.partition import partition_of
@@ -65,11 +66,10 @@ def summaries(
         while not scan.is_done:
             records = scan.page()
             for record in records:
-                stream, _, number = (record.key or b"").rpartition(b"/")
+                stream, version = stream_and_version(record)
                 if record.value is None or not stream.startswith(start) or erased.hides(record):
                     continue
-                version = int(number)
-                summary = found.setdefault(stream, Summary(stream.decode(), 0, version, version, 0))
+                summary = found.setdefault(stream, Summary(stream_text(record, stream), 0, version, version, 0))
                 summary.events += 1
                 summary.last, summary.timestamp_ms = version, record.timestamp_ms
             progress(len(records))
