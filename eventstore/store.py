@@ -15,7 +15,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime
 from typing import Any, Generic, Self, TypeVar, cast
-from uuid import uuid4
 
 from typing_extensions import TypeVar as DefaultTypeVar
 
@@ -352,9 +351,9 @@ def _lost(stream: str, expected: int | Expected, actual: int) -> WrongExpectedVe
     )
 
 
-def _input_id(stream: str, commit_id: str | None) -> str:
+def _input_id(stream: str, commit_id: str | None) -> str | None:
     if commit_id is None:
-        return uuid4().hex
+        return None
     if not commit_id:
         raise ValueError(f"{stream}: an empty commit id: give a unique one, or None")
     return append_id(stream, commit_id)

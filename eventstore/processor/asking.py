@@ -8,7 +8,7 @@ id, when its partition moves away.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TypeAlias
 from uuid import uuid4
@@ -19,6 +19,7 @@ import structlog
 
 from eventstore.component import Host
 from eventstore.errors import AskTimedOut, InputFailed
+from eventstore.ids import unique_id
 from eventstore.log.errors import LogClosed, LogError
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Producer, Reader
@@ -67,26 +68,37 @@ class Asking:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
-        correlation = uuid4().hex
+        correlation = unique_id()
         self._waiting[correlation] = future, self._mailbox(loop)
+        expiry = loop.call_later(timeout.total_seconds(), _expire, future)
         try:
-            async with asyncio.timeout(timeout.total_seconds()):
-                await self._put(to, key, message, id or correlation, correlation)
-                answer, positions = await future
+            topic = inbox_of(to)
+            if self._routes.known(topic) is None:
+                await self._learn(topic, future)
+            self._put(to, key, message, id or correlation, correlation)
+            answer, positions = await future
         except TimeoutError:
             self._unanswered += 1
             raise AskTimedOut(f"{message.__type_name__} for {to} {key!r}", timeout.total_seconds()) from None
         finally:
+            expiry.cancel()
             self._waiting.pop(correlation, None)
         if isinstance(answer, Failure):
             raise InputFailed(to, f"{answer.error}: {answer.detail}")
         return (None if isinstance(answer, Nothing) else answer), positions
 
-    async def _put(self, to: str, key: str, message: Message, id_: str, correlation: str) -> None:
+    async def _learn(self, topic: str, future: asyncio.Future[Answer]) -> None:
+        """Ask for the topic's partitions, until the question itself has come to its end."""
+        count = asyncio.ensure_future(asyncio.to_thread(self._routes.count, topic))
+        try:
+            await asyncio.wait((count, future), return_when=asyncio.FIRST_COMPLETED)
+            await (future if future.done() else count)
+        finally:
+            count.cancel()
+
+    def _put(self, to: str, key: str, message: Message, id_: str, correlation: str) -> None:
         """Let the message join this process's next batch if it serves the key, else send it."""
-        topic, reply = inbox_of(to), self._address(correlation)
-        known = self._routes.known(topic)
-        count = await asyncio.to_thread(self._routes.count, topic) if known is None else known
+        reply, count = self._address(correlation), self._routes.count(inbox_of(to))
         metadata = Metadata(id=id_, type=message.__type_name__, correlation=correlation, reply=reply)
         call = Call(to, key, partition_of(key, count), message, metadata, self._resolve)
         unit = self._unit()
@@ -182,12 +194,17 @@ class Asking:
         except (KeyError, SchemaError) as error:
             log.warning("reply_unreadable", error=type(error).__name__, detail=str(error))
 
-    def _resolve(self, answered: Answered) -> None:
-        """A local call was committed. If it was not answered, the answer comes to the call's address later."""
-        call = answered.call
-        if answered.replied:
-            positions = None if answered.position < 0 else {call.partition: answered.position}
-            self._give(call.metadata.correlation, (answered.message, positions))
+    def _resolve(self, answers: Sequence[Answered]) -> None:
+        """Local calls were committed. If one was not answered, the answer comes to the call's address later."""
+        given: dict[Mailbox[Answer], list[tuple[asyncio.Future[Answer], Answer]]] = {}
+        for answered in answers:
+            call = answered.call
+            waiting = self._waiting.get(call.metadata.correlation)
+            if waiting is not None and answered.replied:
+                positions = None if answered.position < 0 else {call.partition: answered.position}
+                given.setdefault(waiting[1], []).append((waiting[0], (answered.message, positions)))
+        for mailbox, results in given.items():
+            mailbox.put_all(results)
 
     def _give(self, correlation: str, answer: Answer) -> None:
         waiting = self._waiting.get(correlation)
@@ -209,3 +226,8 @@ class Asking:
         if mailbox is None:
             mailbox = self._mailboxes[loop] = Mailbox(loop)
         return mailbox
+
+
+def _expire(future: asyncio.Future[Answer]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())

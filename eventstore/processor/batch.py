@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,12 +104,14 @@ class Decisions:
 
     def answer(self, ends: Mapping[TopicPartition, int]) -> None:
         """Tell local callers, with where their events topic stands now."""
+        callers: dict[Callable[[Sequence[Answered]], None], list[Answered]] = {}
         for answer in self.answered:
-            at = TopicPartition(events_of(answer.call.processor), answer.call.partition)
-            end = ends.get(at)
-            answer.call.resolve(
-                answer if end is None else Answered(answer.call, answer.message, answer.replied, end + 1)
-            )
+            call = answer.call
+            end = ends.get(TopicPartition(events_of(call.processor), call.partition))
+            told = answer if end is None else Answered(call, answer.message, answer.replied, end + 1)
+            callers.setdefault(call.resolve, []).append(told)
+        for resolve, answers in callers.items():
+            resolve(answers)
 
     def drop(self) -> None:
         """Nothing of it happened."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -22,8 +22,8 @@ class Call(msgspec.Struct):
     partition: int
     message: Message
     metadata: Metadata
-    resolve: Callable[[Answered], None]
-    """Called on the unit's thread after the batch was committed."""
+    resolve: Callable[[Sequence[Answered]], None]
+    """Called on the unit's thread after the batch was committed, once for all calls of a batch that have the same."""
 
 
 class Input(msgspec.Struct):

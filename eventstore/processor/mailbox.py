@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from asyncio import AbstractEventLoop, Future
 from collections import deque
+from collections.abc import Iterable
 from threading import Lock
 from typing import Generic, TypeVar
 
@@ -21,8 +22,12 @@ class Mailbox(Generic[T]):
 
     def put(self, future: Future[T], result: T | BaseException) -> None:
         """Resolve the future on its loop. One that is done already, or whose loop is closed, is left alone."""
+        self.put_all(((future, result),))
+
+    def put_all(self, results: Iterable[tuple[Future[T], T | BaseException]]) -> None:
+        """Resolve all of these, as `put` does with one; the loop is woken once."""
         with self._lock:
-            self._results.append((future, result))
+            self._results.extend(results)
             if self._is_called or self.loop.is_closed():
                 return
             self._is_called = True

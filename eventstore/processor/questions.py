@@ -147,7 +147,7 @@ class Questions:
         self._counts["questions"] += 1
         call = question.item.call
         if call is not None:
-            call.resolve(Answered(call, answer, True))
+            call.resolve([Answered(call, answer, True)])
         else:
             self._send(question.item.metadata, answer)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal
 from uuid import uuid4
 
@@ -156,7 +157,7 @@ class Bench:
     def call(self, command: Command[Any, Any], resolve: Callable[[Answered], None], *, id: str | None = None) -> None:
         key = key_of(command)
         metadata = Metadata(id=id or uuid4().hex, type=command.__type_name__)
-        self.unit.call(Call("counter", key, partition_of(key, 2), command, metadata, resolve))
+        self.unit.call(Call("counter", key, partition_of(key, 2), command, metadata, partial(_each, resolve)))
 
     def post(
         self, command: Command[Any, Any], *, id: str | None = None, reply: ReplyTo | None = None,
@@ -205,3 +206,8 @@ def records_of(log: Log, topic: str) -> list[Record]:
         found.extend(reader.read(1_000, 0.2))
     reader.close()
     return sorted(found, key=lambda record: (record.partition, record.offset))
+
+
+def _each(resolve: Callable[[Answered], None], answers: Sequence[Answered]) -> None:
+    for answer in answers:
+        resolve(answer)

@@ -114,7 +114,7 @@ def test_a_fenced_question_is_answered_after_a_commit_that_names_its_partition(
 
 
 def _call(bench: Bench, question: ReadPage, answered: list[Answered]) -> None:
-    bench.unit.call(Call("counter", "a", AT.partition, question, Metadata(id="q"), answered.append))
+    bench.unit.call(Call("counter", "a", AT.partition, question, Metadata(id="q"), answered.extend))
 
 
 def test_a_former_owner_answers_no_fenced_question(bench: Bench) -> None:

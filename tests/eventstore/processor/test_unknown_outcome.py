@@ -45,7 +45,7 @@ def bench(proxy: KafkaProxy, name: str) -> Iterator[Bench]:
 def call(bench: Bench, name: str, key: str, by: int, answers: list[Answered]) -> None:
     message_id = f"{key}-{by}"
     bench.unit.call(
-        Call(name, key, partition_of(key, 1), Add(counter=key, by=by), Metadata(id=message_id), answers.append)
+        Call(name, key, partition_of(key, 1), Add(counter=key, by=by), Metadata(id=message_id), answers.extend)
     )
 
 
