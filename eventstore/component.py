@@ -16,7 +16,7 @@ from eventstore.clock import Clock
 from eventstore.log.port import Log
 from eventstore.log.records import Topic
 from eventstore.processor.index import StreamIndex
-from eventstore.processor.port import Processor
+from eventstore.processor.port import AnyProcessor
 from eventstore.state.port import StateEngine
 from schemas import Message, Serde
 
@@ -125,7 +125,7 @@ class Plan:
     name: str
     topics: Sequence[Topic] = ()
     messages: Sequence[type[Message]] = ()
-    processors: Sequence[Processor[Any]] = ()
+    processors: Sequence[AnyProcessor] = ()
     """Run by the service's unit, which also makes their topics."""
     loops: Sequence[Callable[[Host], Loop]] = field(default_factory=tuple[Callable[[Host], Loop], ...])
     """Each gets a thread of its own."""

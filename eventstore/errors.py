@@ -24,7 +24,9 @@
     ├── DecisionError
     │   ├── DecisionNotMade           an aggregate or decider has no handler for a command
     │   ├── AnswerNotDeclared         a handler answered what its command does not declare
-    │   └── RefusedAfterRecording     a handler recorded events and then refused
+    │   ├── RefusedAfterRecording     a handler recorded events and then refused
+    │   ├── RefusedAfterChanging      a handler changed a state and then refused
+    │   └── NoEventsKept              a processor of states was to record an event
     ├── RegistryError                 see `eventstore.registry_http`
     ├── SubjectForgotten, MasterKey…, Keys…   see `eventstore.subject_keys`
     ├── SchemasUnreadable             the topic of schemas holds what this version cannot read
@@ -228,6 +230,28 @@ class RefusedAfterRecording(DecisionError):
             f"nothing happened: check everything before recording, or answer with a reply"
         )
         self.who, self.command, self.refusal, self.events = who, command, refusal, events
+
+
+class RefusedAfterChanging(DecisionError):
+    """A handler changed a state and then refused. A refusal says that nothing happened: decide first, change then."""
+
+    def __init__(self, who: str, command: str, refusal: str) -> None:
+        super().__init__(
+            f"{who} changed its state for {command} and then answered the refusal {refusal}, which says that nothing "
+            f"happened: check everything before changing a field, or answer with a reply"
+        )
+        self.who, self.command, self.refusal = who, command, refusal
+
+
+class NoEventsKept(DecisionError):
+    """A processor whose log keeps states was to record or erase an event: it has none."""
+
+    def __init__(self, processor: str, what: str) -> None:
+        super().__init__(
+            f'{processor} has journal="state", so it cannot take {what}: return the new state, or make it '
+            f"event-sourced (an Aggregate, a Decider)"
+        )
+        self.processor, self.what = processor, what
 
 
 class SchemasUnreadable(EventStoreError):

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runtime_checkable
 
+from typing_extensions import TypeIs
+
 from eventstore.processor.index import StoredEvent
 from schemas import Command, Event, Message, Metadata, ReplyTo
 
@@ -28,7 +30,7 @@ class Processor(Protocol[S]):
     partitions: int | None
     """How many partitions its topics get when they are created; None: the log's default."""
     journal: Literal["events", "state"]
-    """What the log keeps: every event, or the newest state of each changed key."""
+    """What the log keeps: "events". One that keeps states is a `StateProcessor`."""
     messages: Sequence[type[Message]]
     """All types it takes in, records, answers or sends: they are registered when the service starts."""
 
@@ -48,6 +50,56 @@ class Processor(Protocol[S]):
         ...
 
 
+class StateProcessor(Protocol[S]):
+    """What a unit runs that is not event-sourced: the log keeps the newest state of each key (`journal="state"`).
+
+    For counters, windows and whatever else nobody asks the history of. One record is written for each key whose state
+    changed in a batch, however many inputs changed it. What is promised is in `eventstore.processor.changelog`.
+    """
+
+    name: str
+    """Names the topics: `name.inbox`, `name.state`."""
+    partitions: int | None
+    """How many partitions its topics get when they are created; None: the log's default."""
+    journal: Literal["state"]
+    messages: Sequence[type[Message]]
+    """All types it takes in, records, answers or sends: they are registered when the service starts."""
+
+    def initial(self, key: str) -> S:
+        """The state of a key that has none. A state that is encoded like it is not kept."""
+        ...
+
+    def decide(self, state: S, message: Message, context: DecideContext[S]) -> S | None:
+        """Decide on one input; returns the state after it, which may be `state` changed in place. None deletes it.
+
+        Pure, as `Processor.decide`; it may be called more than once for an input. `context.append` and
+        `context.truncate` raise, for there are no events.
+        """
+        ...
+
+    def encode_state(self, state: S) -> bytes:
+        """The state's bytes; the same for the same state. Called once for a changed key and batch."""
+        ...
+
+    def decode_state(self, key: str, data: bytes) -> S:
+        """What `encode_state` was given.
+
+        Raises:
+            NotKnownHere: newer code wrote it. The input waits for an owner that can read it.
+            StateUndecodable: no code will. The partition is not served; nothing is lost.
+        """
+        ...
+
+
+AnyProcessor: TypeAlias = "Processor[Any] | StateProcessor[Any]"
+"""What a unit can run."""
+
+
+def keeps_states(processor: AnyProcessor) -> TypeIs[StateProcessor[Any]]:
+    """Whether the processor's log keeps states, not events."""
+    return processor.journal == "state"
+
+
 class NotKnownHere(Exception):
     """Raised by `decide` when this code lacks what the input needs, such as a version: another process may have it.
 
@@ -59,7 +111,7 @@ class NotKnownHere(Exception):
 class Joinable(Protocol):
     """Mixed into a processor of which a service may host several under one name, such as the versions of a saga."""
 
-    def joined(self, other: Any) -> Processor[Any]:
+    def joined(self, other: Any) -> AnyProcessor:
         """One processor that does what both do.
 
         Raises:

@@ -21,10 +21,8 @@ compacted, whatever the events topic is.
 
 from __future__ import annotations
 
-from typing import Any
-
 from eventstore.log.records import Topic
-from eventstore.processor.port import Processor, Retaining, Retention
+from eventstore.processor.port import AnyProcessor, Retaining, Retention, keeps_states
 
 DAY_MS = 24 * 60 * 60 * 1000
 INBOX_RETENTION_MS = 7 * DAY_MS
@@ -91,13 +89,14 @@ def events_topic(name: str, partitions: int | None, retention: Retention) -> Top
     return Topic(name=events_of(name), partitions=partitions, compacted=is_compacted, settings=settings)
 
 
-def topics_of(processor: Processor[Any], group: str) -> list[Topic]:
-    """All topics of a processor that runs in this group, as they shall be."""
+def topics_of(processor: AnyProcessor, group: str) -> list[Topic]:
+    """All topics of a processor that runs in this group, as they shall be. One that keeps states has no events."""
     name, partitions = processor.name, processor.partitions
     retention = processor.retention if isinstance(processor, Retaining) else "compacted"
+    events = [] if keeps_states(processor) else [events_topic(name, partitions, retention)]
     return [
         inbox_topic(name, partitions),
-        events_topic(name, partitions, retention),
+        *events,
         Topic(name=state_of(name), partitions=partitions, compacted=True, settings=_COMPACTED),
         Topic(name=dead_letters_of(inbox_of(name), group), partitions=partitions),
     ]

@@ -4,6 +4,7 @@
 
     StateError
     ├── StateCorrupt              the state folder cannot be read: delete it, it is rebuilt
+    ├── StateUndecodable          this code cannot read a state that the log keeps
     └── StateDiskFull             the state folder's disk is full
 """
 
@@ -22,6 +23,17 @@ class StateCorrupt(StateError):
     def __init__(self, folder: str, why: str) -> None:
         super().__init__(f"{folder} cannot be read ({why}): delete it, it is rebuilt from the log")
         self.folder, self.why = folder, why
+
+
+class StateUndecodable(StateError):
+    """This code cannot read the state of a key. Nothing is lost: the log has it, and its inputs wait."""
+
+    def __init__(self, processor: str, key: str, why: str) -> None:
+        super().__init__(
+            f"the state of {key!r} of {processor} cannot be read ({why}): go back to the code that wrote it, or give a "
+            f"changed field another name and raise version="
+        )
+        self.processor, self.key, self.why = processor, key, why
 
 
 class StateDiskFull(StateError):
