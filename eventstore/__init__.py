@@ -12,6 +12,7 @@ from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
 from eventstore.log import open_log
 from eventstore.log.errors import LogError
 from eventstore.processor.port import DecideContext, Processor
+from eventstore.processor.snapshots import Snapshots
 from eventstore.specification import given
 from eventstore.state.errors import StateError
 from eventstore.store import EventStore
@@ -42,6 +43,7 @@ __all__ = [
     "Processor",
     "Recorded",
     "Runtime",
+    "Snapshots",
     "StateError",
     "SubjectForgotten",
     "WrappedKey",

@@ -28,7 +28,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from typing_extensions import TypeVar as DefaultTypeVar
@@ -36,9 +36,12 @@ from typing_extensions import TypeVar as DefaultTypeVar
 from eventstore.component import Plan
 from eventstore.errors import EventNotDeclared, RefusedAfterRecording
 from eventstore.handlers import Handlers, declared_events, is_refusal, reply
+from eventstore.processor.entities import ENTITIES_KEPT
 from eventstore.processor.port import DecideContext
+from eventstore.processor.snapshots import Snapshots, StateForm
+from eventstore.state_form import JsonStateForm
 from schemas import Event, Message
-from schemas.definition import Body, Definition, DefinitionError, definition_of, line_of
+from schemas.definition import Body, Definition, DefinitionError, Line, definition_of, line_of
 
 E = DefaultTypeVar("E", bound=Event, default=Event)
 F = TypeVar("F", bound=Callable[..., object])
@@ -70,6 +73,12 @@ class _Entity:
     recorded: list[Event] = field(default_factory=list[Event])
     """Since the current decision began."""
     context: DecideContext[Any] | None = None
+
+
+class _Options(NamedTuple):
+    partitions: int | None
+    snapshot: Snapshots | None
+    cached: int
 
 
 if TYPE_CHECKING:
@@ -107,10 +116,13 @@ def _refuse_reserved(cls: str, body: Body) -> None:
 class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
     """State that is the fold of its events `E`, and the decisions on it."""
 
-    model_config = ConfigDict(extra="forbid", validate_assignment=False)
+    model_config = ConfigDict(
+        extra="forbid", validate_assignment=False, ser_json_bytes="base64", val_json_bytes="base64",
+        ser_json_inf_nan="strings",
+    )  # fmt: skip
 
     __aggregate__: ClassVar[str]
-    __partitions__: ClassVar[int | None] = None
+    __options__: ClassVar[_Options]
     __handlers__: ClassVar[Handlers[Any]]
     __processor__: ClassVar[AggregateProcessor]
 
@@ -119,16 +131,27 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
     else:  # a slot costs a twentieth of a private attribute, and does not count for equality
         __slots__ = ("_entity",)
 
-    def __init_subclass__(cls, *, name: str | None = None, partitions: int | None = None, **unknown: Any) -> None:
-        """`name` names its topics and is where its commands go; `partitions`: when the topics are created."""
+    def __init_subclass__(
+        cls,
+        *,
+        name: str | None = None,
+        partitions: int | None = None,
+        snapshot: Snapshots | None = None,
+        cached: int = ENTITIES_KEPT,
+        **unknown: Any,
+    ) -> None:
+        """`name` names its topics and is where its commands go; `partitions`: when the topics are created.
+
+        `snapshot`: when snapshots are taken; None: never. `cached`: how many entities are kept decoded per partition.
+        """
         if unknown:
             raise DefinitionError(
                 definition_of(cls).class_line,
-                f"{cls.__name__} has no option {next(iter(unknown))}=: it takes name= and partitions=",
+                f"{cls.__name__} has no option {next(iter(unknown))}=: it takes name=, partitions=, snapshot=, cached=",
             )
         super().__init_subclass__()
         cls.__aggregate__ = name or _snake_case(cls.__name__)
-        cls.__partitions__ = partitions
+        cls.__options__ = _Options(partitions, snapshot, cached)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -173,7 +196,7 @@ def _snake_case(name: str) -> str:
 def _define(cls: type[Aggregate[Any]]) -> None:
     definition = definition_of(cls)
     handlers = Handlers[Any](cls.__name__, cls.__aggregate__, _events_of(cls))
-    for kind, handler, local in _handlers_of(cls):
+    for kind, handler, local in handlers_of(cls):
         if kind == "evolve":
             handlers.add_evolve(handler, local)
         elif isgeneratorfunction(handler):
@@ -186,7 +209,7 @@ def _define(cls: type[Aggregate[Any]]) -> None:
     handlers.check_complete(definition.class_line)
     _check_fields(cls, definition)
     cls.__handlers__ = handlers
-    cls.__processor__ = AggregateProcessor(cls, handlers)
+    cls.__processor__ = AggregateProcessor(cls, handlers, definition.class_line)
 
 
 def _events_of(cls: type[Aggregate[Any]]) -> tuple[type[Event], ...]:
@@ -197,7 +220,7 @@ def _events_of(cls: type[Aggregate[Any]]) -> tuple[type[Event], ...]:
     return ()
 
 
-def _handlers_of(cls: type[Aggregate[Any]]) -> Sequence[tuple[str, Callable[..., Any], Mapping[str, Any]]]:
+def handlers_of(cls: type[BaseModel]) -> Sequence[tuple[str, Callable[..., Any], Mapping[str, Any]]]:
     """The handlers of the class and its bases: an inherited one counts unless its name is bound anew."""
     found: list[tuple[str, Callable[..., Any], Mapping[str, Any]]] = []
     bound: set[str] = set()
@@ -224,10 +247,13 @@ class AggregateProcessor:
 
     journal: Literal["events", "state"] = "events"
 
-    def __init__(self, aggregate: type[Aggregate[Any]], handlers: Handlers[Any]) -> None:
-        self.name, self.partitions = aggregate.__aggregate__, aggregate.__partitions__
+    def __init__(self, aggregate: type[Aggregate[Any]], handlers: Handlers[Any], line: Line) -> None:
+        self.name, (self.partitions, policy, self.cached) = aggregate.__aggregate__, aggregate.__options__
         self.messages: Sequence[type[Message]] = handlers.messages()
         self._aggregate, self._handlers, self._evolving = aggregate, handlers, handlers.evolving
+        self.snapshots: StateForm[Any] | None = None
+        if policy is not None:
+            self.snapshots = JsonStateForm(self.name, policy, aggregate, handlers, aggregate, line, revived)
 
     def initial(self, key: str) -> Aggregate[Any]:
         """An instance of the defaults."""
@@ -256,7 +282,7 @@ class AggregateProcessor:
         """
         deciding = self._handlers.for_command(message)
         entity = _entity(state)
-        entity.context, entity.recorded = context, []
+        entity.context, entity.recorded, entity.version = context, [], context.version
         try:
             answer = deciding.call(state, message, context)
         finally:
@@ -275,6 +301,12 @@ def _entity(state: Aggregate[Any]) -> _Entity:
         entity = _Entity()
         object.__setattr__(state, "_entity", entity)
         return entity
+
+
+def revived(state: A, key: str, version: int) -> A:
+    """The aggregate as one of this key and version."""
+    object.__setattr__(state, "_entity", _Entity(key, version))
+    return state
 
 
 def _plan(processor: AggregateProcessor) -> Plan:

@@ -31,7 +31,10 @@ from typing_extensions import TypeVar as DefaultTypeVar
 from eventstore.component import Plan
 from eventstore.errors import EventNotDeclared, RefusedAfterRecording
 from eventstore.handlers import Handlers, is_refusal, reply
+from eventstore.processor.entities import ENTITIES_KEPT
 from eventstore.processor.port import DecideContext
+from eventstore.processor.snapshots import Snapshots, StateForm
+from eventstore.state_form import JsonStateForm, kind_of
 from schemas import Event, Message
 from schemas.definition import Line
 
@@ -49,14 +52,32 @@ class Decider(Generic[S, E]):
     """Decides on commands and evolves by events, by functions."""
 
     def __init__(
-        self, name: str, *, initial: Callable[[], S], events: Sequence[type[E]], partitions: int | None = None
+        self,
+        name: str,
+        *,
+        initial: Callable[[], S],
+        events: Sequence[type[E]],
+        partitions: int | None = None,
+        snapshot: Snapshots | None = None,
+        cached: int = ENTITIES_KEPT,
     ) -> None:
-        """`name` names its topics and is where its commands go. `initial` makes the state of a new entity."""
+        """`name` names its topics and is where its commands go. `initial` makes the state of a new entity.
+
+        `snapshot`: when snapshots are taken; None: never. The state's type is `initial`, if that is a class, or what it
+        is annotated to return. `cached`: how many entities are kept decoded per partition.
+
+        Raises:
+            DefinitionError: the state cannot be written into snapshots.
+        """
         frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - the frame of the definition
         self._line = Line(frame.f_code.co_filename, frame.f_lineno)
         self.name, self.partitions = name, partitions
         self._initial, self._events = initial, tuple(events)
-        self._handlers = Handlers[S](name, name, self._events)
+        self._handlers, self._cached = Handlers[S](name, name, self._events), cached
+        self._form: StateForm[S] | None = None
+        if snapshot is not None:
+            kind = kind_of(initial)
+            self._form = JsonStateForm(name, snapshot, kind, self._handlers, initial, self._line)
 
     def decide(self, handler: F) -> F:
         """Answer a command: the annotation says which.
@@ -87,7 +108,9 @@ class Decider(Generic[S, E]):
             DefinitionError: an event has no evolve function.
         """
         self._handlers.check_complete(self._line)
-        return DeciderProcessor(self.name, self._initial, self._handlers, self.partitions)
+        return DeciderProcessor(
+            self.name, self._initial, self._handlers, self.partitions, snapshots=self._form, cached=self._cached
+        )
 
 
 class DeciderProcessor(Generic[S]):
@@ -95,8 +118,17 @@ class DeciderProcessor(Generic[S]):
 
     journal: Literal["events", "state"] = "events"
 
-    def __init__(self, name: str, initial: Callable[[], S], handlers: Handlers[S], partitions: int | None) -> None:
-        self.name, self.partitions = name, partitions
+    def __init__(
+        self,
+        name: str,
+        initial: Callable[[], S],
+        handlers: Handlers[S],
+        partitions: int | None,
+        *,
+        snapshots: StateForm[S] | None,
+        cached: int,
+    ) -> None:
+        self.name, self.partitions, self.snapshots, self.cached = name, partitions, snapshots, cached
         self.messages: Sequence[type[Message]] = handlers.messages()
         self._initial, self._handlers = initial, handlers
 

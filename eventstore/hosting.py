@@ -30,6 +30,7 @@ from eventstore.processor.asking import Answer, Asking
 from eventstore.processor.importing import IMPORT_MESSAGES
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.port import Joinable, Processor
+from eventstore.processor.snapshotting import SNAPSHOT_MESSAGES
 from eventstore.processor.topics import inbox_of, topics_of
 from eventstore.processor.unit import Unit
 from eventstore.settling import is_settled
@@ -188,7 +189,7 @@ class Hosting:
 
 
 def _messages(plan: Plan) -> list[type[Message]]:
-    of_kernel = IMPORT_MESSAGES if plan.processors else ()
+    of_kernel = (*IMPORT_MESSAGES, *SNAPSHOT_MESSAGES) if plan.processors else ()
     return [*of_kernel, *plan.messages, *(message for one in plan.processors for message in one.messages)]
 
 

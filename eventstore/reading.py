@@ -21,7 +21,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from typing_extensions import TypeVar as DefaultTypeVar
 
@@ -33,6 +33,8 @@ from eventstore.log.partition import partition_of
 from eventstore.log.records import TopicPartition
 from eventstore.processor.index import StoredEvent, StreamIndex
 from eventstore.processor.pages import Page, read_page
+from eventstore.processor.snapshots import Snapshot, Wanted
+from eventstore.processor.snapshotting import OfferSnapshot
 from eventstore.processor.topics import events_of
 from eventstore.recorded import position_after, recorded
 from eventstore.remote_reading import Owners
@@ -48,6 +50,17 @@ T = TypeVar("T")
 FIRST_EVENTS = 128
 """How many events of the local index are read without changing threads: less than a millisecond's."""
 FIRST_BYTES = 64 * 1024
+
+
+class Beginning(Protocol):
+    """Where a read of a stream may begin instead of at its first event."""
+
+    wanted: Wanted | None
+    """Which snapshot can be used; None: none."""
+
+    def begin(self, snapshot: Snapshot) -> bool:
+        """Take the snapshot that the next page goes on from. False: it cannot be used."""
+        ...
 
 
 class Streams(Generic[E]):
@@ -87,14 +100,25 @@ class Streams(Generic[E]):
                     yield each
 
     async def pages(
-        self, stream: str, bounds: Bounds, make: Callable[[StoredEvent], T], *, consistent: bool = False
+        self,
+        stream: str,
+        bounds: Bounds,
+        make: Callable[[StoredEvent], T],
+        *,
+        consistent: bool = False,
+        beginning: Beginning | None = None,
     ) -> AsyncGenerator[list[T], None]:
-        """What `make` gives of the events within the bounds, in pages, none of them empty."""
+        """What `make` gives of the events within the bounds, in pages, none of them empty.
+
+        `beginning` may take the stream's snapshot before the first page, which then goes on from it.
+        """
         partition, least_head = await self.partition(stream), -1
         if consistent:
             first = 0 if bounds.need_search or bounds.are_empty else bounds.page
-            page = await self.owners.fenced(stream, partition, bounds, events=first)
-            least_head, bounds = page.head, bounds.up_to(page.head)
+            page = await self.owners.fenced(stream, partition, bounds, events=first, wanted=_wanted(beginning))
+            if page.snapshot is not None and not _begun(beginning, page.snapshot):
+                page = await self.owners.fenced(stream, partition, bounds, events=first)
+            least_head, bounds, beginning = page.head, _after(page, bounds.up_to(page.head)), None
             if first:
                 rows = bounds.cut(page.rows)
                 if rows:
@@ -104,7 +128,7 @@ class Streams(Generic[E]):
                 bounds = bounds.beyond(rows[-1].version, len(rows))
         if bounds.need_search:
             bounds = bounds.found(await self._last_version(stream, bounds.search(), least_head))
-        async with aclosing(self._pages(stream, partition, bounds, make, least_head)) as pages:
+        async with aclosing(self._pages(stream, partition, bounds, make, least_head, beginning)) as pages:
             async for made in pages:
                 yield made
 
@@ -117,39 +141,54 @@ class Streams(Generic[E]):
         return last
 
     async def _pages(
-        self, stream: str, partition: int, bounds: Bounds, make: Callable[[StoredEvent], T], least_head: int
+        self,
+        stream: str,
+        partition: int,
+        bounds: Bounds,
+        make: Callable[[StoredEvent], T],
+        least_head: int,
+        beginning: Beginning | None = None,
     ) -> AsyncGenerator[list[T], None]:
         """From the index or the owner as long as one serves and has seen the version `least_head`, then the topic."""
-        is_first = True
+        is_first, wanted = True, _wanted(beginning)
         while not bounds.are_empty:
-            found = await self._made(stream, partition, bounds, make, is_first=is_first)
+            found = await self._made(stream, partition, bounds, make, is_first=is_first, wanted=wanted)
             if found is None or found[0].head < least_head:
                 break
-            page, made, is_first = *found, False
+            page, made, is_first, wanted = *found, False, None
+            if page.snapshot is not None and not _begun(beginning, page.snapshot):
+                continue
             if made:
                 yield made
             if page.is_last or len(made) < len(page.rows):
                 return
-            bounds = bounds.beyond(page.rows[-1].version, len(made))
+            bounds = _after(page, bounds).beyond(page.rows[-1].version, len(made))
         if not bounds.are_empty:
             async with aclosing(self._topic_pages(stream, partition, bounds, make)) as pages:
                 async for made in pages:
                     yield made
 
     async def _made(
-        self, stream: str, partition: int, bounds: Bounds, make: Callable[[StoredEvent], T], *, is_first: bool
+        self,
+        stream: str,
+        partition: int,
+        bounds: Bounds,
+        make: Callable[[StoredEvent], T],
+        *,
+        is_first: bool,
+        wanted: Wanted | None,
     ) -> tuple[Page, list[T]] | None:
         """A page, and what `make` gives of it; None if it has to come from the topic."""
         while (index := self._runtime.index(self.name, stream)) is not None:
             try:
                 if is_first:
                     small = min(FIRST_EVENTS, bounds.page)
-                    return _of_index(index, stream, bounds, small, FIRST_BYTES, make)
+                    return _of_index(index, stream, bounds, small, FIRST_BYTES, make, wanted)
                 return await asyncio.to_thread(_of_index, index, stream, bounds, bounds.page, PAGE_BYTES, make)
             except EventStoreError:
                 if self._runtime.index(self.name, stream) is index:
                     raise
-        page = await self.owners.page(stream, partition, bounds)
+        page = await self.owners.page(stream, partition, bounds, wanted)
         return None if page is None else (page, list(map(make, bounds.cut(page.rows))))
 
     async def _topic_pages(
@@ -184,6 +223,19 @@ class Streams(Generic[E]):
         """The event of a row."""
         return self._runtime.host.serde.decode(row.value)
 
+    async def offer(self, stream: str, offer: OfferSnapshot) -> None:
+        """Have a snapshot of the stream kept by its owner, if there is one."""
+        await self.owners.offer(stream, await self.partition(stream), offer)
+
+    def monotonic(self) -> float:
+        """Seconds since some instant, to measure how long something takes."""
+        return self._runtime.host.clock.monotonic()
+
+    @property
+    def record_bytes(self) -> int:
+        """What a record of the log holds."""
+        return self._runtime.host.log.message_max_bytes
+
     async def partition(self, stream: str) -> int:
         """The partition of a stream.
 
@@ -208,8 +260,27 @@ class Streams(Generic[E]):
         return Position.at(at.partition, ends[at], self._generation)
 
 
+def _wanted(beginning: Beginning | None) -> Wanted | None:
+    return None if beginning is None else beginning.wanted
+
+
+def _begun(beginning: Beginning | None, snapshot: Snapshot) -> bool:
+    return beginning is not None and beginning.begin(snapshot)
+
+
+def _after(page: Page, bounds: Bounds) -> Bounds:
+    """What the page answers: it begins after its snapshot."""
+    return bounds if page.snapshot is None else bounds.from_version(page.snapshot.version + 1)
+
+
 def _of_index(
-    index: StreamIndex, stream: str, bounds: Bounds, events: int, page_bytes: int, make: Callable[[StoredEvent], T]
+    index: StreamIndex,
+    stream: str,
+    bounds: Bounds,
+    events: int,
+    page_bytes: int,
+    make: Callable[[StoredEvent], T],
+    wanted: Wanted | None = None,
 ) -> tuple[Page, list[T]]:
     page = read_page(
         index,
@@ -219,5 +290,6 @@ def _of_index(
         backwards=bounds.backwards,
         events=events,
         page_bytes=page_bytes,
+        wanted=wanted,
     )
     return page, list(map(make, bounds.cut(page.rows)))

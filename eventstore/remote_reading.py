@@ -19,6 +19,8 @@ from eventstore.errors import AskTimedOut, OwnerSilent
 from eventstore.log.records import TopicPartition
 from eventstore.processor.pages import Page, unpacked
 from eventstore.processor.questions import PageRead, ReadPage
+from eventstore.processor.snapshots import Wanted, decode_snapshot
+from eventstore.processor.snapshotting import OfferSnapshot
 from eventstore.topic_reading import TopicStream
 
 log = structlog.get_logger()
@@ -26,6 +28,8 @@ log = structlog.get_logger()
 PATIENCE = timedelta(seconds=2)
 """How long an ordinary read waits for the owner's answer."""
 FENCED_PATIENCE = timedelta(seconds=5)
+OFFER_PATIENCE = timedelta(seconds=1)
+"""How long a load waits for its snapshot to be kept."""
 FENCED_ATTEMPTS = 4
 """A consistent read asks again: a failover takes up to 10 seconds, and an answer may be lost with its owner."""
 SILENT_SECONDS = 10.0
@@ -41,19 +45,20 @@ class Owners:
         self.unanswered = 0
         """How many questions of ordinary reads nobody answered in time."""
 
-    async def page(self, stream: str, partition: int, bounds: Bounds) -> Page | None:
+    async def page(self, stream: str, partition: int, bounds: Bounds, wanted: Wanted | None = None) -> Page | None:
         """The next events, as many as fit; None if no owner answers now."""
-        clock = self._runtime.host.clock
-        if self._silent.get(partition, 0.0) > clock.monotonic():
+        if self._is_silent(partition):
             return None
         try:
-            answer = await self._ask(stream, bounds, bounds.page, PATIENCE, fenced=False)
+            answer = await self._ask(stream, bounds, bounds.page, PATIENCE, wanted, fenced=False)
         except AskTimedOut:
             self._fell_silent(partition)
             return None
         return await self._whole(answer, stream, partition)
 
-    async def fenced(self, stream: str, partition: int, bounds: Bounds, *, events: int) -> Page:
+    async def fenced(
+        self, stream: str, partition: int, bounds: Bounds, *, events: int, wanted: Wanted | None = None
+    ) -> Page:
         """The next events, as they are after a commit of the owner that began after this call (K15).
 
         Raises:
@@ -61,13 +66,24 @@ class Owners:
         """
         for _ in range(FENCED_ATTEMPTS):
             try:
-                answer = await self._ask(stream, bounds, events, FENCED_PATIENCE, fenced=True)
+                answer = await self._ask(stream, bounds, events, FENCED_PATIENCE, wanted, fenced=True)
             except AskTimedOut:
                 continue
             return await self._whole(answer, stream, partition)
         raise OwnerSilent(self._processor, partition, FENCED_ATTEMPTS * FENCED_PATIENCE.total_seconds())
 
-    async def _ask(self, stream: str, bounds: Bounds, events: int, timeout: timedelta, *, fenced: bool) -> PageRead:
+    async def offer(self, stream: str, partition: int, offer: OfferSnapshot) -> None:
+        """Have a snapshot kept. That it may not be does no harm: the next one who loads the stream offers another."""
+        if self._is_silent(partition):
+            return
+        try:
+            await self._runtime.ask_positioned(self._processor, stream, offer, timeout=OFFER_PATIENCE)
+        except AskTimedOut:
+            log.info("snapshot_not_kept", processor=self._processor, partition=partition, aggregate=offer.aggregate)
+
+    async def _ask(
+        self, stream: str, bounds: Bounds, events: int, timeout: timedelta, wanted: Wanted | None, *, fenced: bool
+    ) -> PageRead:
         question = ReadPage(
             after=bounds.after,
             until=bounds.until,
@@ -75,17 +91,23 @@ class Owners:
             events=events,
             fenced=fenced,
             asked_ms=self._runtime.host.clock.now_ms(),
+            snapshot="" if wanted is None else wanted.name,
+            fingerprint=b"" if wanted is None else wanted.fingerprint,
         )
         answer, _ = await self._runtime.ask_positioned(self._processor, stream, question, timeout=timeout)
         return cast("PageRead", answer)
 
     async def _whole(self, answer: PageRead, stream: str, partition: int) -> Page:
         """The page of an answer; an event that was too large for it is read where it stands."""
+        snapshot = None if answer.snapshot is None else decode_snapshot(answer.snapshot)
         if answer.elsewhere is None:
-            return Page(unpacked(answer.rows), answer.head, answer.is_last)
+            return Page(unpacked(answer.rows), answer.head, answer.is_last, snapshot)
         at, offset = TopicPartition(self._topic, partition), answer.elsewhere
         search = TopicStream(self._runtime.host.log, at, stream)
-        return Page(await asyncio.to_thread(search.at, offset), answer.head, False)
+        return Page(await asyncio.to_thread(search.at, offset), answer.head, False, snapshot)
+
+    def _is_silent(self, partition: int) -> bool:
+        return self._silent.get(partition, 0.0) > self._runtime.host.clock.monotonic()
 
     def _fell_silent(self, partition: int) -> None:
         self._silent[partition] = self._runtime.host.clock.monotonic() + SILENT_SECONDS

@@ -85,6 +85,10 @@ class Upcasts:
             return None
         return [self._steps[step] for step in range(version, self.version)]
 
+    def steps(self) -> list[tuple[int, Upcast]]:
+        """All steps with the version each begins at, in order."""
+        return sorted(self._steps.items())
+
     def inside(self, field: str) -> Upcasts:
         """The same steps, for a message that carries the class's in this field."""
         return _Inside(self, field)

@@ -82,13 +82,13 @@ class Decisions:
         partition = self._touch(TopicPartition(record.topic, record.partition))
         assert partition is not None, "it was in a batch of this partition"
         item = self._intake.record(record)
-        partition.poison(item.stub if isinstance(item, Unread) else item, error, self.out)
+        partition.undecided.poison(item.stub if isinstance(item, Unread) else item, error, self.out)
 
     def poison_call(self, call: Call, error: Exception) -> None:
         """Dead-letter a call instead of deciding on it; its caller learns why."""
         partition = self._touch(TopicPartition(inbox_of(call.processor), call.partition))
         assert partition is not None, "it was in a batch of this partition"
-        answer = partition.poison(_input_of(call), error, self.out)
+        answer = partition.undecided.poison(_input_of(call), error, self.out)
         if answer is not None:
             self.answered.append(answer)
 
@@ -128,17 +128,17 @@ class Decisions:
     def _release(self, stashed: Sequence[Record]) -> None:
         for record in stashed:
             partition = self._touch(TopicPartition(record.topic, record.partition))
-            if partition is not None and partition.release(record, self.out):
+            if partition is not None and partition.undecided.release(record, self.out):
                 self._decide_record(partition, record)
 
     def _decide_record(self, partition: Partition[Any], record: Record) -> None:
         item = self._intake.record(record)
         if isinstance(item, Unread):
             if item.fault is Fault.STASH:
-                partition.stash(item.stub, self.out)
+                partition.undecided.stash(item.stub, self.out)
             else:
                 self._counts["failed"] += 1
-                partition.poison(item.stub, item.error, self.out)
+                partition.undecided.poison(item.stub, item.error, self.out)
         elif not (partition.forwarded(item, self.out) or self.asked.takes(_at(record), item)):
             self._decide_whole(partition, item)
 
@@ -152,7 +152,7 @@ class Decisions:
             whole = self._intake.whole(item, data)
             if isinstance(whole, Unread):
                 self._counts["failed"] += 1
-                partition.poison(whole.stub, whole.error, self.out)
+                partition.undecided.poison(whole.stub, whole.error, self.out)
             else:
                 partition.handle(whole, self.out)
 

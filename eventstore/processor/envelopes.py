@@ -10,23 +10,30 @@ from eventstore.processor.topics import dead_letters_of
 from schemas import Message, Metadata, Nothing, Serde
 
 
-def reply_record(
-    item: Input, message: Message | None, reply_id: str, serde: Serde, now_ms: int, encoded: bytes | None = None
-) -> Outgoing | None:
-    """The answer to the address that the input carried; None if it carried none.
+def send_reply(
+    item: Input,
+    message: Message | None,
+    number: str,
+    serde: Serde,
+    now_ms: int,
+    out: list[Outgoing],
+    encoded: bytes | None = None,
+) -> None:
+    """Answer to the address that the input carried, if it carried one. A local caller is answered without a record.
 
-    A local caller is answered without a record. `encoded`: the answer's bytes, where they are known already.
+    `number` makes the reply's id of the input's: a final one has the same id whenever it is sent (K8). `encoded`: the
+    answer's bytes, where they are known already.
     """
     to = item.metadata.reply
     if to is None or item.call is not None:
-        return None
+        return
     answer: Message = Nothing() if message is None else message
     meta = Metadata(
-        id=reply_id, type=answer.__type_name__, correlation=to.correlation, causation=item.metadata.id,
-        attributes={"refusal": "final"},
+        id=f"{item.metadata.id}.{number}", type=answer.__type_name__, correlation=to.correlation,
+        causation=item.metadata.id, attributes={"refusal": "final"},
     )  # fmt: skip
     key = to.key.encode() if to.key else None
-    return to.topic, to.partition, key, encoded or serde.encode(answer), (("meta", meta.encode()),), now_ms
+    out.append((to.topic, to.partition, key, encoded or serde.encode(answer), (("meta", meta.encode()),), now_ms))
 
 
 def dead_letter_record(

@@ -18,8 +18,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from eventstore.processor.erasure import decode_erasure, erasure_key
+from eventstore.processor.counts import EntityCounts
+from eventstore.processor.erasure import NOTHING_ERASED, Erasure, decode_erasure, erasure_key
 from eventstore.processor.row_layout import RowDamaged, RowLayout
+from eventstore.processor.snapshots import Ignored, Snapshot, Wanted, snapshot_key, usable
 from eventstore.state.port import Row, State
 
 _EVENT = RowLayout("an event", "qqI")
@@ -41,8 +43,8 @@ class StoredEvent(msgspec.Struct, frozen=True, gc=False):
 class StreamIndex:
     """Reads the streams of one partition; any thread may use it while the partition is served."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, counts: EntityCounts) -> None:
+        self._state, self._counts = state, counts
 
     def head(self, stream: str) -> int:
         """The version of the stream's last event, an erased one included; −1 if it never had one."""
@@ -51,8 +53,25 @@ class StreamIndex:
 
     def first(self, stream: str) -> int:
         """The first version that is not erased; 0 if nothing is."""
+        return self._erased(stream).first
+
+    def snapshot(self, stream: str, wanted: Wanted, until: int | None) -> Snapshot | None:
+        """The stream's snapshot, if there is one that can be used and is of no version beyond `until` (E3)."""
+        row = self._state.get(snapshot_key(stream.encode(), wanted.name))
+        if row is None:
+            return None
+        found = usable(row, wanted.fingerprint, self._erased(stream))
+        if isinstance(found, Ignored):
+            self._counts.ignored(found)
+            return None
+        if until is not None and found.version > until:
+            return None
+        self._counts.used()
+        return found
+
+    def _erased(self, stream: str) -> Erasure:
         row = self._state.get(erasure_key(stream.encode()))
-        return 0 if row is None else decode_erasure(row).first
+        return NOTHING_ERASED if row is None else decode_erasure(row)
 
     def read(
         self, stream: str, *, after: int = -1, until: int | None = None, backwards: bool = False

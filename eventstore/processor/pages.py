@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from eventstore.processor.index import StoredEvent, StreamIndex
+from eventstore.processor.snapshots import Snapshot, Wanted
 from schemas import Undecodable
 
 _VERSION = b"\x01"
@@ -28,12 +29,44 @@ class Page(NamedTuple):
     """The version of the stream's last event when the page was read; −1 if it had none."""
     is_last: bool
     """Whether nothing that was asked for comes after it."""
+    snapshot: Snapshot | None = None
+    """What the rows go on from, where that was asked for."""
 
 
 def read_page(
-    index: StreamIndex, stream: str, *, after: int, until: int | None, backwards: bool, events: int, page_bytes: int
+    index: StreamIndex,
+    stream: str,
+    *,
+    after: int,
+    until: int | None,
+    backwards: bool,
+    events: int,
+    page_bytes: int,
+    wanted: Wanted | None = None,
 ) -> Page:
-    """The first of the events with after < version ≤ until: as many as are asked for and fit, at least one."""
+    """The first of the events with after < version ≤ until: as many as are asked for and fit, at least one.
+
+    With a snapshot that is `wanted` and there, those after it: together they are the stream as it was at one moment,
+    whoever erases it meanwhile.
+    """
+    snapshot = None if wanted is None else index.snapshot(stream, wanted, until)
+    if snapshot is not None:
+        room = page_bytes - len(snapshot.state)
+        page = _page(index, stream, max(after, snapshot.version), until, backwards, events, room)
+        if _goes_on(page, snapshot, until):
+            return page._replace(snapshot=snapshot)
+    return _page(index, stream, after, until, backwards, events, page_bytes)
+
+
+def _goes_on(page: Page, snapshot: Snapshot, until: int | None) -> bool:
+    if page.rows:
+        return page.rows[0].version == snapshot.version + 1
+    return snapshot.version == (page.head if until is None else min(page.head, until))
+
+
+def _page(
+    index: StreamIndex, stream: str, after: int, until: int | None, backwards: bool, events: int, page_bytes: int
+) -> Page:
     head = index.head(stream)
     rows: list[StoredEvent] = []
     room = page_bytes

@@ -29,6 +29,7 @@ from eventstore.log.records import TopicPartition
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.inputs import Answered, Call, Input
 from eventstore.processor.pages import packed, read_page, size_of
+from eventstore.processor.snapshots import Wanted, encode_snapshot
 from eventstore.state.errors import StateError
 from schemas import Message, Metadata, Reply
 
@@ -53,6 +54,10 @@ class ReadPage(Message, name="sagalog.read_page"):
     """At most so many; 0 asks for the head alone."""
     fenced: bool
     asked_ms: int
+    snapshot: str = ""
+    """The aggregate whose snapshot the page may begin with; empty: none."""
+    fingerprint: bytes = b""
+    """Of the code that would use it."""
 
 
 class PageRead(Reply, name="sagalog.page_read"):
@@ -63,6 +68,8 @@ class PageRead(Reply, name="sagalog.page_read"):
     is_last: bool
     elsewhere: int | None
     """The offset of the next event, which is too large for an answer; `rows` holds none then."""
+    snapshot: bytes | None = None
+    """The snapshot that the page goes on from, as it is stored."""
 
 
 class Question(NamedTuple):
@@ -161,10 +168,14 @@ class Questions:
             backwards=what.backwards,
             events=what.events,
             page_bytes=min(PAGE_BYTES, self._record_bytes),
+            wanted=Wanted(what.snapshot, what.fingerprint) if what.snapshot else None,
         )
-        if page.rows and question.item.call is None and size_of(page.rows[0]) > self._record_bytes:
-            return PageRead(rows=packed([]), head=page.head, is_last=False, elsewhere=page.rows[0].offset)
-        return PageRead(rows=packed(page.rows), head=page.head, is_last=page.is_last, elsewhere=None)
+        snapshot = None if page.snapshot is None else encode_snapshot(page.snapshot)
+        room = self._record_bytes - len(snapshot or b"")
+        if page.rows and question.item.call is None and size_of(page.rows[0]) > room:
+            alone = page.rows[0].offset
+            return PageRead(rows=packed(()), head=page.head, is_last=False, elsewhere=alone, snapshot=snapshot)
+        return PageRead(rows=packed(page.rows), head=page.head, is_last=page.is_last, elsewhere=None, snapshot=snapshot)
 
     def _send(self, asked: Metadata, answer: PageRead) -> None:
         to = asked.reply

@@ -24,6 +24,8 @@ from eventstore.processor.rows import (
     synced_row,
     timer_key,
 )
+from eventstore.processor.snapshots import PREFIX as SNAPSHOT
+from eventstore.processor.snapshots import version_of_snapshot
 from eventstore.processor.topics import DEDUPLICATION_WINDOW_MS
 from eventstore.state.port import Row, State
 from schemas import Handled, Metadata
@@ -79,6 +81,8 @@ class Restore:
             self._head(key[1:], decode_erasure(value).head)
         elif key[:1] == b"g" and value is not None:
             self._further(key, value)
+        elif key[:1] == SNAPSHOT and value is not None:
+            self._later(key, value)
         else:
             if key[:1] == b"d" and value is not None:
                 self._step = max(self._step, step_of(value))
@@ -120,6 +124,12 @@ class Restore:
     def _stage(self, key: bytes) -> int:
         row = self._current(key)
         return 0 if row is None else min(row[1], UNDONE)
+
+    def _later(self, key: bytes, value: bytes) -> None:
+        """Of two snapshots of an entity the one of the higher version stands (E3)."""
+        known = self._current(key)
+        if known is None or version_of_snapshot(known) <= version_of_snapshot(value):
+            self._rows[key] = value
 
     def _head(self, stream: bytes, version: int) -> None:
         """Versions of a stream ascend within its partition; what was read before this restore may lie beyond."""

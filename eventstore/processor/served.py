@@ -11,6 +11,7 @@ from eventstore.component import Host
 from eventstore.log.port import GroupConsumer
 from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.commits import Commits
+from eventstore.processor.counts import EntityCounts
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.partition import Partition
 from eventstore.processor.port import Processor
@@ -46,6 +47,7 @@ class Served:
         self.partitions: dict[TopicPartition, Partition[Any]] = {}
         self.is_joined = False
         self._joined_at = 0.0
+        self._counts = EntityCounts()
         self.stashed: list[Record] = []
         """Stashed records of partitions that were just taken, whose types this code knows: for the next batch."""
 
@@ -69,10 +71,11 @@ class Served:
         return not are_busy and all(positions.get(at, -1) >= ends[at] for at, _ in served)
 
     def metrics(self) -> dict[str, float]:
-        """How many partitions are served, and how many timers they have."""
+        """How many partitions are served, how many timers they have, and what they count of their entities."""
         served = list(self.partitions.values())
         timers = sum(len(one.timers) for one in served)
-        return {"processor_partitions": float(len(served)), "processor_timers": float(timers)}
+        now = {"processor_partitions": float(len(served)), "processor_timers": float(timers)}
+        return now | self._counts.metrics()
 
     def note_membership(self, *, joined: bool) -> None:
         """Whether the last poll was a member's."""
@@ -95,7 +98,7 @@ class Served:
             assert self.consumer is not None, "callbacks come inside poll"
             targets = [(at, self._processors[at.topic]) for at in partitions]
             self._takeovers.append(
-                Takeover(self._host, self._group, self.consumer, self._routes, targets, self._metadata)
+                Takeover(self._host, self._group, self.consumer, self._routes, targets, self._metadata, self._counts)
             )
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
@@ -134,7 +137,7 @@ class Served:
         self.partitions[at] = partition
         self._commits.take(at, position)
         self.consumer.start(at, position)
-        self.stashed.extend(partition.unstash())
+        self.stashed.extend(partition.undecided.stashed())
         log.info("partition_taken", group=self._group, topic=at.topic, partition=at.partition)
 
     def _drop(self, at: TopicPartition) -> None:

@@ -20,6 +20,7 @@ from eventstore.component import Host
 from eventstore.log.errors import LogError, PartitionCountChanged, PositionMissing, StaleMember
 from eventstore.log.port import GroupConsumer, Reader
 from eventstore.log.records import Position, TopicPartition
+from eventstore.processor.counts import EntityCounts
 from eventstore.processor.partition import Partition
 from eventstore.processor.port import Processor
 from eventstore.processor.restore import Restore
@@ -84,8 +85,10 @@ class Takeover:
         routes: Routes,
         targets: Sequence[tuple[TopicPartition, Processor[Any]]],
         metadata: str,
+        counts: EntityCounts,
     ) -> None:
         self._host, self._group, self._consumer, self._routes = host, group, consumer, routes
+        self._counts = counts
         self._metadata = metadata
         self.targets = {inbox: Taken(inbox, processor) for inbox, processor in targets}
         self.phase = Phase.MANIFEST
@@ -269,6 +272,8 @@ class Takeover:
             self._host.serde,
             self._routes,
             taken.synced,
+            self._counts,
+            self._host.clock.monotonic,
         )
 
     def _close_reader(self) -> None:

@@ -24,6 +24,8 @@ class Writes:
         """The batch's time."""
         self.synced = synced
         """How far the state goes."""
+        self.step = synced.step
+        """The step of what was written last."""
         self._events: list[tuple[bytes, int, int, bytes, bytes]] = []
         self._tombstones = 0
         self._rows: dict[bytes, bytes | None] = {}
@@ -73,7 +75,11 @@ class Writes:
         """The value of a row, the batch under way included."""
         return self._rows[key] if key in self._rows else self._state.get(key)
 
-    def applied(self, step: int, ends: Mapping[str, int]) -> list[Row]:
+    def beginning_with(self, prefix: bytes) -> dict[bytes, bytes | None]:
+        """The rows that the batch writes whose keys begin so."""
+        return {key: value for key, value in self._rows.items() if key.startswith(prefix)}
+
+    def applied(self, ends: Mapping[str, int]) -> list[Row]:
         """The rows of the committed batch. `ends`: offset of the last record per journal topic, where there was one."""
         last = ends.get(self._events_topic)
         first = -1 if last is None else last - self._tombstones - len(self._events) + 1
@@ -84,11 +90,15 @@ class Writes:
         rows.extend(self._rows.items())
         events = self.synced.events if last is None else last + 1
         state = ends[self._state_topic] + 1 if self._state_topic in ends else self.synced.state
-        self.synced = SyncedTo(step, events, state, self.now_ms)
+        self.synced = SyncedTo(self.step, events, state, self.now_ms)
         rows.append(synced_row(self.synced))
-        self.forget()
+        self._clear()
         return rows
 
     def forget(self) -> None:
-        """The batch ended."""
+        """The batch never happened."""
+        self.step = self.synced.step
+        self._clear()
+
+    def _clear(self) -> None:
         self._events, self._tombstones, self._rows = [], 0, {}

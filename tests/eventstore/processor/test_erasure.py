@@ -13,6 +13,7 @@ from eventstore.log import open_log
 from eventstore.log.errors import TransactionAborted
 from eventstore.log.local.log import LocalLog
 from eventstore.log.partition import partition_of
+from eventstore.processor.counts import EntityCounts
 from eventstore.processor.erasure import Erasure, decode_erasure, erasure_key
 from eventstore.processor.index import StoredEvent, StreamIndex
 from eventstore.processor.port import DecideContext
@@ -262,8 +263,8 @@ def test_the_erasure_outranks_events_in_whatever_order_they_are_restored(events_
             take(record)
         restore.flush(0, 0, 0)
 
-    assert [one.version for one in StreamIndex(state).read("a")] == [2]
-    assert StreamIndex(state).head("a") == 2
+    assert [one.version for one in StreamIndex(state, EntityCounts()).read("a")] == [2]
+    assert StreamIndex(state, EntityCounts()).head("a") == 2
 
 
 def test_a_repeat_is_known_after_its_events_are_erased(bench: ErasingBench) -> None:

@@ -1,0 +1,118 @@
+"""Inputs of one partition that are not decided on: each is answered, or kept, all the same.
+
+A repeat gets the answer of the first (K8). A late do of a saga is refused, and the undo of what was never done has
+nothing to do (P2). What fails by its own fault is dead-lettered (K7). What this code does not know is stashed until an
+owner does (K7).
+"""
+
+from __future__ import annotations
+
+import structlog
+
+from eventstore.log.records import Record
+from eventstore.processor.envelopes import dead_letter_record, send_reply
+from eventstore.processor.guard import Guard, Verdict
+from eventstore.processor.inputs import Answered, Input, Outgoing
+from eventstore.processor.outcomes import Outcomes
+from eventstore.processor.rows import Outcome
+from eventstore.processor.stash import Stash
+from eventstore.processor.timers import Timers
+from eventstore.processor.topics import inbox_of
+from eventstore.processor.writes import Writes
+from eventstore.state.port import State
+from schemas import Failure, Nothing, Serde
+
+log = structlog.get_logger()
+
+
+class Undecided:
+    """What becomes of them, as part of the batch. One thread."""
+
+    def __init__(
+        self,
+        processor: str,
+        number: int,
+        group: str,
+        state: State,
+        serde: Serde,
+        writes: Writes,
+        outcomes: Outcomes,
+        guard: Guard,
+        timers: Timers,
+        record_bytes: int,
+    ) -> None:
+        self._processor, self._number, self._group, self._inbox = (
+            processor,
+            number,
+            group,
+            (inbox_of(processor), number),
+        )
+        self._serde, self._writes, self._record_bytes = serde, writes, record_bytes
+        self._outcomes, self._guard, self._timers = outcomes, guard, timers
+        self._stash = Stash(state, serde, *self._inbox)
+
+    def repeated(self, item: Input, answer: bytes | None, out: list[Outgoing]) -> Answered | None:
+        """K8: a repeat gets the stored reply."""
+        message = None if answer is None else self._serde.decode(answer)
+        message = None if isinstance(message, Nothing) else message
+        if answer is not None:
+            send_reply(item, message, "reply", self._serde, self._writes.now_ms, out, answer)
+        return None if item.call is None else Answered(item.call, message, answer is not None)
+
+    def guarded(self, item: Input, verdict: Verdict, out: list[Outgoing]) -> Answered | None:
+        """P2: a late do is refused; the undo of what was never done has nothing to do."""
+        late = Failure(error="LateDo", detail="its undo was handled before", final=True)
+        answer = late if verdict is Verdict.LATE_DO else None
+        writes = self._writes
+        writes.step += 1
+        encoded = self._serde.encode(Nothing() if answer is None else answer)
+        outcome = Outcome(writes.step, writes.now_ms, encoded, True)
+        writes.journal(self._outcomes.remember(item.metadata.id, outcome), out)
+        for row in self._guard.absorb(item.metadata, answer):
+            writes.journal(row, out)
+        send_reply(item, answer, "reply", self._serde, writes.now_ms, out, encoded)
+        return None if item.call is None else Answered(item.call, answer, True)
+
+    def poison(self, item: Input, error: Exception, out: list[Outgoing]) -> Answered | None:
+        """Dead-letter an input that failed by its own fault, and answer its caller (K7)."""
+        log.warning(
+            "input_failed", processor=self._processor, partition=self._number, key=item.key,
+            type=item.metadata.type, id=item.metadata.id, error=type(error).__name__, detail=str(error)[:500],
+        )  # fmt: skip
+        writes = self._writes
+        writes.step += 1  # each failure is an answer of its own
+        failure = Failure(error=type(error).__name__, detail=str(error)[:2000], final=False)
+        if "saga" not in item.metadata.attributes:
+            letter = dead_letter_record(
+                item, error, self._inbox, self._group, self._serde, writes.now_ms, self._record_bytes
+            )
+            out.append(letter)
+        send_reply(item, failure, f"failed-{writes.step}", self._serde, writes.now_ms, out)
+        self._clear_timer(item, out)
+        return None if item.call is None else Answered(item.call, failure, True)
+
+    def stash(self, item: Input, out: list[Outgoing]) -> None:
+        """K7: keep an input of a type that this code does not know, until an owner does."""
+        record = item.record
+        assert record is not None, "only records are of unknown type"
+        log.warning("record_stashed", topic=self._inbox[0], partition=self._number, type=item.metadata.type)
+        self._writes.journal(self._stash.row(item.metadata.id, record), out)
+
+    def stashed(self) -> list[Record]:
+        """The stashed inputs whose type this code knows. They are handled like inbox records, and then forgotten."""
+        return self._stash.known()
+
+    def release(self, record: Record, out: list[Outgoing]) -> bool:
+        """Forget a stashed record, which is handled now. False: it was released before."""
+        key = self._stash.find(record)
+        if key is None or self._writes.has(key):
+            return False
+        self._writes.journal((key, None), out)
+        return True
+
+    def _clear_timer(self, item: Input, out: list[Outgoing]) -> None:
+        """A due timer whose message is poison must not fire again, nor at a successor."""
+        if item.timer:
+            for row in self._timers.rows(item.key, self._writes.step, {}, {item.timer}):
+                self._writes.journal(row, out)
+            self._timers.change(item.key, self._writes.step, {}, {item.timer})
