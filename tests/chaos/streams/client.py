@@ -100,7 +100,8 @@ class Client:
         return Done(invoke, outcome, version)
 
     async def _outcome(self, invoke: Invoke, events: list[Noted]) -> tuple[Outcome, int | None, str]:
-        expected: int | Expected = {ANYTHING: ANY, NO_STREAM: NO_EVENTS}.get(invoke.expected, invoke.expected)
+        named: dict[int, Expected] = {ANYTHING: ANY, NO_STREAM: NO_EVENTS}
+        expected = named.get(invoke.expected, invoke.expected)
         try:
             done = await self._store.append(invoke.stream, events, expected=expected, commit_id=invoke.commit or None)
         except WrongExpectedVersion as lost:

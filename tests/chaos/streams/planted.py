@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
 from weakref import WeakKeyDictionary
 
+from eventstore.component import Host
 from eventstore.log.errors import OutcomeUnknown, TransactionAborted
 from eventstore.log.kafka.group import KafkaGroupConsumer
 from eventstore.log.kafka.membership import KafkaMember, Membership, _names_member
@@ -98,7 +99,7 @@ def _committed_end() -> None:
     real = Takeover._take_ends
 
     def take_ends(self: Takeover) -> None:
-        self._host = _CommittedEnds(self._host)
+        self._host = cast("Host", _CommittedEnds(self._host))
         real(self)
 
     Takeover._take_ends = take_ends  # type: ignore[method-assign]
@@ -125,7 +126,8 @@ def _late_markers() -> None:
     real = Takeover.__init__
 
     def init(self: Takeover, host: Any, *arguments: Any, **options: Any) -> None:
-        real(self, _LateMarkers(host, time.monotonic() + MARKERS_SECONDS), *arguments, **options)
+        late = cast("Host", _LateMarkers(host, time.monotonic() + MARKERS_SECONDS))
+        real(self, late, *arguments, **options)
 
     Takeover.__init__ = init  # type: ignore[method-assign]
 

@@ -197,9 +197,14 @@ class StreamStorm:
         number = next(self._numbers)
         slot = f"visitor-{number}"
         self._crew.add(slot, Place(self._direct, self._folder / slot, 1, self._environment))
-        leave = self._crew.dismiss if number % 2 else (lambda slot: self._crew.kill(slot, away=None))
-        self._after(3.0 + seconds, lambda: leave(slot))
+        self._after(3.0 + seconds, lambda: self._leave(slot, in_order=bool(number % 2)))
         return True
+
+    def _leave(self, slot: str, *, in_order: bool) -> None:
+        if in_order:
+            self._crew.dismiss(slot)
+        else:
+            self._crew.kill(slot, away=None)
 
     def _break_broker(self, fault: Fault, ended: Callable[[], object]) -> bool:
         node = fault.victims[0]
