@@ -105,7 +105,7 @@ class Client:
         try:
             done = await self._store.append(invoke.stream, events, expected=expected, commit_id=invoke.commit or None)
         except WrongExpectedVersion as lost:
-            return "lost", -1 if lost.actual is NO_EVENTS else lost.actual, ""
+            return "lost", lost.actual if isinstance(lost.actual, int) else -1, ""
         except (CommitIdReused, InputFailed) as error:
             return "refused", None, type(error).__name__
         except EventStoreError as error:
