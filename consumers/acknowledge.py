@@ -27,6 +27,8 @@ from eventstore.log.records import Position
 
 VERSION = "1"
 METADATA_LIMIT = 4_095
+INCOMPLETE_LIMIT = 10_000_000
+"""More records than any worker has under way."""
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -118,8 +120,9 @@ def decode(metadata: str) -> tuple[int, list[int]]:
     if version != VERSION:
         raise BadAcknowledgement(metadata, f"it begins with version {version[:8]!r}, known is {VERSION}")
     try:
-        span, tokens = rest.split(";")
-        return int(span, 36), list(_expand(tokens))
+        distance, tokens = rest.split(";")
+        span = _number(distance)
+        return span, list(_expand(tokens, span))
     except ValueError as error:
         raise BadAcknowledgement(metadata, str(error)) from error
 
@@ -137,13 +140,24 @@ def _runs(offsets: Iterable[int]) -> Iterator[tuple[int, int]]:
         yield start, length
 
 
-def _expand(tokens: str) -> Iterator[int]:
-    end = 0
+def _expand(tokens: str, span: int) -> Iterator[int]:
+    end = room = 0
     for token in tokens.split(",") if tokens else ():
-        gap, _, more = token.partition(":")
-        start = end + int(gap, 36)
-        end = start + 1 + (int(more, 36) if more else 0)
+        gap, colon, more = token.partition(":")
+        start = end + _number(gap)
+        end = start + 1 + (_number(more) if colon else 0)
+        room += end - start
+        if end > span:
+            raise ValueError(f"a run ends at {end}, the map speaks of {span}")
+        if room > INCOMPLETE_LIMIT:
+            raise ValueError(f"more than {INCOMPLETE_LIMIT:,} records are incomplete")
         yield from range(start, end)
+
+
+def _number(text: str) -> int:
+    if not text or text.strip(_DIGITS):
+        raise ValueError(f"{text[:20]!r} is no number in base 36")
+    return int(text, 36)
 
 
 def _base36(number: int) -> str:

@@ -201,7 +201,7 @@ def _marks(log: Log, topic: str, partitions: int) -> Iterator[str]:
     state = f"{topic}.state"
     if state in log.describe([state]):
         for record in _read(log, state, partitions):
-            yield (record.key or b"").decode()
+            yield (record.key or b"").decode(errors="replace")
 
 
 def _read(log: Log, topic: str, partitions: int) -> Iterator[Record]:

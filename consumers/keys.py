@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from consumers.view_errors import BadRowKey, KeyTypeUnknown
+from eventstore.processor.row_layout import RowDamaged
 
 K = TypeVar("K")
 
@@ -161,8 +162,15 @@ class KeyCodec(Generic[K]):
             raise BadRowKey(key, self.type_name) from error
 
     def decode(self, data: bytes) -> K:
-        """The key of these bytes."""
-        key: K = self._element.parse_alone(data)
+        """The key of these bytes.
+
+        Raises:
+            RowDamaged: they are none.
+        """
+        try:
+            key: K = self._element.parse_alone(data)
+        except (ValueError, IndexError, struct.error) as error:
+            raise RowDamaged(f"a key ({self.type_name})", str(error)) from error
         return key
 
     def prefix(self, prefix: K | tuple[Any, ...]) -> bytes:

@@ -6,11 +6,13 @@ A redriven record has the header `__dlq.redrive`, which is text, its version fir
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from eventstore.log.records import Record
 
 REDRIVE = "__dlq.redrive"
+_HEADER = re.compile(rb"1 (\d{1,9}) (\d{1,19}) (\d{1,9}) ([a-zA-Z0-9._-]{1,249})")
 
 
 class Origin(NamedTuple):
@@ -27,9 +29,9 @@ class Origin(NamedTuple):
 
 
 def origin_of(record: Record) -> Origin:
-    """Where a record was read first: here, unless it was redriven."""
+    """Where a record was read first: here, unless it was redriven. A header that no redrive wrote says nothing."""
     for name, value in record.headers:
-        if name == REDRIVE:
-            _, count, offset, partition, topic = value.decode().split(" ", 4)
-            return Origin(topic, int(partition), int(offset), int(count))
+        if name == REDRIVE and (found := _HEADER.fullmatch(value)):
+            count, offset, partition, topic = found.groups()
+            return Origin(topic.decode(), int(partition), int(offset), int(count))
     return Origin(record.topic, record.partition, record.offset)

@@ -43,7 +43,7 @@ class OwnerNote(msgspec.Struct, frozen=True, kw_only=True):
         """The note; None if nothing, or something else, was written."""
         try:
             note = _decoder.decode(metadata)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             return None
         return note if note.v == 1 else None
 

@@ -12,7 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 
@@ -53,6 +53,7 @@ class Answer(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """View, partition, record and error of a partition that stands still."""
 
 
+T = TypeVar("T")
 _questions = msgspec.msgpack.Decoder(Question)
 _answers = msgspec.msgpack.Decoder(Answer)
 
@@ -64,12 +65,19 @@ def pack(message: Question | Answer) -> bytes:
 
 def unpack_question(data: bytes) -> Question:
     """Raises ValueError: these are no bytes of a question of a known version."""
-    return _questions.decode(_body(data))
+    return _decoded(_questions, data)
 
 
 def unpack_answer(data: bytes) -> Answer:
     """Raises ValueError: these are no bytes of an answer of a known version."""
-    return _answers.decode(_body(data))
+    return _decoded(_answers, data)
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[T], data: bytes) -> T:
+    try:
+        return decoder.decode(_body(data))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"no message of ours: {error}") from error
 
 
 def _body(data: bytes) -> bytes:

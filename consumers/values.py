@@ -17,6 +17,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from consumers.view_errors import BadRow, RowTypeUnfit
+from eventstore.processor.row_layout import RowDamaged
 
 V = TypeVar("V")
 
@@ -67,9 +68,18 @@ class ValueCodec(Generic[V]):
         return _JSON + data
 
     def decode(self, data: bytes) -> V:
-        """The row of these bytes."""
+        """The row of these bytes.
+
+        Raises:
+            RowDamaged: they are none.
+        """
         body = data[1:]
-        return cast("V", body if self._is_bytes else self._from_json(body))
+        if data[:1] != (_BYTES if self._is_bytes else _JSON):
+            raise RowDamaged(f"a row ({self.type_name})", f"its version is {data[:1]!r}")
+        try:
+            return cast("V", body if self._is_bytes else self._from_json(body))
+        except (ValueError, RecursionError) as error:
+            raise RowDamaged(f"a row ({self.type_name})", str(error)) from error
 
     def checked(self, row: Any) -> V:
         """The row itself, if it is of the table's type.

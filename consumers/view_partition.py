@@ -11,7 +11,6 @@ or behind it (V2, V4). The loop's thread computes; any thread may read.
 
 from __future__ import annotations
 
-import struct
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
@@ -27,6 +26,7 @@ from consumers.view_errors import NotOwnedHere, ViewError, ViewStopped
 from eventstore.errors import EventStoreError
 from eventstore.event_records import meta_of, place_of
 from eventstore.log.records import Record
+from eventstore.processor.row_layout import RowLayout
 from eventstore.state.port import Row, State
 from eventstore.streams import Position, Recorded
 from schemas import Event, Metadata, Serde
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 MAX_ROWS: Final = 2_000
 """A state write holds the interpreter lock: about so many rows at most, unless one record changes more (V4)."""
 
-_POSITION = struct.Struct(">BQ")
+_POSITION = RowLayout("a view's position", "Q")
 _MISSING: Final[Any] = object()
 _HEAD: Final = 5
 """Bytes of a value that say its schema."""
@@ -199,7 +199,7 @@ class ViewPartition:
             self._wake()
 
     def _position_rows(self) -> list[Row]:
-        return [(_position_key(topic), _POSITION.pack(1, position)) for topic, position in self._positions.items()]
+        return [(_position_key(topic), _POSITION.pack(position)) for topic, position in self._positions.items()]
 
     def _stop(self, error: Exception) -> None:
         record = self._record
@@ -229,7 +229,7 @@ class ViewPartition:
 
     def _stored(self, topic: str) -> int:
         row = self._state.get(_position_key(topic))
-        return 0 if row is None else int(_POSITION.unpack(row)[1])
+        return 0 if row is None else int(_POSITION.whole(row)[0])
 
     # The readers' side.
 

@@ -17,8 +17,8 @@ class RecordUnreadable(EventStoreError):
 
     def __init__(self, topic: str, partition: int, offset: int, why: str) -> None:
         super().__init__(
-            f"{topic}[{partition}] holds a record at offset {offset} that no sagalog wrote ({why}): find out who writes "
-            f"there and take away the permission; then delete the record, or copy the others to a new topic"
+            f"{topic}[{partition}] holds a record at offset {offset} that no sagalog wrote ({why}): find out who "
+            f"writes there and take away the permission; then delete the record, or copy the others to a new topic"
         )
         self.topic, self.partition, self.offset, self.why = topic, partition, offset, why
 

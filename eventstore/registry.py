@@ -72,7 +72,7 @@ _encoder = msgspec.json.Encoder()
 def _read(decoder: msgspec.json.Decoder[T], record: Record, value: bytes) -> T:
     try:
         row = decoder.decode(value)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SchemasUnreadable(TOPIC, record.offset, str(error)) from error
     if row.v != 1:
         raise SchemasUnreadable(TOPIC, record.offset, f"layout version {row.v}, this sagalog reads 1")

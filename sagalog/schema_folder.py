@@ -20,6 +20,7 @@ from typing import Final, Literal, TypeAlias
 from schemas import Incompatible, Message, Schema
 from schemas.avro import AvroCodec
 from schemas.compatibility import Mode, check, problems
+from schemas.errors import SchemaInvalid
 from schemas.json_codec import JsonCodec
 from schemas.schema import Format
 
@@ -59,8 +60,7 @@ class SchemaFolder:
         self._committed: dict[str, list[Schema]] = {}
         for file in sorted(path.glob("*/v*"), key=_order):
             format: Format = "avro" if file.suffix == ".avsc" else "json"
-            text = json.dumps(json.loads(file.read_text()), separators=(",", ":"), ensure_ascii=False)
-            self._committed.setdefault(file.parent.name, []).append(Schema.parse(format, text))
+            self._committed.setdefault(file.parent.name, []).append(_read(file, format))
 
     def compare(self, messages: Iterable[type[Message]], *, mode: Mode, format: Format = "avro") -> list[Finding]:
         """What differs between the classes and the folder, by name and version.
@@ -134,6 +134,14 @@ class SchemaFolder:
             number += 1
             file = stem.with_name(f"{stem.name}-{number}.{ending}")
         return file
+
+
+def _read(file: Path, format: Format) -> Schema:
+    try:
+        text = json.dumps(json.loads(file.read_bytes()), separators=(",", ":"), ensure_ascii=False)
+    except (ValueError, RecursionError) as error:
+        raise SchemaInvalid(f"{file} is no JSON: {error}") from error
+    return Schema.parse(format, text)
 
 
 def _order(file: Path) -> tuple[str, int, int]:

@@ -112,7 +112,7 @@ def _short(kind: str, text: str) -> str:
     """`SoldOut city=Rome` instead of a type name and JSON."""
     try:
         fields: Any = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return f"{kind} {text}"
     if not isinstance(fields, dict):
         return f"{kind} {text}"

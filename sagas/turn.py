@@ -20,7 +20,7 @@ from sagas.history import SagaUndone
 from sagas.messages import SagaOutcome, Wake
 from sagas.state import Phase, Progress, SagaState, Text, decoded, view_of
 from sagas.steps import ATTEMPT_TIMEOUT, Step
-from schemas import Command, Message, ReplyTo
+from schemas import Command, Message, ReplyTo, Undecodable
 
 TIMER = "wake"
 TIMED_OUT = "timed out"
@@ -152,8 +152,15 @@ def address_text(address: ReplyTo) -> str:
 
 
 def address_of(text: str) -> ReplyTo:
-    """The address that stands in a history."""
-    return _ADDRESS.decode(text)
+    """The address that stands in a history.
+
+    Raises:
+        Undecodable: the text is none.
+    """
+    try:
+        return _ADDRESS.decode(text)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise Undecodable("an address in a history", str(error)) from error
 
 
 def _ms(span: timedelta) -> int:

@@ -17,6 +17,7 @@ from schemas.avro_flat import flat_writer
 from schemas.avro_forms import Form, bare
 from schemas.avro_schema import Deriver
 from schemas.codec import Decode, Encode, Read, complete
+from schemas.errors import SchemaInvalid
 from schemas.evolution import Fields
 from schemas.messages import Message
 from schemas.schema import Format, Schema
@@ -94,7 +95,11 @@ class AvroCodec:
 
 
 def _parse(text: str) -> Any:
-    return fastavro.parse_schema(json.loads(text))
+    """The schema of a writer, as fastavro wants it. Raises SchemaInvalid: it is none."""
+    try:
+        return fastavro.parse_schema(json.loads(text))
+    except Exception as error:  # fastavro has no root of its errors, and lets others through
+        raise SchemaInvalid(f"{type(error).__name__}: {error}") from error
 
 
 def _fields_reader(parsed: Any, is_tagged: bool) -> Callable[[bytes], Any]:

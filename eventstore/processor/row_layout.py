@@ -5,8 +5,7 @@ What is not written like that is damaged, and named so, whoever reads it: nobody
 
 from __future__ import annotations
 
-from struct import Struct
-from struct import error as StructError
+import struct
 
 from eventstore.state.errors import StateError
 
@@ -29,7 +28,7 @@ class RowLayout:
 
     def __init__(self, what: str, fields: str) -> None:
         """`fields`: as `struct` has them, without the version byte."""
-        self._what, self._struct = what, Struct(f">B{fields}")
+        self._what, self._struct = what, struct.Struct(f">B{fields}")
         self.size = self._struct.size
         """Bytes, the version byte included."""
 
@@ -45,7 +44,7 @@ class RowLayout:
         """
         try:
             version, *fields = self._struct.unpack_from(value)
-        except StructError as error:
+        except struct.error as error:
             raise RowDamaged(self._what, f"it has {len(value)} bytes") from error
         if version != VERSION:
             raise RowDamaged(self._what, f"its version is {version}, this program knows {VERSION}")

@@ -63,6 +63,8 @@ def decode_stashed(value: bytes, topic: str, partition: int) -> Record:
         it = _STASHED.decode(value[1:])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RowDamaged("a stashed input", str(error)) from error
+    if not it.headers:
+        raise RowDamaged("a stashed input", "it has no metadata")
     return Record(topic, partition, -1, it.timestamp_ms, it.key, it.value, it.headers)
 
 

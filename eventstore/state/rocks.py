@@ -98,7 +98,7 @@ class RocksState:
         items = cast("Iterator[tuple[bytes, bytes]]", found)
         if reverse:
             items = _downwards(items, start, end)
-        scan = _Scan(items, self._named)
+        scan = _Scan(items, self._named, options)
         self._scans.add(scan)
         return scan
 
@@ -238,7 +238,7 @@ class RocksStateEngine:
 def _identity(folder: Path) -> str | None:
     try:
         stored: Any = json.loads((folder / "identity").read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     if not isinstance(stored, dict):
         return None

@@ -183,7 +183,8 @@ class _Export:
                 )
                 content.know(entry)
                 file.write(entry)
-            event = event_of(record, schema, erased.first(stream_text(record, stream)), read if file.is_for_people else None)
+            first = erased.first(stream_text(record, stream))
+            event = event_of(record, schema, first, read if file.is_for_people else None)
             content.add(event)
             file.write(event)
             count += 1

@@ -33,6 +33,24 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     settings: dict[str, str] = msgspec.field(default_factory=dict[str, str])
 
 
+def decode_entry(name: str, value: bytes) -> Entry:
+    """The entry of a topic.
+
+    Raises:
+        LogError: it is none, or of another layout version.
+    """
+    try:
+        entry = _decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise LogError(f"{NAME} holds an entry for {name!r} that cannot be read: {error}") from error
+    if entry.v != 1:
+        raise LogError(f"{NAME} holds an entry for {name!r} of version {entry.v}: upgrade this process")
+    return entry
+
+
+_decode = msgspec.json.Decoder(Entry).decode
+
+
 class Manifest:
     """The entries of all topics. Safe to use from any thread."""
 
@@ -86,10 +104,7 @@ class Manifest:
         if record.value is None:
             self._entries.pop(name, None)
             return
-        try:
-            self._entries[name] = msgspec.json.decode(record.value, type=Entry)
-        except msgspec.DecodeError as error:
-            raise LogError(f"{NAME} holds an entry for {name!r} that cannot be read: {error}") from error
+        self._entries[name] = decode_entry(name, record.value)
 
     def _append(self, values: Mapping[str, bytes | None]) -> None:
         if not values:

@@ -21,41 +21,36 @@ The end of a partition is the larger of its `B` row's and the offset after its l
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from struct import Struct
-from typing import cast
+from typing import TypeVar, cast
 
 import msgspec
 from rocksdict import DBCompressionType, Options, Rdict, ReadOptions, WriteBatch
 
 from eventstore.log.errors import EmbeddedBroken, OutcomeUnknown
+from eventstore.log.local.rows import (
+    BOUNDS,
+    FORMAT,
+    PARTITION,
+    RowUnreadable,
+    decode_bounds,
+    decode_position,
+    decode_record,
+    decode_topic,
+    group_of,
+)
 from eventstore.log.local.store import Partition, Store, TopicRow
 from eventstore.log.records import Position, Record, TopicPartition
 
-FORMAT = b"\x01"
-
-_PARTITION = Struct(">cII")
-_BOUNDS = Struct(">QQQ")
 _MIB = 1 << 20
 _RECENT = 2_048
 """Records per partition that are kept decoded, for readers at its end."""
 _ROWS_PER_BATCH = 2_000
 
+T = TypeVar("T")
 _encode = msgspec.msgpack.Encoder().encode
-
-
-class _Stored(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    timestamp_ms: int
-    key: bytes | None
-    value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
-
-
-_decode = msgspec.msgpack.Decoder(_Stored).decode
-_decode_topic = msgspec.msgpack.Decoder(TopicRow).decode
-_decode_position = msgspec.msgpack.Decoder(tuple[int, str]).decode
 
 
 class RocksPartition(Partition):
@@ -66,13 +61,16 @@ class RocksPartition(Partition):
     def __init__(self, database: Rdict, row: TopicRow, number: int) -> None:
         super().__init__(row, number)
         self._database = database
-        self.prefix = _PARTITION.pack(b"R", row.number, number)
-        self.bounds_key = _PARTITION.pack(b"B", row.number, number)
-        self._upper = _PARTITION.pack(b"R", row.number, number + 1)
+        self.prefix = PARTITION.pack(b"R", row.number, number)
+        self.bounds_key = PARTITION.pack(b"B", row.number, number)
+        self._upper = PARTITION.pack(b"R", row.number, number + 1)
         self._recent: list[Record] = []
         bounds = cast("bytes | None", database.get(self.bounds_key))
         if bounds is not None:
-            self.low, self.end, self.clean = _BOUNDS.unpack_from(bounds, 1)
+            try:
+                self.low, self.end, self.clean = decode_bounds(bounds)
+            except RowUnreadable as error:
+                raise EmbeddedBroken(database.path(), f"{row.name}[{number}]: {error}") from error
         self.end = max(self.end, self._after_last())
         self.dirty = self.end - self.clean
 
@@ -87,7 +85,7 @@ class RocksPartition(Partition):
     def remove(self, offsets: Sequence[int], low: int) -> None:
         self._recent = []
         batch = WriteBatch(raw_mode=True)
-        batch.put(self.bounds_key, FORMAT + _BOUNDS.pack(low, self.end, self.clean))
+        batch.put(self.bounds_key, FORMAT + BOUNDS.pack(low, self.end, self.clean))
         if low > self.low:
             batch.delete_range(self.prefix + self.low.to_bytes(8, "big"), self.prefix + low.to_bytes(8, "big"))
         self._database.write(batch)
@@ -98,7 +96,7 @@ class RocksPartition(Partition):
             self._database.write(batch)
 
     def save_bounds(self) -> None:
-        self._database.put(self.bounds_key, FORMAT + _BOUNDS.pack(self.low, self.end, self.clean))
+        self._database.put(self.bounds_key, FORMAT + BOUNDS.pack(self.low, self.end, self.clean))
 
     def remember(self, records: Sequence[Record]) -> None:
         """Keep what was just appended for readers at the end."""
@@ -112,7 +110,10 @@ class RocksPartition(Partition):
         rows = self._database.items(from_key=self.prefix + position.to_bytes(8, "big"), read_opt=options)
         name, number = self.name, self.number
         for key, value in cast("Iterator[tuple[bytes, bytes]]", rows):
-            stored = _decode(value[1:])
+            try:
+                stored = decode_record(value)
+            except RowUnreadable as error:
+                raise EmbeddedBroken(self._database.path(), f"{name}[{number}]: {error}") from error
             yield Record(
                 name,
                 number,
@@ -149,13 +150,21 @@ class RocksStore(Store):
             raise EmbeddedBroken(str(folder), f"its format is {known!r}, this program knows {FORMAT!r}")
 
     def topics(self) -> list[TopicRow]:
-        return [_decode_topic(value[1:]) for _, value in self._rows(b"T", b"U")]
+        return [self._read(decode_topic, value) for _, value in self._rows(b"T", b"U")]
 
     def positions(self) -> Iterable[tuple[str, TopicPartition, Position]]:
         names = {row.number: row.name for row in self.topics()}
         for key, value in self._rows(b"G", b"H"):
-            _, topic, partition = _PARTITION.unpack_from(key)
-            yield key[9:].decode(), TopicPartition(names[topic], partition), Position(*_decode_position(value[1:]))
+            number, partition, group = self._read(group_of, key)
+            if number not in names:
+                raise EmbeddedBroken(str(self.folder), f"a position of {group} is in a topic that is not there")
+            yield group, TopicPartition(names[number], partition), self._read(decode_position, value)
+
+    def _read(self, decode: Callable[[bytes], T], data: bytes) -> T:
+        try:
+            return decode(data)
+        except RowUnreadable as error:
+            raise EmbeddedBroken(str(self.folder), str(error)) from error
 
     def save_topic(self, row: TopicRow) -> None:
         batch = WriteBatch(raw_mode=True)
@@ -192,7 +201,7 @@ class RocksStore(Store):
                 put(prefix + record.offset.to_bytes(8, "big"), FORMAT + _encode(row))
         if positions:
             for (topic, number), position in positions.items():
-                key = _PARTITION.pack(b"G", self._numbers[topic], number) + group.encode()
+                key = PARTITION.pack(b"G", self._numbers[topic], number) + group.encode()
                 put(key, FORMAT + _encode((position.offset, position.metadata)))
         self._write(batch)
         for partition, records in written:
@@ -208,7 +217,7 @@ class RocksStore(Store):
     def squeeze(self, row: TopicRow) -> None:
         """Flushing ends the write-ahead log that holds them, compaction the files."""
         self._database.flush()
-        self._database.compact_range(_PARTITION.pack(b"R", row.number, 0), _PARTITION.pack(b"R", row.number + 1, 0))
+        self._database.compact_range(PARTITION.pack(b"R", row.number, 0), PARTITION.pack(b"R", row.number + 1, 0))
 
     def close(self) -> None:
         self._database.close()

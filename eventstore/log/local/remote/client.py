@@ -86,9 +86,14 @@ def connect(folder: Path) -> Connection:
         OSError: nobody answers.
         ValueError: what answers, or the note about it, is none of ours.
     """
-    note = json.loads((folder / "owner").read_bytes())
+    try:
+        note = json.loads((folder / "owner").read_bytes())
+    except RecursionError as error:
+        raise ValueError(f"{folder / 'owner'} is none of ours") from error
     if not isinstance(note, dict) or note.get("v") != 1:  # pyright: ignore[reportUnknownMemberType] - JSON
         raise ValueError(f"{folder / 'owner'} is of another version")
+    if "socket" not in note:
+        raise ValueError(f"{folder / 'owner'} names no socket")
     return Connection(folder, str(note["socket"]))  # pyright: ignore[reportUnknownArgumentType] - JSON
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -22,6 +22,7 @@ from eventstore.log.errors import (
     TopicMissing,
 )
 
+T = TypeVar("T")
 VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 1 << 30
 
@@ -202,9 +203,13 @@ def send(connection: socket.socket, message: Request | Answer) -> None:
 
 
 def receive_request(connection: socket.socket) -> Request | None:
-    """The next request; None when the client is gone."""
+    """The next request; None when the client is gone.
+
+    Raises:
+        ValueError: it is none of ours.
+    """
     body = _receive(connection)
-    return None if body is None else _decode_request(body)
+    return None if body is None else _decoded(_decode_request, body)
 
 
 def receive_answer(connection: socket.socket) -> Answer:
@@ -212,11 +217,19 @@ def receive_answer(connection: socket.socket) -> Answer:
 
     Raises:
         ConnectionError: the owner is gone.
+        ValueError: it is none of ours.
     """
     body = _receive(connection)
     if body is None:
         raise ConnectionError("the owner closed the connection")
-    return _decode_answer(body)
+    return _decoded(_decode_answer, body)
+
+
+def _decoded(decode: Callable[[bytes], T], body: bytes) -> T:
+    try:
+        return decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError(f"a frame that is none of ours: {error}") from error
 
 
 def _receive(connection: socket.socket) -> bytes | None:
@@ -250,7 +263,14 @@ def failure(error: LogError) -> Failed:
 
 def error_of(failed: Failed) -> LogError:
     """The error that travelled."""
-    fields = cast("Mapping[str, Any]", failed.fields)
+    try:
+        return _error_of(failed, failed.fields)
+    except (KeyError, TypeError):
+        return LogError(failed.text)
+
+
+def _error_of(failed: Failed, given: Mapping[str, object]) -> LogError:
+    fields = cast("Mapping[str, Any]", given)
     match failed.error:
         case "TopicMissing":
             return TopicMissing(fields["topic"])

@@ -187,7 +187,7 @@ def _remove_stale(folder: Path) -> None:
     (folder / "socket").unlink(missing_ok=True)
     try:
         path = Path(str(json.loads((folder / "owner").read_bytes())["socket"]))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return
     if path.parent.name.startswith(_TEMPORARY):
         shutil.rmtree(path.parent, ignore_errors=True)
