@@ -98,7 +98,7 @@ class RocksState:
         items = cast("Iterator[tuple[bytes, bytes]]", found)
         if reverse:
             items = _downwards(items, start, end)
-        scan = _Scan(items, self._named, options)
+        scan = _Scan(items, self._named, (options, end))
         self._scans.add(scan)
         return scan
 
@@ -124,9 +124,12 @@ class RocksState:
 class _Scan(Iterator[tuple[bytes, bytes]]):
     """An iterator of RocksDB, which sees the rows as they were when it was made; ended when the state is closed."""
 
-    def __init__(self, items: Iterator[tuple[bytes, bytes]], named: Callable[[Exception], StateError]) -> None:
+    def __init__(
+        self, items: Iterator[tuple[bytes, bytes]], named: Callable[[Exception], StateError], bound: object
+    ) -> None:
+        """`bound` is kept as long as the scan: rocksdict 0.3.29 does not, and looks into it all the same."""
         self._items: Iterator[tuple[bytes, bytes]] | None = items
-        self._named = named
+        self._named, self._bound = named, bound
 
     def __next__(self) -> tuple[bytes, bytes]:
         items = self._items

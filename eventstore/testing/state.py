@@ -83,6 +83,14 @@ class StateContract:
             assert list(state.scan(start, end, reverse=True)) == list(state.scan(start, end))[::-1]
         assert len(list(state.scan(b""))) == 700
 
+    def test_a_scan_ends_where_it_was_told_whatever_becomes_of_its_arguments(self, state: State) -> None:
+        """The bounds are the scan's own: memory that was used for them may be used for other things meanwhile."""
+        state.write([(b"k%05d" % n, b"%d" % n) for n in range(3_000)])
+
+        found = {bytes(key[1:]).decode(): value for key, value in state.scan(b"k", bytes([107, 255]))}
+
+        assert len(found) == 3_000
+
     def test_scan_sees_the_rows_as_they_were(self, state: State) -> None:
         """Writes during a scan do not show in it: not what is added, changed or removed."""
         before = [(b"k%03d" % n, b"old") for n in range(600)]
