@@ -40,6 +40,8 @@ PAUSE = 0.02
 """Seconds between two looks at something that is about to change."""
 LEADERLESS = KafkaError._NOENT
 """librdkafka found no leader, or no such topic."""
+UNANSWERED = KafkaError(KafkaError.LEADER_NOT_AVAILABLE, "no leader told an offset")
+"""librdkafka tells no error but offset −1001 where the leader went away before it answered."""
 SETTLING = frozenset(
     {
         LEADERLESS,
@@ -144,6 +146,17 @@ class Admin:
                 self._unless(MISSING, future)
         self._wait(lambda: not self.describe(names), f"see {', '.join(names)} go")
 
+    def described(self, names: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Id and number of partitions of topics that were created: a broker may not have heard of them yet."""
+        found: dict[str, tuple[str, int]] = {}
+
+        def are_known() -> bool:
+            found.update(self.describe(names))
+            return found.keys() >= set(names)
+
+        self._wait(are_known, f"see {', '.join(names)} described")
+        return found
+
     def starts(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         """First positions."""
         return self._offsets(partitions, EARLIEST, "uncommitted")
@@ -207,7 +220,8 @@ class Admin:
         answers: dict[TopicPartition, int | KafkaError] = {}
         for place, future in futures.items():
             try:
-                answers[TopicPartition(place.topic, place.partition)] = int(future.result().offset)
+                offset = int(future.result().offset)
+                answers[TopicPartition(place.topic, place.partition)] = UNANSWERED if offset < 0 else offset
             except KafkaException as raised:
                 answers[TopicPartition(place.topic, place.partition)] = error_of(raised)
         return answers

@@ -42,7 +42,7 @@ class KafkaLog:
                 copies = self._copies(admin)
                 self._manifest.create(self._new(Topic(name=manifest.NAME, partitions=1, compacted=True), copies))
                 admin.create([self._new(topic, copies) for topic in missing])
-                found |= admin.describe([topic.name for topic in missing])
+                found |= admin.described([topic.name for topic in missing])
             created = {topic.name for topic in missing}
             for name, topic in wanted.items():
                 frozen = None if name in created else entries.get(name)
