@@ -76,7 +76,7 @@ class Decider(Generic[S, E]):
         self._handlers, self._cached = Handlers[S](name, name, self._events), cached
         self._form: StateForm[S] | None = None
         if snapshot is not None:
-            kind = kind_of(initial)
+            kind = kind_of(initial, frame.f_locals)
             self._form = JsonStateForm(name, snapshot, kind, self._handlers, initial, self._line)
 
     def decide(self, handler: F) -> F:

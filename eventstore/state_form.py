@@ -6,9 +6,9 @@ written as ciphertext, as everywhere; a value that is not sealed cannot be writt
 
 from __future__ import annotations
 
-import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from types import FunctionType
 from typing import Any, Generic, TypeVar
 
 from pydantic import TypeAdapter
@@ -18,7 +18,7 @@ from eventstore.fingerprint import Fingerprint
 from eventstore.handlers import Handlers
 from eventstore.processor.snapshots import Snapshots
 from schemas import Event
-from schemas.definition import DefinitionError, Line
+from schemas.definition import DefinitionError, Line, annotations_of
 
 S = TypeVar("S")
 
@@ -50,17 +50,19 @@ class JsonStateForm(Generic[S]):
         key and version.
 
         Raises:
-            DefinitionError: pydantic knows no way to write states of this kind. It names `line`.
+            DefinitionError: a new state cannot be written, or is read as another one. It names `line`.
         """
         self.name, self.policy, self._kind = name, policy, kind
         self._handlers, self._initial, self._revived = handlers, initial, revived
         try:
             self._adapter = TypeAdapter[Any](kind)
-        except PydanticSchemaGenerationError as error:
+            if getattr(kind, "__pydantic_complete__", True):  # else it names a class that comes later
+                self.encode(initial())
+        except (PydanticSchemaGenerationError, ValueError) as error:
             raise DefinitionError(
                 line,
-                f"snapshots of {name}: pydantic cannot write its state as JSON ({error.message.splitlines()[0]}); "
-                "make the state a dataclass, a model or a TypedDict of types that it can",
+                f"snapshots of {name}: its state cannot be written as JSON and read again "
+                f"({str(error).splitlines()[0]}); make it a dataclass, a model or a TypedDict of types that can",
             ) from error
 
     @cached_property
@@ -114,9 +116,13 @@ def _name(event: type[Event]) -> str:
     return event.__type_name__
 
 
-def kind_of(initial: Callable[[], S]) -> Any:
-    """The type of the states that it makes: itself, what it is annotated to return, or what it returns."""
+def kind_of(initial: Callable[[], S], local: Mapping[str, Any]) -> Any:
+    """The type of the states that it makes: itself, what it is annotated to return, or what it returns.
+
+    Raises:
+        DefinitionError: it is annotated with what is not there at run time, nor in `local`.
+    """
     if isinstance(initial, type):
         return initial
-    annotated: Any = typing.get_type_hints(initial).get("return") if hasattr(initial, "__annotations__") else None
+    annotated = annotations_of(initial, dict(local)).get("return") if isinstance(initial, FunctionType) else None
     return type(initial()) if annotated is None else annotated
