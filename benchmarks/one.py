@@ -35,6 +35,7 @@ BENCHES = {
     "restore": Bench("benchmarks.restores"),
     "append": Bench("benchmarks.appends"),
     "view": Bench("benchmarks.stateful"),
+    "state": Bench("benchmarks.states"),
     "worker": Bench("benchmarks.jobs"),
     "saga": Bench("benchmarks.trips"),
     "footprint": Bench("benchmarks.footprint", ("kafka",)),

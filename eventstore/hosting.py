@@ -12,7 +12,6 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
 from functools import partial
-from typing import Any
 from uuid import uuid4
 
 import structlog
@@ -29,7 +28,7 @@ from eventstore.process_host import make_host
 from eventstore.processor.asking import Answer, Asking
 from eventstore.processor.importing import IMPORT_MESSAGES
 from eventstore.processor.index import StreamIndex
-from eventstore.processor.port import Joinable, Processor
+from eventstore.processor.port import AnyProcessor, Joinable, keeps_states
 from eventstore.processor.snapshotting import SNAPSHOT_MESSAGES
 from eventstore.processor.topics import inbox_of, topics_of
 from eventstore.processor.unit import Unit
@@ -207,19 +206,17 @@ def collect_less_often() -> None:
         gc.set_threshold(20_000, 20, 50)
 
 
-def joined(processors: Iterable[Processor[Any]]) -> list[Processor[Any]]:
+def joined(processors: Iterable[AnyProcessor]) -> list[AnyProcessor]:
     """The processors, those of one name made one.
 
     Raises:
-        ValueError: two of one name are not parts of one processor, or one has a journal that is not available.
+        ValueError: two of one name are not parts of one processor, or one lacks what its journal needs.
     """
-    found: dict[str, Processor[Any]] = {}
+    found: dict[str, AnyProcessor] = {}
     for processor in processors:
-        if processor.journal != "events":
-            raise ValueError(
-                f"processor {processor.name}: journal={processor.journal!r} is not available in this version, "
-                'only journal="events"'
-            )
+        wanted = ("encode_state", "decode_state") if keeps_states(processor) else ("evolve",)
+        for missing in (name for name in wanted if not hasattr(processor, name)):
+            raise ValueError(f"processor {processor.name}: journal={processor.journal!r} needs a method {missing}")
         other = found.get(processor.name)
         if other is None:
             found[processor.name] = processor

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from eventstore.log.records import Record, TopicPartition
+from eventstore.processor.changelog import DecideAgain
+from eventstore.processor.changelog_partition import StatePartition
 from eventstore.processor.inputs import Answered, Call, Input, Outgoing
 from eventstore.processor.intake import Fault, Intake, Unread
 from eventstore.processor.partition import Partition
@@ -16,6 +19,8 @@ from eventstore.processor.topics import events_of, inbox_of, state_of
 
 BATCH_INPUTS = 1_000
 """Inputs per transaction at most; with several partitions, each of their writes is well below 2,000 rows."""
+STATE_BATCH_INPUTS = 10_000
+"""The same for units all of whose processors keep states: one row for many inputs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +58,31 @@ class Decisions:
         self.out: list[Outgoing] = []
         self.answered: list[Answered] = []
         self.asked = Asked()
+        self._is_careful = False
 
     def decide(self, inputs: Inputs) -> None:
         """Decide on everything, one input after the other."""
+        try:
+            self._decide(inputs)
+        except DecideAgain:
+            self._start_over()
+            self._decide(inputs)
+
+    def _start_over(self) -> None:
+        """One input of the batch fails: forget what was decided, and take care from the beginning."""
+        self.drop()
+        self.changed, self.out, self.answered, self.asked, self._complete = {}, [], [], Asked(), []
+        self._is_careful = True
+
+    def _decide(self, inputs: Inputs) -> None:
         self._release(inputs.stashed)
-        for record in inputs.records:
-            partition = self._touch(TopicPartition(record.topic, record.partition))
-            if partition is not None:
-                self._decide_record(partition, record)
+        for at, records in runs(inputs.records):
+            partition = self._touch(at)
+            if isinstance(partition, StatePartition):
+                partition.decide_all(records, partial(self._decide_record, partition), self.out)
+            elif partition is not None:
+                for record in records:
+                    self._decide_record(partition, record)
         self._decide_calls(inputs.calls)
         self._decide_timers(inputs.instants)
         for partition in self.changed.values():
@@ -122,6 +144,8 @@ class Decisions:
         partition = self.changed.get(at)
         if partition is None and (partition := self._served.get(at)) is not None:
             partition.at(self._now_ms)
+            if self._is_careful and isinstance(partition, StatePartition):
+                partition.decide_with_care()
             self.changed[at] = partition
         return partition
 
@@ -172,6 +196,18 @@ class Decisions:
             assert partition is not None, "only served partitions have instants"
             for due in partition.timers.due(min(instant, self._now_ms), BATCH_INPUTS):
                 partition.handle(self._intake.timer(due), self.out)
+
+
+def runs(records: Sequence[Record]) -> Iterator[tuple[TopicPartition, Sequence[Record]]]:
+    """The records in pieces of one partition each, in their order."""
+    first, count = 0, len(records)
+    while first < count:
+        topic, partition = records[first].topic, records[first].partition
+        last = first + 1
+        while last < count and records[last].partition == partition and records[last].topic == topic:
+            last += 1
+        yield TopicPartition(topic, partition), records[first:last]
+        first = last
 
 
 def _at(record: Record) -> TopicPartition:

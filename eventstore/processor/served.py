@@ -14,7 +14,7 @@ from eventstore.processor.commits import Commits
 from eventstore.processor.counts import EntityCounts
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.partition import Partition
-from eventstore.processor.port import Processor
+from eventstore.processor.port import AnyProcessor
 from eventstore.processor.routes import Routes
 from eventstore.processor.takeover import Takeover, commit_metadata
 
@@ -34,7 +34,7 @@ class Served:
         self,
         host: Host,
         group: str,
-        processors: Mapping[str, Processor[Any]],
+        processors: Mapping[str, AnyProcessor],
         commits: Commits,
         dropped: Callable[[TopicPartition], None],
     ) -> None:

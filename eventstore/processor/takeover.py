@@ -19,10 +19,11 @@ import structlog
 from eventstore.component import Host
 from eventstore.log.errors import LogError, PartitionCountChanged, PositionMissing, StaleMember
 from eventstore.log.port import GroupConsumer, Reader
-from eventstore.log.records import Position, TopicPartition
+from eventstore.log.records import Position, Record, TopicPartition
+from eventstore.processor.changelog_partition import StatePartition
 from eventstore.processor.counts import EntityCounts
 from eventstore.processor.partition import Partition
-from eventstore.processor.port import Processor
+from eventstore.processor.port import AnyProcessor, keeps_states
 from eventstore.processor.restore import Restore
 from eventstore.processor.routes import Routes
 from eventstore.processor.rows import POSITION_KEY, SyncedTo, decode_synced
@@ -56,7 +57,7 @@ class Taken:
     """One partition being taken."""
 
     inbox: TopicPartition
-    processor: Processor[Any]
+    processor: AnyProcessor
     position: int = -1
     restore: Restore | None = None
     state: State | None = None
@@ -66,12 +67,20 @@ class Taken:
     inbox_end: int = 0
 
     @property
-    def events(self) -> TopicPartition:
+    def events(self) -> TopicPartition | None:
+        """None: it keeps states, and has no events."""
+        if keeps_states(self.processor):
+            return None
         return TopicPartition(events_of(self.processor.name), self.inbox.partition)
 
     @property
     def journal(self) -> TopicPartition:
         return TopicPartition(state_of(self.processor.name), self.inbox.partition)
+
+    @property
+    def journals(self) -> list[TopicPartition]:
+        """What it is restored from, what tells of handled inputs first."""
+        return [self.journal] if self.events is None else [self.events, self.journal]
 
 
 class Takeover:
@@ -83,7 +92,7 @@ class Takeover:
         group: str,
         consumer: GroupConsumer,
         routes: Routes,
-        targets: Sequence[tuple[TopicPartition, Processor[Any]]],
+        targets: Sequence[tuple[TopicPartition, AnyProcessor]],
         metadata: str,
         counts: EntityCounts,
     ) -> None:
@@ -130,9 +139,7 @@ class Takeover:
         return ready
 
     def _check_manifest(self) -> None:
-        names = {
-            name for one in self.targets.values() for name in (one.inbox.topic, one.events.topic, one.journal.topic)
-        }
+        names = {side.topic for one in self.targets.values() for side in (one.inbox, *one.journals)}
         for name, found in self._host.log.describe(names).items():
             if found.manifest_partitions not in (None, found.partitions):
                 raise PartitionCountChanged(name, manifest=found.manifest_partitions or 0, actual=found.partitions)
@@ -159,18 +166,28 @@ class Takeover:
     def _first_positions(self, inboxes: list[TopicPartition]) -> dict[TopicPartition, int]:
         """A partition without a committed position gets its low watermark committed (K2)."""
         starts = self._host.log.start_positions(inboxes)
-        journals = {inbox: self.targets[inbox].events for inbox in inboxes}
+        journals = {inbox: self.targets[inbox].journals[0] for inbox in inboxes}
         ends = self._host.log.end_positions(journals.values())
         for inbox in inboxes:
-            if ends[journals[inbox]] > 0 and starts[inbox] > 0:
+            why = self._why_unknown(self.targets[inbox], starts[inbox]) if ends[journals[inbox]] > 0 else ""
+            if why:
                 raise PositionMissing(
                     self._group, *inbox,
-                    f"its journal {journals[inbox].topic} has events and its inbox lost records, so nobody knows what "
+                    f"its journal {journals[inbox].topic} {why}, so nobody knows what "
                     "was handled: stop the service and commit a position for the group, with `sagalog group reset "
                     f"{self._group} --topic {inbox.topic} --to start` or `--to end`",
                 )  # fmt: skip
         self._consumer.commit({inbox: Position(starts[inbox], self._metadata) for inbox in inboxes})
         return starts
+
+    def _why_unknown(self, taken: Taken, start: int) -> str:
+        """Why a journal with records does not tell what was handled; empty if it does.
+
+        Outcomes tell it of each input in the inbox, if they are kept for each: states are not.
+        """
+        if taken.events is None:
+            return "has states that count an unknown part of its inbox"
+        return "has events and its inbox lost records" if start > 0 else ""
 
     def _fence_predecessor(self, inboxes: list[TopicPartition]) -> None:
         """K5: abort the open unit of a process that hangs, by taking its transactional id."""
@@ -192,15 +209,18 @@ class Takeover:
 
     def _take_ends(self) -> None:
         taken = self.targets.values()
-        journals = [side for one in taken for side in (one.events, one.journal)]
+        journals = [side for one in taken for side in one.journals]
         ends = self._host.log.end_positions([*journals, *self.targets], isolation="uncommitted")
         topics = self._host.log.describe({side.topic for side in journals})
         positions: dict[TopicPartition, int] = {}
         for one in taken:
-            one.events_end, one.state_end, one.inbox_end = ends[one.events], ends[one.journal], ends[one.inbox]
-            self._open_state(one, f"{FORMAT};{topics[one.events.topic].id};{topics[one.journal.topic].id}")
+            one.state_end, one.inbox_end = ends[one.journal], ends[one.inbox]
+            one.events_end = 0 if one.events is None else ends[one.events]
+            self._open_state(one, ";".join([FORMAT, *(topics[side.topic].id for side in one.journals)]))
             assert one.restore is not None, "opened above"
-            positions[one.events], positions[one.journal] = one.restore.positions
+            events, positions[one.journal] = one.restore.positions
+            if one.events is not None:
+                positions[one.events] = events
         if any(positions[side] < ends[side] for side in positions):
             self._reader = self._host.log.reader(positions)
         self.phase = Phase.RESTORE
@@ -224,8 +244,11 @@ class Takeover:
     def _restore(self) -> None:
         """Read for one slice. The reader may go beyond the ends; that does no harm, the unit is not serving yet."""
         if self._reader is not None:
-            routes = {one.events: (one, True) for one in self.targets.values()}
-            routes |= {one.journal: (one, False) for one in self.targets.values()}
+            routes = {
+                (side.topic, side.partition): (one, side == one.events)
+                for one in self.targets.values()
+                for side in one.journals
+            }
             deadline = self._host.clock.monotonic() + SLICE_SECONDS
             while self._host.clock.monotonic() < deadline and not self._is_restored():
                 self._absorb(self._reader.read(RECORDS_AT_ONCE, 0.01), routes)
@@ -235,9 +258,9 @@ class Takeover:
             self._finish(one)
         self.phase = Phase.DONE
 
-    def _absorb(self, records: Sequence[Any], routes: dict[TopicPartition, tuple[Taken, bool]]) -> None:
+    def _absorb(self, records: Sequence[Record], routes: dict[tuple[str, int], tuple[Taken, bool]]) -> None:
         for record in records:
-            found = routes.get(TopicPartition(record.topic, record.partition))
+            found = routes.get((record.topic, record.partition))
             if found is None or found[0].restore is None:
                 continue
             if found[1]:
@@ -249,7 +272,8 @@ class Takeover:
         reader = self._reader
         assert reader is not None, "asked while restoring"
         return all(
-            reader.position(one.events) >= one.events_end and reader.position(one.journal) >= one.state_end
+            reader.position(one.journal) >= one.state_end
+            and (one.events is None or reader.position(one.events) >= one.events_end)
             for one in self.targets.values()
         )
 
@@ -257,24 +281,18 @@ class Takeover:
         assert one.restore is not None, "opened before"
         events, journal = one.restore.positions
         if self._reader is not None:
-            events = max(events, self._reader.position(one.events))
+            events = events if one.events is None else max(events, self._reader.position(one.events))
             journal = max(journal, self._reader.position(one.journal))
         one.synced = one.restore.flush(events, journal, self._host.clock.now_ms())
 
     def _partition(self, taken: Taken) -> Partition[Any]:
         assert taken.state is not None, "restored before"
         assert taken.synced is not None, "restored before"
-        return Partition(
-            taken.processor,
-            taken.inbox.partition,
-            self._group,
-            taken.state,
-            self._host.serde,
-            self._routes,
-            taken.synced,
-            self._counts,
-            self._host.clock.monotonic,
-        )
+        number, processor, monotonic = taken.inbox.partition, taken.processor, self._host.clock.monotonic
+        common = (self._group, taken.state, self._host.serde, self._routes, taken.synced, self._counts, monotonic)
+        if keeps_states(processor):
+            return StatePartition(processor, number, *common)
+        return Partition(processor, number, *common)
 
     def _close_reader(self) -> None:
         if self._reader is not None:

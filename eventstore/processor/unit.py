@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
 
 import structlog
 
@@ -19,7 +18,7 @@ from eventstore.component import Host
 from eventstore.log.errors import Fenced, InvalidRecord, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
 from eventstore.log.port import Batch, GroupConsumer, Transactor
 from eventstore.log.records import Record, TopicPartition
-from eventstore.processor.batch import BATCH_INPUTS, Decisions, Inputs
+from eventstore.processor.batch import BATCH_INPUTS, STATE_BATCH_INPUTS, Decisions, Inputs
 from eventstore.processor.calls import Calls
 from eventstore.processor.commits import Commits
 from eventstore.processor.due import Barrier
@@ -28,7 +27,7 @@ from eventstore.processor.inputs import Call
 from eventstore.processor.intake import Intake
 from eventstore.processor.pace import IDLE_SECONDS, Pace
 from eventstore.processor.parts import Parts
-from eventstore.processor.port import Processor
+from eventstore.processor.port import AnyProcessor, keeps_states
 from eventstore.processor.questions import Questions
 from eventstore.processor.served import Served
 from eventstore.processor.takeover import commit_metadata
@@ -46,7 +45,7 @@ class Unit:
     def __init__(
         self,
         host: Host,
-        processors: Sequence[Processor[Any]],
+        processors: Sequence[AnyProcessor],
         *,
         moved: Callable[[Call], None],
         group: str | None = None,
@@ -64,7 +63,8 @@ class Unit:
         self._pace = Pace(host.clock, self._calls)
         self._waiting: list[Call] = []
         """Calls for partitions that are being taken."""
-        self._limit = BATCH_INPUTS
+        self._most = STATE_BATCH_INPUTS if all(map(keeps_states, processors)) else BATCH_INPUTS
+        self._limit = self._most
         names = ("inputs", "batches", "aborted", "unknown", "failed", "fenced")
         self._counts: dict[str, float] = dict.fromkeys(names, 0.0)
         self._parts = Parts()
@@ -187,7 +187,7 @@ class Unit:
             self._undo(inputs, decisions)
             raise
         self._finish(decisions, ends, inputs.calls)
-        self._limit = min(self._limit * 2, BATCH_INPUTS)
+        self._limit = min(self._limit * 2, self._most)
         self._counts["batches"] += 1
         return True
 

@@ -310,13 +310,13 @@ async def test_only_some_components_are_hosted(url: str) -> None:
             service.configure(slot="2")
 
 
-async def test_a_journal_that_is_not_available_is_refused_by_name(url: str) -> None:
-    """A processor that asks for another journal than events is not run as if it had not."""
+async def test_a_processor_that_lacks_what_its_journal_needs_is_refused_by_name(url: str) -> None:
+    """One that asks for another journal than it was written for is not run as if it had not."""
     counters = Counters()
     counters.journal = "state"
     component = SimpleNamespace(__component__=lambda: Plan(name="counter", processors=(counters,)))
 
-    with pytest.raises(ValueError, match="journal='state' is not available"):
+    with pytest.raises(ValueError, match="journal='state' needs a method encode_state"):
         async with Service("s", components=[cast("Component", component)], log=url):
             pass
 

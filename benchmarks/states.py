@@ -1,0 +1,332 @@
+"""The stateful workload by processors that keep states, exactly once: count and sum per key, one output for each event.
+
+JSON commands of about 140 bytes, 10,000 keys, 4 partitions. The bare loop and two processors read the same records: one
+is a class, a `DurableState`, the other a `StateProcessor` over a msgspec struct. All do it exactly once, with a
+changelog record for each key that a transaction changed, one output for each record, and rows in RocksDB. The bare
+loop's outputs are two numbers; a processor's is a command to another service, with its metadata. Each is timed from its
+first transaction to its last. What they computed is compared.
+
+Then the state folder is wiped, and it is timed how long states take to come back, beside a bare loop that reads the
+changelog.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from random import Random
+from typing import Any, Literal
+
+import msgspec
+from confluent_kafka import Consumer, TopicPartition
+from rocksdict import WriteBatch
+
+from benchmarks.bare import API_S, Loop, commit, consumer_of, create, opened, transactor_of
+from benchmarks.figures import Figure, Target
+from benchmarks.setting import PARTITIONS, RUN, Setting, Stopwatch, until
+from eventstore import decide
+from eventstore.component import Plan
+from eventstore.durable import DurableState
+from eventstore.hosting import Hosting
+from eventstore.log import open_log
+from eventstore.log.partition import partition_of
+from eventstore.log.port import Log
+from eventstore.log.records import Topic
+from eventstore.process_host import ProcessHost, make_host
+from eventstore.processor.changelog import PREFIX as STATE_PREFIX
+from eventstore.processor.changelog import header
+from eventstore.processor.port import AnyProcessor, DecideContext
+from eventstore.processor.topics import inbox_of, state_of, topics_of
+from schemas import Command, Message, Metadata, Serde
+
+KEYS, COMMIT_S, LIMIT = 10_000, 0.1, 10_000
+CLASS, STRUCT = f"bench_{RUN}_class", f"bench_{RUN}_struct"
+OUTPUTS = f"bench_{RUN}_outputs"
+HANDLED = "processor_inputs_total"
+Totals = dict[str, tuple[int, int]]
+
+
+class Measured(Command[None], to=STRUCT, key="sensor", name="bench.measured"):
+    """About 140 bytes as JSON."""
+
+    sensor: str
+    amount: int
+    site: str
+    unit: str
+    quality: str
+    note: str
+
+
+class MeasuredToo(Command[None], to=CLASS, key="sensor", name="bench.measured_too"):
+    """The same for the class."""
+
+    sensor: str
+    amount: int
+    site: str
+    unit: str
+    quality: str
+    note: str
+
+
+class Counted(Command[None], to=OUTPUTS, key="sensor", name="bench.counted"):
+    """The output."""
+
+    sensor: str
+    count: int
+    amount: int
+
+
+class ByClass(DurableState, name=CLASS):
+    """Count and sum, as a user writes it."""
+
+    count: int = 0
+    amount: int = 0
+
+    @decide
+    def measured(self, command: MeasuredToo, context: DecideContext[Any]) -> None:
+        """Count it and say so."""
+        self.count += 1
+        self.amount += command.amount
+        context.send(Counted(sensor=command.sensor, count=self.count, amount=self.amount))
+
+
+class _Sum(msgspec.Struct):
+    count: int = 0
+    amount: int = 0
+
+
+class ByStruct:
+    """Count and sum, as one who is in a hurry writes it."""
+
+    name, partitions = STRUCT, PARTITIONS
+    journal: Literal["state"] = "state"
+    messages: Sequence[type[Message]] = (Measured, Counted)
+
+    def __init__(self) -> None:
+        self.encode_state = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(_Sum).decode
+
+    def initial(self, key: str) -> _Sum:
+        """Nothing yet."""
+        return _Sum()
+
+    def decide(self, state: _Sum, message: Message, context: DecideContext[_Sum]) -> _Sum:
+        """Count it and say so."""
+        assert isinstance(message, Measured)
+        state.count += 1
+        state.amount += message.amount
+        context.send(Counted(sensor=message.sensor, count=state.count, amount=state.amount))
+        return state
+
+    def decode_state(self, key: str, data: bytes) -> _Sum:
+        """What was encoded."""
+        return self._decode(data)
+
+
+def measure(setting: Setting) -> list[Figure]:
+    """The bare loop, the struct, the class; then restoring."""
+    count = setting.count(300_000, 25_000)
+    log = open_log(setting.url)
+    host = make_host(f"bench-{RUN}", log, state=setting.state)
+    log.create([Topic(name=inbox_of(OUTPUTS), partitions=PARTITIONS)])
+    struct, plan = ByStruct(), ByClass.__component__()
+    figures, bare = [], None
+    for name, processor, kind in (("struct", struct, Measured), ("class", plan.processors[0], MeasuredToo)):
+        log.create(topics_of(processor, host.service))
+        host.serde = Serde(host.registry, [*processor.messages, Counted], format="json")
+        fill(log, host.serde, processor.name, kind, count)
+        if bare is None and setting.bootstrap:
+            bare, expected = _bare(setting.bootstrap, setting.folder / "bare", inbox_of(processor.name), count)
+        rate, cpu, found = _service(host, processor, count)
+        assert bare is None or found == expected, "the processor and the bare loop disagree"
+        aim = Target(ratio=0.5) if bare else Target(at_least=80_000)
+        figures += [
+            Figure(f"processor with journal=state, {name}", rate, "/s", bare.per_second if bare else None, aim),
+            Figure(
+                f"its processor time of a record, {name}", cpu, "µs", bare.cpu_us if bare else None, Target(at_most=12)
+            ),
+        ]
+    figures.append(_restored(setting, log, setting.count(200_000, 5_000)))
+    host.close()
+    log.close()
+    return figures
+
+
+def fill(log: Log, serde: Serde, name: str, kind: type[Measured | MeasuredToo], count: int) -> None:
+    """Write the commands."""
+    sensors, random = [f"sensor-{n:05}" for n in range(KEYS)], Random(1)
+    places, producer, inbox = [partition_of(sensor, PARTITIONS) for sensor in sensors], log.producer(), inbox_of(name)
+    for number in range(count):
+        key = random.randrange(KEYS)
+        command = kind(
+            sensor=sensors[key], amount=number % 1_000, site="north-07", unit="kWh", quality="good",
+            note="automatic reading",
+        )  # fmt: skip
+        meta = Metadata(id=f"{number:024x}", type=kind.__type_name__, correlation=f"{number:024x}").encode()
+        producer.produce(inbox, places[key], sensors[key].encode(), serde.encode(command), (("meta", meta),))
+        if number % 1_000 == 0:
+            producer.poll(0)
+    producer.flush(60)
+    producer.close()
+
+
+def _service(host: ProcessHost, processor: AnyProcessor, count: int) -> tuple[float, float, Totals]:
+    """Records a second and µs each, between the first batch and the last; and what was computed."""
+    hosting = Hosting(host, [Plan(name=processor.name, processors=[processor], messages=[Counted])])
+    hosting.start()
+    try:
+        until(lambda: _metric(hosting, HANDLED) > 0)
+        first, watch = _metric(hosting, HANDLED), Stopwatch()
+        until(lambda: _metric(hosting, HANDLED) >= count)
+        seconds, cpu = watch.seconds, watch.cpu
+        until(hosting.is_settled, every_s=0.05)
+        return (count - first) / seconds, cpu / (count - first) * 1e6, _totals(hosting, processor)
+    finally:
+        hosting.stop(timedelta(seconds=5))
+
+
+def _totals(hosting: Hosting, processor: AnyProcessor) -> Totals:
+    """What the rows of the processor say."""
+    found: Totals = {}
+    decode = msgspec.json.Decoder(_Sum).decode
+    one_each = {partition_of(f"sensor-{n:05}", PARTITIONS): f"sensor-{n:05}" for n in range(99)}
+    for key in one_each.values():
+        index = hosting.index(processor.name, key)
+        assert index is not None
+        for row, value in index._state.scan(STATE_PREFIX, STATE_PREFIX + b"\xff"):  # pyright: ignore[reportPrivateUsage]
+            one = decode(value[value.index(b"{") :])
+            found[row[1:].decode()] = one.count, one.amount
+    return found
+
+
+def _metric(hosting: Hosting, name: str) -> float:
+    return sum(loop.get(name, 0.0) for loop in hosting.metrics().values())
+
+
+class _Bare(msgspec.Struct):
+    sensor: str
+    amount: int
+
+
+def _bare(bootstrap: str, folder: Path, inbox: str, count: int) -> tuple[Loop, Totals]:
+    changelog, outputs = f"bare-{RUN}-states", f"bare-{RUN}-counted"
+    create(bootstrap, changelog, outputs)
+    producer, state = transactor_of(bootstrap, f"{changelog}-tx"), opened(folder)
+    decode, encode = msgspec.json.Decoder(_Bare).decode, msgspec.json.Encoder().encode
+    rows: Totals = {}
+    consumer, seen = consumer_of(bootstrap, inbox), 0
+    watch: Stopwatch | None = None
+    first = 0
+    while seen < count:
+        dirty: dict[str, int] = {}
+        positions: dict[int, int] = {}
+        producer.begin_transaction()
+        began = time.perf_counter()
+        while seen < count and time.perf_counter() - began < COMMIT_S:
+            message = consumer.poll(0.01)
+            for each in [message, *consumer.consume(LIMIT - 1, 0)] if message is not None else []:
+                value, partition = each.value(), each.partition() or 0
+                assert value is not None
+                event = decode(value[5:])
+                known, amount = rows.get(event.sensor, (0, 0))
+                rows[event.sensor] = row = known + 1, amount + event.amount
+                producer.produce(outputs, encode(row), event.sensor, partition)
+                dirty[event.sensor] = partition
+                positions[partition] = (each.offset() or 0) + 1
+                seen += 1
+        if not positions:
+            producer.abort_transaction(API_S)
+            continue
+        encoded = {sensor.encode(): encode(rows[sensor]) for sensor in dirty}
+        for (key, value), partition in zip(encoded.items(), dirty.values(), strict=True):
+            producer.produce(changelog, value, key, partition)
+        commit(producer, consumer, positions, inbox)
+        batch = WriteBatch(raw_mode=True)
+        for key, value in encoded.items():
+            batch.put(key, value)
+        state.write(batch)
+        if watch is None:
+            watch, first = Stopwatch(), seen
+    assert watch is not None
+    took = Loop((count - first) / watch.seconds, watch.cpu / max(1, count - first) * 1e6)
+    consumer.close()
+    state.close()
+    return took, rows
+
+
+class _Kept(ByStruct):
+    """A processor whose states are only restored."""
+
+    name = f"bench_{RUN}_kept"
+
+
+def _restored(setting: Setting, log: Log, keys: int) -> Figure:
+    """States a second from a service's start, its state folder empty, until it serves."""
+    processor, service = _Kept(), f"bench-{RUN}-kept"
+    first, second = (
+        make_host(service, log, state="memory://" if setting.engine == "memory" else str(setting.folder / name))
+        for name in ("before", "after")
+    )
+    _start(first, processor)  # so that the group has positions before the journal has records
+    _fill_states(log, state_of(processor.name), processor, keys)
+    bare = _bare_restore(setting.bootstrap, setting.folder / "bare-restore", keys) if setting.bootstrap else None
+    seconds = _start(second, processor)
+    first.close()
+    second.close()
+    aim = Target(ratio=0.5) if bare else Target(at_least=100_000)
+    return Figure("restore of states, wiped folder to serving", keys / seconds, "/s", bare, aim)
+
+
+def _start(host: ProcessHost, processor: AnyProcessor) -> float:
+    hosting = Hosting(host, [Plan(name=processor.name, processors=[processor])])
+    watch = Stopwatch()
+    hosting.start()
+    try:
+        until(lambda: _metric(hosting, "processor_partitions") == PARTITIONS)
+        return watch.seconds
+    finally:
+        hosting.stop(timedelta(seconds=5))
+
+
+def _fill_states(log: Log, topic: str, processor: ByStruct, keys: int) -> None:
+    producer = log.producer()
+    for number in range(keys):
+        key, value = f"sensor-{number:06}", processor.encode_state(_Sum(number, number * 7))
+        producer.produce(topic, partition_of(key, PARTITIONS), STATE_PREFIX + key.encode(), header(number) + value)
+        if number % 1_000 == 0:
+            producer.poll(0)
+    producer.flush(60)
+    producer.close()
+
+
+def _bare_restore(bootstrap: str, folder: Path, count: int) -> float:
+    """States a second."""
+    watch, state, seen = Stopwatch(), opened(folder), 0
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "bare",
+            "queued.min.messages": 200_000,
+            "fetch.queue.backoff.ms": 1,
+        }
+    )
+    consumer.assign([TopicPartition(state_of(_Kept.name), partition, 0) for partition in range(PARTITIONS)])
+    while seen < count:
+        batch, positions = WriteBatch(raw_mode=True), dict[int, int]()
+        message = consumer.poll(0.1)
+        for each in [message, *consumer.consume(1_999, 0)] if message is not None else []:
+            key, value = each.key(), each.value()
+            assert key is not None
+            assert value is not None
+            batch.put(key, value)
+            positions[each.partition() or 0] = each.offset() or 0
+            seen += 1
+        for partition, position in positions.items():
+            batch.put(b"p%d" % partition, b"%d" % position)
+        state.write(batch)
+    per_second = count / watch.seconds
+    consumer.close()
+    state.close()
+    return per_second

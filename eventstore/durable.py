@@ -1,0 +1,227 @@
+"""Durable states: they decide on commands and change in place; the log keeps the newest state of each key, no events.
+
+::
+
+    class Totals(DurableState, name="totals"):
+        count: int = 0
+        amount: int = 0
+
+        @decide
+        def measured(self, command: Measure) -> Total:
+            self.count += 1
+            self.amount += command.amount
+            return Total(count=self.count, amount=self.amount)
+
+For counters, windows and whatever nobody asks the history of: one record is written for each key that a batch changed,
+however many commands changed it. What is promised of commands that come twice is in `eventstore.processor.changelog`.
+
+The annotations are the registration, as those of an `Aggregate`. A new key starts from the fields' defaults;
+`self.delete()` brings it back to them. A refusal says that nothing happened: changing a field first and refusing then
+is an error. States are not to hold what cannot be written as JSON.
+
+Bytes of a state, integers big-endian: `1 version:u16 JSON`, the object's members being the fields. `version` is the
+class's: raise it when fields change. A state of an older version is read without the fields that are gone, those that
+are new have their defaults; what meets a state of a newer version waits for code that has it (K7). A field whose type
+changed needs another name.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+
+from eventstore.aggregate import handlers_of
+from eventstore.component import Plan
+from eventstore.errors import RefusedAfterChanging
+from eventstore.handlers import Deciding, Handlers, is_refusal, reply
+from eventstore.processor.port import DecideContext, NotKnownHere
+from eventstore.state.errors import StateUndecodable
+from schemas import Message, Refusal
+from schemas.definition import Body, DefinitionError, definition_of, line_of
+
+_RESERVED = ("delete", "key")
+_HEADER = struct.Struct(">BH")
+
+
+@dataclass(slots=True)
+class _Entity:
+    """What an instance knows besides its fields."""
+
+    key: str = ""
+    is_deleted: bool = False
+
+
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class DurableType(ModelMetaclass):
+    """Watches the class body: which line binds which handler."""
+
+    @classmethod
+    def __prepare__(
+        mcs,  # noqa: N804 - the convention of metaclasses
+        name: str,
+        bases: tuple[type, ...],
+        /,
+        **kwargs: Any,
+    ) -> Any:
+        return Body(sys._getframe(1))  # pyright: ignore[reportPrivateUsage] - the frame of the class body
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **kwargs: Any) -> Any:
+        hidden = [each for each in _RESERVED if each in namespace or each in namespace.get("__annotations__", ())]
+        if hidden and isinstance(namespace, Body) and any(isinstance(base, DurableType) for base in bases):
+            line = namespace.definition.line(hidden[0])
+            raise DefinitionError(
+                line, f"{name}.{hidden[0]} hides what every durable state has under this name: rename it"
+            )
+        return super().__new__(mcs, name, bases, namespace, **kwargs)
+
+
+class DurableState(BaseModel, metaclass=DurableType):
+    """The state of one key, and the decisions on it."""
+
+    model_config = ConfigDict(
+        extra="forbid", validate_assignment=False, ser_json_bytes="base64", val_json_bytes="base64",
+        ser_json_inf_nan="strings",
+    )  # fmt: skip
+
+    __durable__: ClassVar[str]
+    __version__: ClassVar[int] = 1
+    __partitions__: ClassVar[int | None] = None
+    __processor__: ClassVar[DurableProcessor]
+
+    if TYPE_CHECKING:
+        _entity: _Entity = PrivateAttr()
+    else:  # a slot costs a twentieth of a private attribute, and does not count for equality
+        __slots__ = ("_entity",)
+
+    def __init_subclass__(
+        cls, *, name: str | None = None, version: int = 1, partitions: int | None = None, **unknown: Any
+    ) -> None:
+        """`name` names its topics and is where its commands go; `version`: of the fields, see the module;
+        `partitions`: when the topics are created."""
+        line = definition_of(cls).class_line
+        if unknown:
+            raise DefinitionError(
+                line, f"{cls.__name__} has no option {next(iter(unknown))}=: it takes name=, version= and partitions="
+            )
+        if not 0 < version < 1 << 16:
+            raise DefinitionError(line, f"{cls.__name__}: version={version} is no whole number from 1 to 65535")
+        super().__init_subclass__()
+        cls.__durable__ = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        cls.__version__, cls.__partitions__ = version, partitions
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.__processor__ = DurableProcessor(cls, _handlers(cls))
+
+    @classmethod
+    def __component__(cls) -> Plan:
+        processor = cls.__processor__
+        return Plan(name=processor.name, messages=processor.messages, processors=(processor,))
+
+    @property
+    def key(self) -> str:
+        """Whose state it is."""
+        return _entity(self).key
+
+    def delete(self) -> None:
+        """Forget the state when the decision returns: the key is then as if it had never been."""
+        _entity(self).is_deleted = True
+
+
+def _handlers(cls: type[DurableState]) -> Handlers[Any]:
+    definition = definition_of(cls)
+    handlers = Handlers[Any](cls.__name__, cls.__durable__, ())
+    for kind, handler, local in handlers_of(cls):
+        if kind == "evolve":
+            raise DefinitionError(
+                line_of(handler), f"{cls.__name__}.{handler.__name__} evolves, but a DurableState has no events"
+            )
+        handlers.add_decide(handler, local)
+    for name, described in cls.model_fields.items():
+        if described.is_required():
+            raise DefinitionError(
+                definition.line(name), f"{cls.__name__}.{name} has no default: a new key starts from the defaults"
+            )
+    return handlers
+
+
+class DurableProcessor:
+    """Runs a durable state's class in the kernel. The states are instances of the class, changed in place."""
+
+    journal: Literal["state"] = "state"
+
+    def __init__(self, durable: type[DurableState], handlers: Handlers[Any]) -> None:
+        self.name, self.partitions = durable.__durable__, durable.__partitions__
+        self.messages: Sequence[type[Message]] = handlers.messages()
+        self._durable, self._handlers, self._version = durable, handlers, durable.__version__
+        self._deciding = handlers.deciding
+        self._refusing = frozenset(command for command, one in handlers.deciding.items() if _may_refuse(one))
+        self._header = _HEADER.pack(1, self._version)
+        self._write: Callable[..., bytes] = durable.__pydantic_serializer__.to_json
+        self._read: Callable[..., DurableState] = durable.__pydantic_validator__.validate_json
+
+    def initial(self, key: str) -> DurableState:
+        """An instance of the defaults."""
+        return _named(self._durable(), key)
+
+    def decide(self, state: DurableState, message: Message, context: DecideContext[Any]) -> DurableState | None:
+        """Call the command's handler and answer with what it returns.
+
+        Raises:
+            DecisionNotMade, AnswerNotDeclared, RefusedAfterChanging: the class is programmed wrongly.
+        """
+        deciding = self._deciding.get(type(message)) or self._handlers.for_command(message)
+        before = self.encode_state(state) if type(message) in self._refusing else b""
+        answer = deciding.call(state, message, context)
+        if before and is_refusal(answer) and (_entity(state).is_deleted or self.encode_state(state) != before):
+            raise RefusedAfterChanging(deciding.name, type(message).__name__, type(answer).__name__)
+        reply(context, deciding, message, answer)
+        return None if _entity(state).is_deleted else state
+
+    def encode_state(self, state: DurableState) -> bytes:
+        """The class's version and the fields."""
+        return self._header + self._write(state, exclude_computed_fields=True)
+
+    def decode_state(self, key: str, data: bytes) -> DurableState:
+        """The instance that was encoded.
+
+        Raises:
+            NotKnownHere: newer code wrote it.
+            StateUndecodable: the fields of this class cannot hold it.
+        """
+        layout, version = _HEADER.unpack_from(data)
+        if layout != 1 or version > self._version:
+            raise NotKnownHere(f"the state of {key!r} of {self.name} has version {version}, this code {self._version}")
+        try:
+            state = self._read(data[_HEADER.size :], extra="forbid" if version == self._version else "ignore")
+        except ValidationError as error:
+            raise StateUndecodable(self.name, key, str(error)) from error
+        return _named(state, key)
+
+
+def _may_refuse(deciding: Deciding) -> bool:
+    return any(issubclass(answer, Refusal) for answer in deciding.answers)
+
+
+def _named(state: DurableState, key: str) -> DurableState:
+    object.__setattr__(state, "_entity", _Entity(key))
+    return state
+
+
+def _entity(state: DurableState) -> _Entity:
+    try:
+        return state._entity  # pyright: ignore[reportPrivateUsage] - ours, hidden from users
+    except AttributeError:  # made by hand, not by the processor
+        return _named(state, "")._entity  # pyright: ignore[reportPrivateUsage]
