@@ -123,8 +123,9 @@ class HttpRegistry:
                 found = self._ask("POST", f"/subjects/{_quoted(subject)}/versions", body, of=(subject, schema))
             if found is None:
                 raise RegistryRefused(self.url, 404, f"it does not take schemas of {subject}")
-            self._schemas[found["id"]] = schema
-            self._ids[subject, schema] = found["id"]
+            id = self._id(found)
+            self._schemas[id] = schema
+            self._ids[subject, schema] = id
         return self._ids[subject, schema]
 
     def register_many(self, entries: Sequence[Entry]) -> list[int]:
@@ -150,7 +151,7 @@ class HttpRegistry:
             found = self._ask("GET", f"/schemas/ids/{id}")
             if found is None:
                 return None
-            self._schemas[id] = _schema(found)
+            self._schemas[id] = self._schema(found)
         return self._schemas[id]
 
     def refresh(self) -> None:
@@ -162,7 +163,7 @@ class HttpRegistry:
         Raises:
             RegistryError: it cannot be asked.
         """
-        return sorted(self._ask("GET", "/subjects") or [])
+        return sorted(self._list("/subjects", str))
 
     def versions(self, subject: str) -> list[Registered]:
         """The schemas of a subject, the oldest first. Those that are not of sagalog messages are left out.
@@ -170,8 +171,8 @@ class HttpRegistry:
         Raises:
             RegistryError: it cannot be asked.
         """
-        numbers: list[int] = self._ask("GET", f"/subjects/{_quoted(subject)}/versions") or []
-        found = [self._numbered_one(subject, number) for number in sorted(numbers)]
+        numbers = sorted(self._list(f"/subjects/{_quoted(subject)}/versions", int))
+        found = [self._numbered_one(subject, number) for number in numbers]
         return [each for each in found if each is not None]
 
     def _numbered_one(self, subject: str, number: int) -> Registered | None:
@@ -180,7 +181,7 @@ class HttpRegistry:
             try:
                 if found is None:
                     return None
-                self._numbered[subject, number] = Registered(found["id"], subject, number, _schema(found))
+                self._numbered[subject, number] = Registered(self._id(found), subject, number, self._schema(found))
             except SchemaInvalid:
                 return None
         return self._numbered[subject, number]
@@ -193,7 +194,7 @@ class HttpRegistry:
         """
         found: Any = self._ask("GET", f"/config/{_quoted(subject)}") if subject is not None else None
         found = found or self._ask("GET", "/config") or {"compatibilityLevel": ""}
-        said = str(found.get("compatibilityLevel", "")).lower()
+        said = str(found.get("compatibilityLevel", "") if isinstance(found, dict) else found).lower()
         for mode in MODES:
             if mode == said:
                 return mode
@@ -210,6 +211,27 @@ class HttpRegistry:
             self._ask("DELETE", path)
         else:
             self._ask("PUT", path, {"compatibility": mode.upper()})
+
+    def _id(self, found: Any) -> int:
+        id: Any = found.get("id") if isinstance(found, dict) else None
+        if type(id) is not int:
+            raise RegistryRefused(self.url, 200, f"it answered {str(found)[:80]!r}, which has no id")
+        return id
+
+    def _schema(self, found: Any) -> Schema:
+        text: Any = found.get("schema") if isinstance(found, dict) else None
+        if not isinstance(text, str):
+            raise RegistryRefused(self.url, 200, f"it answered {str(found)[:80]!r}, which has no schema")
+        kind: Any = found.get("schemaType", "AVRO")
+        if kind not in tuple(_FORMATS):
+            raise SchemaInvalid(f"it is of type {kind}")
+        return Schema.parse(_FORMATS[kind], text)
+
+    def _list(self, path: str, of: type[T]) -> list[T]:
+        found = self._ask("GET", path) or []
+        if not isinstance(found, list) or any(type(each) is not of for each in cast("list[object]", found)):
+            raise RegistryRefused(self.url, 200, f"it answered {str(found)[:80]!r}, which is no list of what it has")
+        return cast("list[T]", found)
 
     def _ask(self, method: str, path: str, body: object = None, *, of: Entry | None = None) -> Any:
         """What the server answers; None: there is no such thing. `of`: what is registered."""
@@ -238,7 +260,7 @@ class HttpRegistry:
             raise RegistryRefused(self.url, answer.status_code, _said(answer))
         try:
             return answer.json()
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise RegistryRefused(self.url, answer.status_code, "it answered no JSON") from error
 
 
@@ -264,12 +286,6 @@ def _quoted(subject: str) -> str:
 def _said(answer: httpx2.Response) -> str:
     try:
         return str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return answer.text[:200] or answer.reason_phrase
 
-
-def _schema(found: dict[str, Any]) -> Schema:
-    kind = found.get("schemaType", "AVRO")
-    if kind not in _FORMATS:
-        raise SchemaInvalid(f"it is of type {kind}")
-    return Schema.parse(_FORMATS[kind], found["schema"])

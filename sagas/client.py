@@ -152,13 +152,17 @@ class Run(Generic[O]):
             if not isinstance(answer, HistoryPage):
                 raise HistoryNotReadable(self._saga.__saga__, self.key, type(answer).__name__)
             for place, (at, event) in enumerate(zip(answer.timestamps_ms, answer.events, strict=True)):
-                found.append(self._happened(answer.first + place, at, b64decode(event)))
+                found.append(self._happened(answer.first + place, at, event))
             if answer.is_last:
                 return found
 
-    def _happened(self, version: int, at_ms: int, value: bytes) -> Happened:
-        event = self._hosted.runtime.host.serde.decode(value)
-        assert isinstance(event, Event)
+    def _happened(self, version: int, at_ms: int, text: str) -> Happened:
+        try:
+            event = self._hosted.runtime.host.serde.decode(b64decode(text, validate=True))
+        except ValueError as error:
+            raise HistoryNotReadable(self._saga.__saga__, self.key, f"{text[:40]!r} as an event") from error
+        if not isinstance(event, Event):
+            raise HistoryNotReadable(self._saga.__saga__, self.key, type(event).__name__)
         return Happened(version, datetime.fromtimestamp(at_ms / 1000, UTC), event)
 
     async def _ask(self, message: Message, *, timeout: timedelta = timedelta(seconds=5)) -> Message | None:

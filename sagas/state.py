@@ -18,7 +18,7 @@ from sagas.children import Child
 from sagas.errors import ReplyNotThere
 from sagas.graph import Graph
 from sagas.messages import SagaOutcome
-from schemas import Message, Nothing, UnknownType
+from schemas import Message, Nothing, Undecodable, UnknownType
 
 
 class Phase(Enum):
@@ -163,17 +163,21 @@ def decoded(graph: Graph, text: Text) -> Message:
 
     Raises:
         UnknownType: there is no way from the recorded version to that one.
+        Undecodable: the text is none.
     """
-    message = graph.types[text.type]
-    if text.version == message.__type_version__:
-        return message.model_validate_json(text.json)
-    steps = message.__upcasts__.path(text.version)
-    if steps is None:
+    message = graph.types.get(text.type)
+    steps = None if message is None else message.__upcasts__.path(text.version)
+    if message is None or (steps is None and text.version != message.__type_version__):
         raise UnknownType(text.type, text.version)
-    fields: Mapping[str, Any] = json.loads(text.json)
-    for step in steps:
-        fields = step(fields, _load)
-    return message.model_validate_json(json.dumps(fields))
+    try:
+        if text.version == message.__type_version__:
+            return message.model_validate_json(text.json)
+        fields: Mapping[str, Any] = json.loads(text.json)
+        for step in steps or ():
+            fields = step(fields, _load)
+        return message.model_validate_json(json.dumps(fields))
+    except Exception as error:  # steps are a user's: whatever they raise, the text is not what they take
+        raise Undecodable(f"{text.type} in a history", f"{type(error).__name__}: {error}") from error
 
 
 def _load(model: type[BaseModel], fields: Mapping[str, Any]) -> BaseModel:

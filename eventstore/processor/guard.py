@@ -25,22 +25,22 @@ class Verdict(Enum):
     NOTHING_TO_UNDO = "it was never done"
 
 
-def stage_key(attributes: dict[str, str]) -> bytes:
-    """The row key of a saga's step."""
+def stage_key(attributes: dict[str, str]) -> bytes | None:
+    """The row key of a saga's step; None if the attributes belong to none."""
+    if "role" not in attributes or "saga" not in attributes or "step" not in attributes:
+        return None
     return f"g{attributes['saga']}/{attributes['step']}".encode()
 
 
-def stage_row(attributes: dict[str, str], stage: int) -> Row:
+def stage_row(key: bytes, stage: int) -> Row:
     """The row that says how far a saga's step is."""
-    return stage_key(attributes), bytes((1, stage))
+    return key, _STAGE.pack(stage)
 
 
 def stage_of(metadata: Metadata) -> Row | None:
     """The row that an event's metadata stands for; None if it belongs to no saga's step."""
-    role = metadata.attributes.get("role")
-    if role is None:
-        return None
-    return stage_row(metadata.attributes, UNDONE if role == "undo" else DONE)
+    key = stage_key(metadata.attributes)
+    return None if key is None else stage_row(key, UNDONE if metadata.attributes["role"] == "undo" else DONE)
 
 
 def decode_stage(value: bytes) -> int:
@@ -61,11 +61,11 @@ class Guard:
 
     def ask(self, metadata: Metadata) -> Verdict:
         """Whether the command may be decided on."""
-        role = metadata.attributes.get("role") if metadata.attributes else None
-        if role is None:
+        key = stage_key(metadata.attributes) if metadata.attributes else None
+        if key is None:
             return Verdict.DECIDE
-        stage = self._stage(stage_key(metadata.attributes))
-        if role == "undo":
+        stage = self._stage(key)
+        if metadata.attributes["role"] == "undo":
             return Verdict.DECIDE if stage == DONE else Verdict.NOTHING_TO_UNDO
         return Verdict.LATE_DO if stage == UNDONE else Verdict.DECIDE
 

@@ -64,13 +64,15 @@ class Parts:
         self._bytes = 0
 
     def add(self, item: Input, part: Part, now_ms: int) -> bytes | None:
-        """Keep a part; the whole, if this was the last one that was missing."""
+        """Keep a part; the whole, if this was the last one that was missing. What is no part of anything is nothing."""
+        if not 0 <= part.number < part.of:
+            return b""
         whole = whole_of(item)
         gathered = self._gathered.setdefault(whole, _Gathered(now_ms))
         if part.number not in gathered.pieces:
             gathered.pieces[part.number] = part.data
             self._bytes += len(part.data)
-        if len(gathered.pieces) == part.of:
+        if len(gathered.pieces) >= part.of and all(number in gathered.pieces for number in range(part.of)):
             return b"".join(gathered.pieces[number] for number in range(part.of))
         self._forget_old(now_ms, but=whole)
         return None

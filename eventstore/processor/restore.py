@@ -10,7 +10,7 @@ from eventstore.event_records import RecordUnreadable, meta_of, stream_and_versi
 from eventstore.log.records import Record
 from eventstore.processor.erasure import PREFIX as ERASED
 from eventstore.processor.erasure import decode_erasure
-from eventstore.processor.guard import UNDONE, stage_of
+from eventstore.processor.guard import UNDONE, decode_stage, stage_of
 from eventstore.processor.index import event_key, event_row, head_row, version_of_head
 from eventstore.processor.rows import (
     CLEARED,
@@ -118,12 +118,12 @@ class Restore:
 
     def _further(self, key: bytes, value: bytes | None) -> None:
         """A saga's step never goes back to an earlier stage (P2), whichever topic speaks of it last."""
-        if value is not None and value[1] >= self._stage(key):
+        if value is not None and decode_stage(value) >= self._stage(key):
             self._rows[key] = value
 
     def _stage(self, key: bytes) -> int:
         row = self._current(key)
-        return 0 if row is None else min(row[1], UNDONE)
+        return 0 if row is None else min(decode_stage(row), UNDONE)
 
     def _later(self, key: bytes, value: bytes) -> None:
         """Of two snapshots of an entity the one of the higher version stands (E3)."""

@@ -33,8 +33,15 @@ class RowLayout:
         """Bytes, the version byte included."""
 
     def pack(self, *fields: int) -> bytes:
-        """The fixed part."""
-        return self._struct.pack(VERSION, *fields)
+        """The fixed part.
+
+        Raises:
+            RowDamaged: a number is too large, because what it was read from is damaged.
+        """
+        try:
+            return self._struct.pack(VERSION, *fields)
+        except struct.error as error:
+            raise RowDamaged(self._what, f"{fields} are not its numbers") from error
 
     def begin(self, value: bytes) -> tuple[int, ...]:
         """The integers that a value begins with; what follows them is the caller's.

@@ -124,7 +124,7 @@ class LocalMasterKeys:
                 raise MasterKeyInvalid(f"the id {id_!r} is there twice")
             try:
                 found[id_] = base64.b64decode(key, validate=True)
-            except binascii.Error:
+            except ValueError:  # also what is not ASCII
                 raise MasterKeyInvalid(f"the key {id_!r} is no base64") from None
         return cls(found)
 

@@ -15,7 +15,7 @@ from eventstore.transfer.avro_file import MAGIC, AvroReader, AvroWriter
 from eventstore.transfer.entries import FORMAT, Content, End, Entry, EventEntry, Header, SchemaEntry
 from eventstore.transfer.errors import ExportDiffers, ExportIncomplete, ExportUnreadable
 from eventstore.transfer.json_lines import JsonLinesReader, JsonLinesWriter
-from schemas import Schema
+from schemas import Metadata, Schema, SchemaInvalid, Undecodable
 
 FileFormat: TypeAlias = Literal["jsonl", "avro"]
 
@@ -157,6 +157,7 @@ def _form(file: FileReader) -> FileFormat:
 
 def _take(content: Content, entry: SchemaEntry | EventEntry, path: Path) -> None:
     if isinstance(entry, SchemaEntry):
+        _check_schema(entry, path)
         content.know(entry)
         return
     if not content.knows(entry.schema):
@@ -164,6 +165,17 @@ def _take(content: Content, entry: SchemaEntry | EventEntry, path: Path) -> None
         raise ExportUnreadable(path, why)
     try:
         check_stream_id(entry.stream)
+        Metadata.decode(bytes(entry.meta))
         content.add(entry)
-    except (ValueError, struct.error) as error:
+    except (ValueError, struct.error, Undecodable) as error:
         raise ExportUnreadable(path, f"event {content.events} is none: {error}") from error
+
+
+def _check_schema(entry: SchemaEntry, path: Path) -> None:
+    try:
+        entry.text.encode()
+        named = Schema.parse(entry.format, entry.text)
+    except (ValueError, SchemaInvalid) as error:
+        raise ExportUnreadable(path, f"schema {entry.id} is none: {error}") from error
+    if named != entry.schema:
+        raise ExportUnreadable(path, f"schema {entry.id} is called {entry.name!r} and describes {named.name!r}")
