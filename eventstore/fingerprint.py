@@ -4,7 +4,7 @@ What changes it:
 
 - the bytecode of evolve handlers and upcasters, of what they call of the same top-level package (functions, methods of
   the aggregate, also through modules), and constants that they name: numbers, texts, enum members, tuples of such;
-- names, types and versions of the events, and the schemas of their fields;
+- names and versions of the events, and the schemas of their fields, with the defaults;
 - the state's schema, and what a new state is;
 - the version given in `Snapshots(version=…)`, and the minor version of Python, whose bytecode is its own.
 
@@ -35,7 +35,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 
 SIZE = 16
 _PLAIN = (int, float, complex, str, bytes, bool, type(None), Decimal, UUID, date, time, timedelta)
-_UNSAID = ("title", "description", "default", "examples")
+_UNSAID = ("title", "description", "examples")
 
 
 class Fingerprint:
@@ -176,8 +176,19 @@ def _bare(schema: Any, *, is_named: bool = False) -> Any:
     if not isinstance(schema, dict):
         return schema
     items = cast("dict[str, Any]", schema).items()
+    if is_named:
+        return {name: _bare(each) for name, each in items}
+    said = [(name, each) for name, each in items if name not in _UNSAID]
     return {
-        name: _bare(each, is_named=not is_named and name in ("properties", "$defs"))
-        for name, each in items
-        if is_named or name not in _UNSAID
+        name: _in_order(each) if name == "default" else _bare(each, is_named=name in ("properties", "$defs"))
+        for name, each in said
     }
+
+
+def _in_order(default: Any) -> Any:
+    """A default of which some lists may be sets."""
+    if isinstance(default, list):
+        return sorted((_in_order(each) for each in default), key=lambda each: json.dumps(each, sort_keys=True))
+    if isinstance(default, dict):
+        return {name: _in_order(each) for name, each in cast("dict[str, Any]", default).items()}
+    return default

@@ -85,8 +85,8 @@ def test_what_a_failing_command_did_is_in_no_snapshot(bench: TallyBench) -> None
 
 def test_one_is_taken_when_folding_took_long(bench: TallyBench) -> None:
     """By the clock, on the next command of whatever kind; not when it was quick."""
-    clock = bench.clock
-    assert isinstance(clock, ManualClock)
+    assert isinstance(bench.clock, ManualClock)
+    clock: ManualClock = bench.clock
 
     class Slow(Tally, name="counter", partitions=2, snapshot=Snapshots(folding=timedelta(milliseconds=50))):
         @evolve

@@ -1,0 +1,236 @@
+"""E3: `store.load` goes on from snapshots, whichever way it reads, and has them kept."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventstore.aggregate import Aggregate, evolve, processor_of
+from eventstore.expected import ANY
+from eventstore.loading import load
+from eventstore.log.memory import discard
+from eventstore.processor.counts import EntityCounts
+from eventstore.processor.erasure import Erasure, encode_erasure, erasure_key
+from eventstore.processor.index import StreamIndex, event_row, head_row
+from eventstore.processor.pages import read_page
+from eventstore.processor.snapshots import Snapshot, Snapshots, Wanted, encode_snapshot, snapshot_key
+from eventstore.processor.snapshotting import OfferSnapshot, SnapshotOffered
+from eventstore.reading import Streams
+from eventstore.state.memory import MemoryState
+from eventstore.store import EventStore
+from tests.eventstore.streams.accounts import Deposited, Opened, accounts, deposits
+from tests.eventstore.streams.conftest import Elsewhere, Ownerless
+from tests.eventstore.streams.hosts import Accounts, hosting, store_named
+
+FOLDED: list[int] = []
+"""What was evolved by."""
+
+
+class Ledger(Aggregate[Opened | Deposited], name="ledger", snapshot=Snapshots(every=100)):
+    owner: str = ""
+    cents: int = 0
+
+    @evolve
+    def opened(self, event: Opened) -> None:
+        FOLDED.append(0)
+        self.owner = event.owner
+
+    @evolve
+    def deposited(self, event: Deposited) -> None:
+        FOLDED.append(event.cents)
+        self.cents += event.cents
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Accounts]:
+    """A store that runs alone on memory."""
+    async with accounts() as running:
+        yield running
+
+
+@pytest.fixture(params=["index", "owner"])
+def streams(store: Accounts, request: pytest.FixtureRequest) -> Any:
+    """Reads of the store by a process that owns the stream, and by one that asks the owner."""
+    runtime = store._running()
+    return Streams[Any]("accounts", runtime if request.param == "index" else Elsewhere(runtime))  # type: ignore[arg-type]
+
+
+async def loaded(streams: Any, **how: Any) -> tuple[int, int, int]:
+    """Balance and version, and how many events were folded for that."""
+    FOLDED.clear()
+    found = await load(streams, Ledger, "a", how.pop("as_of", None), **how)
+    assert found.key == "a"
+    return found.cents, found.version, len(FOLDED)
+
+
+async def fill(store: EventStore[Any], count: int, stream: str = "a") -> None:
+    """Append so many events of one cent."""
+    for start in range(0, count, 500):
+        await store.append(stream, deposits(*[1] * min(500, count - start)), expected=ANY)
+
+
+@pytest.mark.parametrize("consistent", [False, True])
+async def test_a_load_goes_on_from_what_an_earlier_one_folded(store: Accounts, streams: Any, consistent: bool) -> None:
+    """The first folds all and has the snapshot kept, the next only what came after it."""
+    await fill(store, 700)
+    assert await loaded(streams, consistent=consistent) == (700, 699, 700)
+    assert await loaded(streams, consistent=consistent) == (700, 699, 0)
+
+    await fill(store, 30)
+
+    assert await loaded(streams, consistent=consistent) == (730, 729, 30)
+    await fill(store, 100)
+    assert await loaded(streams, consistent=consistent) == (830, 829, 130)
+    assert await loaded(streams, consistent=consistent) == (830, 829, 0)
+
+
+async def test_the_owner_answers_with_the_snapshot_first(store: Accounts) -> None:
+    """One question for a stream of three pages, also where a commit comes first."""
+    await fill(store, 700)
+    runtime: Any = Elsewhere(store._running())
+    streams: Any = Streams[Any]("accounts", runtime)
+    await loaded(streams)
+
+    for consistent in (False, True):
+        runtime.asked = 0
+        assert await loaded(streams, consistent=consistent) == (700, 699, 0)
+        assert runtime.asked == 1
+
+
+async def test_a_short_stream_has_none(store: Accounts, streams: Any) -> None:
+    """The policy counts from the last snapshot, or from the beginning."""
+    await fill(store, 99)
+
+    assert [await loaded(streams), await loaded(streams)] == [(99, 98, 99)] * 2
+
+
+async def test_the_past_is_not_read_from_a_later_snapshot(store: Accounts, streams: Any) -> None:
+    """`as_of` a version before the snapshot's folds from the beginning; at it or later, from the snapshot on."""
+    before = datetime.now(UTC)
+    await fill(store, 150)
+    await loaded(streams)
+    await fill(store, 20)
+
+    assert await loaded(streams, as_of=148) == (149, 148, 149)
+    assert await loaded(streams, as_of=149) == (150, 149, 0)
+    assert await loaded(streams, as_of=151) == (152, 151, 2)
+    assert await loaded(streams, as_of=before) == (0, -1, 0)
+    assert await loaded(streams, as_of=datetime.now(UTC)) == (170, 169, 170)
+
+
+async def test_truncated_and_deleted_streams(store: Accounts, streams: Any) -> None:
+    """E2: behind the snapshot nothing changes; beyond it, and for a deleted stream, the snapshot is gone."""
+    await fill(store, 150)
+    await loaded(streams)
+    await fill(store, 10)
+
+    await store.truncate("a", before=150, expected=ANY)
+    assert await loaded(streams) == (160, 159, 10)
+    await store.truncate("a", before=155, expected=ANY)
+    assert await loaded(streams) == (5, 159, 5)
+    await store.delete("a", expected=ANY)
+    assert await loaded(streams) == (0, -1, 0)
+    await fill(store, 3)
+    assert await loaded(streams) == (3, 162, 3)
+
+
+async def test_without_an_owner_the_topic_is_folded(store: Accounts) -> None:
+    """It has no snapshots, and nobody is there to keep one."""
+    await fill(store, 150)
+    await store.load(Ledger, "a")
+    runtime: Any = Ownerless(store._running())
+
+    assert await loaded(Streams[Any]("accounts", runtime)) == (150, 149, 150)
+    assert runtime.asked == 1
+
+
+async def test_snapshots_outlive_the_state_folder(tmp_path: Path) -> None:
+    """On the embedded engine, with RocksDB: after a restart, and with the folder deleted, when the topic tells them."""
+    url = f"embedded://{tmp_path}/log"
+    async with accounts(url) as store:
+        await fill(store, 150)
+        await store.load(Ledger, "a")
+
+    for deleted in (False, True):
+        if deleted:
+            shutil.rmtree(tmp_path / "log" / "state")
+        async with accounts(url) as store:
+            assert await loaded(store._reader()) == (150, 149, 0)
+
+
+async def test_an_offer_is_kept_only_if_the_stream_goes_on_from_it(store: Accounts) -> None:
+    """Not beyond the stream's end, not an older one, none of what was deleted since: who offers may be late."""
+    form = processor_of(Ledger).snapshots
+    assert form is not None
+    await fill(store, 20)
+
+    async def offer(version: int, fingerprint: bytes = b"f" * 16) -> bool:
+        message = OfferSnapshot(aggregate="ledger", version=version, fingerprint=fingerprint, state=b"{}")
+        answer, _ = await store._running().ask_positioned("accounts", "a", message)
+        assert isinstance(answer, SnapshotOffered)
+        return answer.is_kept
+
+    assert [await offer(version) for version in (20, 10, 10, 9, 11, 19)] == [False, True, False, False, True, True]
+    assert await offer(5, b"g" * 16)
+    await store.truncate("a", before=8, expected=ANY)
+    assert [await offer(6, b"h" * 16), await offer(7, b"h" * 16)] == [False, True]
+    await store.delete("a", expected=ANY)
+    assert [await offer(version, b"i" * 16) for version in (18, 19, 20)] == [False, False, False]
+
+
+async def test_a_large_snapshot_leaves_the_next_event_where_it_is(unique: Callable[[str], str]) -> None:
+    """An answer holds no more than a record: what does not fit beside the snapshot is read from the topic."""
+    name = unique("large")
+    url = f"memory://{name}?message_max_bytes=100000"
+
+    class Hoard(Aggregate[Opened | Deposited], name="hoard", snapshot=Snapshots(every=1)):
+        names: str = ""
+
+        @evolve
+        def opened(self, event: Opened) -> None:
+            self.names += event.owner
+
+        @evolve
+        def deposited(self, event: Deposited) -> None: ...
+
+    owner, guest = store_named("accounts"), store_named("accounts")
+    async with hosting(owner, url), hosting(guest, url, slot="guest", owns=False):
+        await guest.append("a", [Opened(owner="x" * 90_000)], expected=ANY)
+        await guest.load(Hoard, "a")
+        await owner.append("a", [Opened(owner="y" * 60_000), Deposited(cents=1)], expected=ANY)
+
+        found = await guest.load(Hoard, "a")
+
+        assert found.names == "x" * 90_000 + "y" * 60_000
+        assert found.version == 2
+        assert guest._reader().owners.unanswered == 0
+    discard(name)
+
+
+@pytest.mark.parametrize("kept", [0, 2])
+def test_an_erasure_within_a_page_is_noticed(kept: int) -> None:
+    """Read between a snapshot and the rows after it: both together are what the stream was, or the snapshot is not
+    used."""
+    state, wanted = MemoryState(), Wanted("it", b"f" * 16)
+    state.write([event_row(b"a", version, 0, version, b"", b"") for version in range(10)])
+    state.write([head_row(b"a", 9), (snapshot_key(b"a", "it"), encode_snapshot(Snapshot(4, b"f" * 16, b"{}")))])
+
+    class Erased(StreamIndex):
+        def snapshot(self, stream: str, wanted: Wanted, until: int | None) -> Snapshot | None:
+            found = super().snapshot(stream, wanted, until)
+            erased = Erasure(first=10 - kept, head=9)
+            state.write([(erasure_key(b"a"), encode_erasure(erased)), (snapshot_key(b"a", "it"), None)])
+            return found
+
+    page = read_page(
+        Erased(state, EntityCounts()), "a", after=-1, until=None, backwards=False, events=100, page_bytes=9_999,
+        wanted=wanted,
+    )  # fmt: skip
+
+    assert page.snapshot is None
+    assert [row.version for row in page.rows] == list(range(10 - kept, 10))
