@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import stamina
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 AUTH_VARIABLE, TOKEN_VARIABLE = "SAGALOG_REGISTRY_AUTH", "SAGALOG_REGISTRY_TOKEN"
 CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 _TYPES: Final[dict[Format, str]] = {"avro": "AVRO", "json": "JSON"}
+T = TypeVar("T", int, str)
 _FORMATS: Final[dict[str, Format]] = {"AVRO": "avro", "JSON": "json"}
 _BUSY: Final = 429
 _RETRY_SECONDS, _REQUEST_SECONDS = 10.0, 5.0
@@ -288,4 +289,3 @@ def _said(answer: httpx2.Response) -> str:
         return str(answer.json()["message"])
     except (ValueError, KeyError, TypeError, RecursionError):
         return answer.text[:200] or answer.reason_phrase
-

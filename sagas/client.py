@@ -152,15 +152,18 @@ class Run(Generic[O]):
             if not isinstance(answer, HistoryPage):
                 raise HistoryNotReadable(self._saga.__saga__, self.key, type(answer).__name__)
             for place, (at, event) in enumerate(zip(answer.timestamps_ms, answer.events, strict=True)):
-                found.append(self._happened(answer.first + place, at, event))
+                found.append(self._happened(answer.first + place, at, self._bytes_of(event)))
             if answer.is_last:
                 return found
 
-    def _happened(self, version: int, at_ms: int, text: str) -> Happened:
+    def _bytes_of(self, text: str) -> bytes:
         try:
-            event = self._hosted.runtime.host.serde.decode(b64decode(text, validate=True))
+            return b64decode(text, validate=True)
         except ValueError as error:
             raise HistoryNotReadable(self._saga.__saga__, self.key, f"{text[:40]!r} as an event") from error
+
+    def _happened(self, version: int, at_ms: int, value: bytes) -> Happened:
+        event = self._hosted.runtime.host.serde.decode(value)
         if not isinstance(event, Event):
             raise HistoryNotReadable(self._saga.__saga__, self.key, type(event).__name__)
         return Happened(version, datetime.fromtimestamp(at_ms / 1000, UTC), event)

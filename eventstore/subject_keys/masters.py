@@ -11,7 +11,6 @@ and key id as associated data.
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import re
 from collections.abc import Mapping

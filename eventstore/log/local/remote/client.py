@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 from collections import deque
@@ -15,6 +14,7 @@ import msgspec
 
 from eventstore.log.errors import EmbeddedInUse, LogClosed, LogError, MessageTooLarge, OutcomeUnknown
 from eventstore.log.local.remote import messages as m
+from eventstore.log.local.remote.owner import socket_of
 from eventstore.log.port import GroupConsumer, Listener, Producer, Reader, Transactor
 from eventstore.log.records import Headers, Isolation, Position, Record, Topic, TopicDescription, TopicPartition
 
@@ -86,15 +86,7 @@ def connect(folder: Path) -> Connection:
         OSError: nobody answers.
         ValueError: what answers, or the note about it, is none of ours.
     """
-    try:
-        note = json.loads((folder / "owner").read_bytes())
-    except RecursionError as error:
-        raise ValueError(f"{folder / 'owner'} is none of ours") from error
-    if not isinstance(note, dict) or note.get("v") != 1:  # pyright: ignore[reportUnknownMemberType] - JSON
-        raise ValueError(f"{folder / 'owner'} is of another version")
-    if "socket" not in note:
-        raise ValueError(f"{folder / 'owner'} names no socket")
-    return Connection(folder, str(note["socket"]))  # pyright: ignore[reportUnknownArgumentType] - JSON
+    return Connection(folder, socket_of(folder))
 
 
 class RemoteLog:

@@ -8,7 +8,6 @@ then.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import socket
@@ -24,6 +23,7 @@ from eventstore.log.errors import LogError
 from eventstore.log.local.broker import Broker
 from eventstore.log.local.consumer import LocalReader
 from eventstore.log.local.remote import messages as m
+from eventstore.log.local.remote.owner import socket_of, write_note
 from eventstore.log.records import Topic, TopicPartition
 
 log = structlog.get_logger(__name__)
@@ -48,7 +48,7 @@ class Server:
         self._listener.bind(str(self._path))
         self._path.chmod(0o600)
         self._listener.listen(64)
-        _write_owner(folder, self._path)
+        write_note(folder, self._path)
         threading.Thread(target=self._accept, name=f"embedded-{folder.name}", daemon=True).start()
 
     def close(self) -> None:
@@ -176,18 +176,12 @@ def _socket_path(folder: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix=_TEMPORARY)) / "socket"
 
 
-def _write_owner(folder: Path, path: Path) -> None:
-    new = folder / "owner.new"
-    new.write_text(json.dumps({"v": 1, "pid": os.getpid(), "socket": str(path)}))
-    new.replace(folder / "owner")
-
-
 def _remove_stale(folder: Path) -> None:
     """Remove the socket that an owner made, and the note where it is."""
     (folder / "socket").unlink(missing_ok=True)
     try:
-        path = Path(str(json.loads((folder / "owner").read_bytes())["socket"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        path = Path(socket_of(folder))
+    except (OSError, ValueError):
         return
     if path.parent.name.startswith(_TEMPORARY):
         shutil.rmtree(path.parent, ignore_errors=True)
