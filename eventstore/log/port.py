@@ -15,7 +15,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from eventstore.log.errors import LogError
-from eventstore.log.records import Headers, Isolation, Position, Record, Topic, TopicDescription, TopicPartition
+from eventstore.log.records import (
+    Headers,
+    Isolation,
+    Outgoing,
+    Position,
+    Record,
+    Topic,
+    TopicDescription,
+    TopicPartition,
+)
 
 
 class Log(Protocol):
@@ -178,6 +187,14 @@ class Transactor(Protocol):
 
         Raises:
             MessageTooLarge: at once; the unit stays usable.
+        """
+        ...
+
+    def produce_all(self, records: Sequence[Outgoing]) -> None:
+        """Buffer records into the open unit, in their order; costs less than one at a time.
+
+        Raises:
+            MessageTooLarge: at once; the unit is to be aborted, because it holds those before and not those after.
         """
         ...
 

@@ -21,6 +21,10 @@ DIRTY_RATIO = "0.9"
 """Rewriting stays near once the ingest; Kafka's default of 0.5 makes it many times that on large logs."""
 
 
+Outgoing: TypeAlias = tuple[str, int, bytes | None, bytes | None, Headers, int]
+"""A record to produce: topic, partition, key, value, headers, timestamp in ms."""
+
+
 class TopicPartition(NamedTuple):
     """One partition of one topic."""
 

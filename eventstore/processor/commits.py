@@ -80,13 +80,13 @@ class Commits:
         transactor = self.transactor
         assert transactor is not None, "open() comes first"
         moved = {at for at, position in self.positions.items() if self._sent.get(at) != position}
-        touched = moved.union(written, (TopicPartition(r.topic, r.partition) for r in batch.records))
+        read = {(record.topic, record.partition) for record in batch.records}
+        touched = moved.union(written, (TopicPartition(*at) for at in read))
         positions = {at: Position(self.positions[at], self._metadata) for at in touched if at in self.positions}
         if not positions:
             return {}
         transactor.begin()
-        for topic, partition, key, value, headers, time_ms in out:
-            transactor.produce(topic, partition, key, value, headers, timestamp_ms=time_ms)
+        transactor.produce_all(out)
         ends = transactor.commit(positions, batch.member)
         self._sent.update((at, position.offset) for at, position in positions.items())
         self._sent_ms = self._clock.now_ms()

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
 
 import msgspec
 
-from eventstore.log.records import Headers, Record
+from eventstore.log.records import Outgoing as Outgoing
+from eventstore.log.records import Record
 from schemas import Message, Metadata
-
-Outgoing: TypeAlias = tuple[str, int, bytes | None, bytes | None, Headers, int]
-"""A record to produce: topic, partition, key, value, headers, timestamp in ms."""
 
 
 class Call(msgspec.Struct):

@@ -14,7 +14,7 @@ still ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeAlias
 
@@ -38,7 +38,7 @@ from eventstore.log.kafka.membership import KafkaMember
 from eventstore.log.kafka.records import require_size, size_of
 from eventstore.log.kafka.settings import Settings
 from eventstore.log.port import Member
-from eventstore.log.records import Headers, Position, TopicPartition
+from eventstore.log.records import Headers, Outgoing, Position, TopicPartition
 
 Held: TypeAlias = tuple[str, bytes | None, bytes | None, int, int, Headers]
 
@@ -111,6 +111,27 @@ class KafkaTransactor:
         self._held[place] = (topic, value, key, partition, timestamp_ms or 0, headers)
         if before is not None:
             self._hand_over(before, last=False)
+
+    def produce_all(self, records: Sequence[Outgoing]) -> None:
+        if not self._is_open:
+            raise self._nothing_open()
+        last = {(record[0], record[1]): number for number, record in enumerate(records)}
+        for place in last:
+            before = self._held.pop(place, None)
+            if before is not None:
+                self._hand_over(before, last=False)
+        hold, produce, limit = frozenset(last.values()), self._usable().produce, self._limit
+        for number, (topic, partition, key, value, headers, timestamp_ms) in enumerate(records):
+            size = size_of(key, value, headers)
+            if size > limit:
+                require_size(topic, size, limit)
+            if number in hold or self._refusal is not None:
+                self._held[topic, partition] = (topic, value, key, partition, timestamp_ms, headers)
+                continue
+            try:
+                produce(topic, value, key, partition, None, None, timestamp_ms, [*headers] or None)
+            except (BufferError, KafkaException):
+                self._hand_over((topic, value, key, partition, timestamp_ms, headers), last=False)
 
     def commit(
         self, positions: Mapping[TopicPartition, Position] | None = None, member: Member | None = None

@@ -6,14 +6,14 @@ A produced record is in the log when `produce` returns; only its callback waits 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
 from eventstore.log.errors import LogClosed, LogError
 from eventstore.log.local.broker import Broker, Entry
 from eventstore.log.local.coordinator import check_positions
 from eventstore.log.port import Member
-from eventstore.log.records import Headers, Position, TopicPartition
+from eventstore.log.records import Headers, Outgoing, Position, TopicPartition
 
 
 class LocalProducer:
@@ -108,6 +108,10 @@ class LocalTransactor:
         unit.append(
             Entry(self._broker.target(topic, partition, key, value, headers), key, value, headers, timestamp_ms)
         )
+
+    def produce_all(self, records: Sequence[Outgoing]) -> None:
+        for topic, partition, key, value, headers, timestamp_ms in records:
+            self.produce(topic, partition, key, value, headers, timestamp_ms=timestamp_ms)
 
     def commit(
         self, positions: Mapping[TopicPartition, Position] | None = None, member: Member | None = None
