@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -167,11 +168,11 @@ class Crew:
         for slot in list(self._running):
             self.resume(slot)
             self.dismiss(slot)
-        deadline = time.monotonic() + DRAIN_SECONDS + 5
+        nobody, deadline = threading.Event(), time.monotonic() + DRAIN_SECONDS + 5
         self._due.clear()
         while self._running and time.monotonic() < deadline:
             self.tick()
-            time.sleep(0.02)
+            nobody.wait(0.02)
         for slot in list(self._running):
             self.kill(slot, away=None)
 

@@ -15,6 +15,7 @@ K9, the order of timers, is not here, as the store has no timers: see `tests/cha
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, cast
@@ -153,7 +154,7 @@ class _LateMarkers:
     def read(self, max_records: int, timeout: float) -> Sequence[Record]:
         left = self._until - time.monotonic()
         if left > 0:
-            time.sleep(min(left, timeout))
+            threading.Event().wait(min(left, timeout))
             return []
         return self._of.read(max_records, timeout)  # type: ignore[no-any-return]
 
