@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pytest
 
 from eventstore.aggregate import Aggregate, evolve, processor_of
 from eventstore.expected import ANY
-from eventstore.loading import load
 from eventstore.log.memory import discard
 from eventstore.processor.counts import EntityCounts
 from eventstore.processor.erasure import Erasure, encode_erasure, erasure_key
@@ -22,28 +21,10 @@ from eventstore.processor.snapshots import Snapshot, Snapshots, Wanted, encode_s
 from eventstore.processor.snapshotting import OfferSnapshot, SnapshotOffered
 from eventstore.reading import Streams
 from eventstore.state.memory import MemoryState
-from eventstore.store import EventStore
-from tests.eventstore.streams.accounts import Deposited, Opened, accounts, deposits
+from tests.eventstore.snapshots.ledgers import Ledger, fill, loaded
+from tests.eventstore.streams.accounts import Deposited, Opened, accounts
 from tests.eventstore.streams.conftest import Elsewhere, Ownerless
 from tests.eventstore.streams.hosts import Accounts, hosting, store_named
-
-FOLDED: list[int] = []
-"""What was evolved by."""
-
-
-class Ledger(Aggregate[Opened | Deposited], name="ledger", snapshot=Snapshots(every=100)):
-    owner: str = ""
-    cents: int = 0
-
-    @evolve
-    def opened(self, event: Opened) -> None:
-        FOLDED.append(0)
-        self.owner = event.owner
-
-    @evolve
-    def deposited(self, event: Deposited) -> None:
-        FOLDED.append(event.cents)
-        self.cents += event.cents
 
 
 @pytest.fixture
@@ -57,21 +38,7 @@ async def store() -> AsyncIterator[Accounts]:
 def streams(store: Accounts, request: pytest.FixtureRequest) -> Any:
     """Reads of the store by a process that owns the stream, and by one that asks the owner."""
     runtime = store._running()
-    return Streams[Any]("accounts", runtime if request.param == "index" else Elsewhere(runtime))  # type: ignore[arg-type]
-
-
-async def loaded(streams: Any, **how: Any) -> tuple[int, int, int]:
-    """Balance and version, and how many events were folded for that."""
-    FOLDED.clear()
-    found = await load(streams, Ledger, "a", how.pop("as_of", None), **how)
-    assert found.key == "a"
-    return found.cents, found.version, len(FOLDED)
-
-
-async def fill(store: EventStore[Any], count: int, stream: str = "a") -> None:
-    """Append so many events of one cent."""
-    for start in range(0, count, 500):
-        await store.append(stream, deposits(*[1] * min(500, count - start)), expected=ANY)
+    return Streams[Any]("accounts", runtime if request.param == "index" else Elsewhere(runtime))
 
 
 @pytest.mark.parametrize("consistent", [False, True])
@@ -111,7 +78,7 @@ async def test_a_short_stream_has_none(store: Accounts, streams: Any) -> None:
 
 async def test_the_past_is_not_read_from_a_later_snapshot(store: Accounts, streams: Any) -> None:
     """`as_of` a version before the snapshot's folds from the beginning; at it or later, from the snapshot on."""
-    before = datetime.now(UTC)
+    before = datetime.now(UTC) - timedelta(seconds=1)
     await fill(store, 150)
     await loaded(streams)
     await fill(store, 20)
