@@ -1,5 +1,5 @@
 """The rows of a partition's state besides its events and heads (see `eventstore.processor.index`), and what is erased
-of them (see `eventstore.processor.erasure`).
+of them (see `eventstore.processor.erasure`), and snapshots (see `eventstore.processor.snapshots`).
 
 Every value begins with version byte 1; integers are big-endian:
 
