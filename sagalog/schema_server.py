@@ -92,7 +92,7 @@ class _Body:
         try:
             content: Any = json.loads(self._body)
             return Schema.parse("json" if content.get("schemaType") == "JSON" else "avro", content["schema"])
-        except (ValueError, KeyError, TypeError, AttributeError, SchemaInvalid) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, SchemaInvalid) as error:
             raise _Refused(_BAD_SCHEMA, f"Invalid schema: {error}") from error
 
 
@@ -162,7 +162,10 @@ class _Served:
         found, schema = self._registered(body), body.schema()
         old = self.version(body) if "number" in body.parameters else found[-1]
         mode = self._registry.mode(body.parameters["subject"])
-        said = [str(each) for each in problems(schema, old.schema, mode)]
+        try:
+            said = [str(each) for each in problems(schema, old.schema, mode)]
+        except SchemaInvalid as error:
+            raise _Refused(_BAD_SCHEMA, f"Invalid schema: {error}") from error
         return {"is_compatible": not said, "messages": said}
 
     def _of_id(self, body: _Body) -> Schema:

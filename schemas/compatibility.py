@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
 
-from schemas.errors import Incompatible
+from schemas.errors import Incompatible, SchemaInvalid
 from schemas.json_shapes import json_shape
 from schemas.resolution import Mismatch, mismatches
 from schemas.schema import Schema
@@ -87,8 +87,11 @@ def check(subject: str, new: Schema, earlier: Sequence[Schema], mode: Mode) -> N
 
 @lru_cache(maxsize=1_024)
 def _shape(format: Literal["avro", "json"], text: str) -> Shape:
-    content = json.loads(text)
-    return avro_shape(content) if format == "avro" else json_shape(content)
+    try:
+        content = json.loads(text)
+        return avro_shape(content) if format == "avro" else json_shape(content)
+    except Exception as error:  # whatever is not where a schema has it
+        raise SchemaInvalid(f"{type(error).__name__}: {str(error)[:200]}") from error
 
 
 def _backward(each: Mismatch) -> Problem:

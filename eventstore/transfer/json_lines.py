@@ -60,7 +60,7 @@ class JsonLinesReader:
         try:
             line = self._file.readline()
             self.header = _header.decode(line if line.endswith(b"\n") else b"")
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             self._file.close()
             raise ValueError(str(error)) from error
         self.body = self._file.tell()
@@ -75,7 +75,7 @@ class JsonLinesReader:
                     return
                 try:
                     entry = _entry.decode(line)
-                except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
                     self.damage = f"byte {end - len(line)}: {error}"
                     return
                 yield entry, end
