@@ -32,12 +32,14 @@ Row of the partition's state, and record of the state topic, under one key, inte
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
+from eventstore.log.errors import MessageTooLarge
 from eventstore.processor.entities import Entities, Entity
 from eventstore.processor.port import StateProcessor
+from eventstore.processor.topics import state_of
 from eventstore.state.port import State
 
 S = TypeVar("S")
@@ -74,9 +76,9 @@ class Kept(Entity[S]):
 class States(Entities[S]):
     """The states of one partition, in place of entities that are folded. One thread."""
 
-    def __init__(self, processor: StateProcessor[S], state: State, check_bytes: Callable[[int], None]) -> None:
-        """`check_bytes` raises `MessageTooLarge` for what does not fit into a record."""
-        self._keeper, self._state, self._check_bytes = processor, state, check_bytes
+    def __init__(self, processor: StateProcessor[S], state: State, most_bytes: int) -> None:
+        """`most_bytes`: what an encoded state may take."""
+        self._keeper, self._state, self._most_bytes = processor, state, most_bytes
         self.known: dict[bytes, Kept[S]] = {}
         """By the key's bytes."""
         self.changed: list[Kept[S]] = []
@@ -151,11 +153,14 @@ class States(Entities[S]):
         Raises:
             DecideAgain: one of them cannot be encoded, or is too large.
         """
+        encode, most_bytes = self._keeper.encode_state, self._most_bytes
         for kept in self.changed:
             try:
-                encoded: bytes | None = self._encoded(kept.state)
+                encoded: bytes | None = encode(kept.state)
             except Exception as error:
                 raise DecideAgain from error
+            if encoded is not None and len(encoded) > most_bytes:
+                raise DecideAgain
             if kept.is_fresh and encoded == self._keeper.encode_state(self._keeper.initial(kept.key)):
                 encoded = None
             if encoded != kept.stored:
@@ -180,7 +185,8 @@ class States(Entities[S]):
 
     def _encoded(self, state: S) -> bytes:
         data = self._keeper.encode_state(state)
-        self._check_bytes(len(data))
+        if len(data) > self._most_bytes:
+            raise MessageTooLarge(state_of(self._keeper.name), size_bytes=len(data), limit_bytes=self._most_bytes)
         return data
 
     def _decoded(self, key: str, data: bytes | None) -> S:

@@ -10,10 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from eventstore.errors import NoEventsKept
-from eventstore.log.errors import MessageTooLarge
 from eventstore.log.records import Record
 from eventstore.processor.changelog import PREFIX, Kept, States, header
-from eventstore.processor.changelog_context import AsProcessor, StateContext
+from eventstore.processor.changelog_context import AsProcessor, StateInputContext
 from eventstore.processor.context import OVERHEAD_BYTES, InputContext
 from eventstore.processor.counts import EntityCounts
 from eventstore.processor.entities import Entity
@@ -27,7 +26,6 @@ from eventstore.processor.questions import ReadPage
 from eventstore.processor.routes import Routes
 from eventstore.processor.rows import Outcome, SyncedTo
 from eventstore.processor.snapshotting import OfferSnapshot
-from eventstore.processor.topics import state_of
 from eventstore.state.port import Row, State
 from schemas import Message, Metadata, Serde
 
@@ -54,11 +52,10 @@ class StatePartition(Partition[S]):
         adapted = AsProcessor(processor)
         super().__init__(adapted, number, group, state, serde, routes, synced, counts, monotonic)
         self._of_kernel = {ImportEvents: self._refuse, OfferSnapshot: self._refuse}
-        self._topic = state_of(processor.name)
         self._decide = processor.decide
-        self._states = self._entities = States(processor, state, self._check_bytes)
+        self._states = self._entities = States(processor, state, routes.message_max_bytes - OVERHEAD_BYTES)
         nothing = Kept("", b"", processor.initial(""), None)
-        self._input = StateContext(adapted, self._states, serde, routes, self.index, self.inbox, nothing)
+        self._input = StateInputContext(adapted, self._states, serde, routes, self.index, self.inbox, nothing)
 
     def at(self, now_ms: int) -> None:
         super().at(now_ms)
@@ -148,7 +145,7 @@ class StatePartition(Partition[S]):
     ) -> Answered | None:
         """Make what the decision put out part of the batch. An outcome is kept if somebody waits for it (K8)."""
         assert isinstance(entity, Kept), "the states of this partition"
-        assert isinstance(context, StateContext), "made above"
+        assert isinstance(context, StateInputContext), "made above"
         self._writes.step += 1
         if item.timer and item.timer not in context.timers:
             context.cancelled.add(item.timer)
@@ -177,10 +174,6 @@ class StatePartition(Partition[S]):
             for row in self.timers.rows(key, self._writes.step, timers, cancelled):
                 self._writes.journal(row, out)
             self.timers.change(key, self._writes.step, timers, cancelled)
-
-    def _check_bytes(self, size_bytes: int) -> None:
-        if size_bytes + OVERHEAD_BYTES > self._limit:
-            raise MessageTooLarge(self._topic, size_bytes=size_bytes + OVERHEAD_BYTES, limit_bytes=self._limit)
 
 
 def _is_asked(metadata: Metadata) -> bool:

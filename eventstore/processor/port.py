@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, runti
 
 from typing_extensions import TypeIs
 
+from eventstore.log.records import Headers
 from eventstore.processor.index import StoredEvent
 from schemas import Command, Event, Message, Metadata, ReplyTo
 
@@ -69,7 +70,7 @@ class StateProcessor(Protocol[S]):
         """The state of a key that has none. A state that is encoded like it is not kept."""
         ...
 
-    def decide(self, state: S, message: Message, context: DecideContext[S]) -> S | None:
+    def decide(self, state: S, message: Message, context: StateContext[S]) -> S | None:
         """Decide on one input; returns the state after it, which may be `state` changed in place. None deletes it.
 
         Pure, as `Processor.decide`; it may be called more than once for an input. `context.append` and
@@ -252,4 +253,17 @@ class DecideContext(Protocol[S_co]):
 
     def cancel(self, name: str) -> None:
         """Forget the timer of this name, if there is one."""
+        ...
+
+
+class StateContext(DecideContext[S_co], Protocol[S_co]):
+    """What `StateProcessor.decide` sees of its input, and where it puts what follows from it."""
+
+    def emit(self, topic: str, key: str, value: bytes, *, headers: Headers = ()) -> None:
+        """Write a plain record, no message of ours, to a topic that exists, in the same transaction.
+
+        Raises:
+            MessageTooLarge: it does not fit into a record.
+            TopicMissing: there is no such topic. The partition stops until there is.
+        """
         ...
