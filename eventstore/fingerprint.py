@@ -172,7 +172,7 @@ def _annotation(kind: Any) -> str:
 def _bare(schema: Any, *, is_named: bool = False) -> Any:
     """A JSON schema without what it says to people. `is_named`: its members are names of fields or types."""
     if isinstance(schema, list):
-        return [_bare(each) for each in schema]
+        return [_bare(each) for each in cast("list[object]", schema)]
     if not isinstance(schema, dict):
         return schema
     items = cast("dict[str, Any]", schema).items()
@@ -188,7 +188,8 @@ def _bare(schema: Any, *, is_named: bool = False) -> Any:
 def _in_order(default: Any) -> Any:
     """A default of which some lists may be sets."""
     if isinstance(default, list):
-        return sorted((_in_order(each) for each in default), key=lambda each: json.dumps(each, sort_keys=True))
+        ordered = [_in_order(each) for each in cast("list[object]", default)]
+        return sorted(ordered, key=lambda each: json.dumps(each, sort_keys=True))
     if isinstance(default, dict):
         return {name: _in_order(each) for name, each in cast("dict[str, Any]", default).items()}
     return default

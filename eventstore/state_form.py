@@ -7,9 +7,8 @@ written as ciphertext, as everywhere; a value that is not sealed cannot be writt
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from types import FunctionType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError
@@ -54,6 +53,7 @@ class JsonStateForm(Generic[S]):
         """
         self.name, self.policy, self._kind = name, policy, kind
         self._handlers, self._initial, self._revived = handlers, initial, revived
+        self._fingerprint: bytes | None = None
         try:
             self._adapter = TypeAdapter[Any](kind)
             if getattr(kind, "__pydantic_complete__", True):  # else it names a class that comes later
@@ -65,9 +65,14 @@ class JsonStateForm(Generic[S]):
                 f"({str(error).splitlines()[0]}); make it a dataclass, a model or a TypedDict of types that can",
             ) from error
 
-    @cached_property
+    @property
     def fingerprint(self) -> bytes:
         """See `eventstore.fingerprint`. Taken when it is first needed: upcasters may come after the class."""
+        if self._fingerprint is None:
+            self._fingerprint = self._taken()
+        return self._fingerprint
+
+    def _taken(self) -> bytes:
         evolving = self._handlers.evolving
         owner = self._kind if isinstance(self._kind, type) else None
         package = next(iter(evolving.values())).__module__.partition(".")[0] if evolving else ""
@@ -122,7 +127,8 @@ def kind_of(initial: Callable[[], S], local: Mapping[str, Any]) -> Any:
     Raises:
         DefinitionError: it is annotated with what is not there at run time, nor in `local`.
     """
-    if isinstance(initial, type):
-        return initial
-    annotated = annotations_of(initial, dict(local)).get("return") if isinstance(initial, FunctionType) else None
-    return type(initial()) if annotated is None else annotated
+    made: Any = initial
+    if isinstance(made, type):
+        return cast("Any", made)
+    annotated = annotations_of(made, dict(local)).get("return") if isinstance(made, FunctionType) else None
+    return cast("Any", type(made())) if annotated is None else annotated

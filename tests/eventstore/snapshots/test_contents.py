@@ -97,9 +97,8 @@ def till(event: type[Event]) -> type[Aggregate[Any]]:
 
         @evolve
         def paid(self, event: event) -> None:  # type: ignore[valid-type]
-            it: Any = event
-            self.cents += it.cents
-            self.currencies |= {it.currency}
+            self.cents += event.cents  # type: ignore[attr-defined]
+            self.currencies |= {event.currency}  # type: ignore[attr-defined]
 
     return Till
 

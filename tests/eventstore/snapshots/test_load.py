@@ -37,8 +37,9 @@ async def store() -> AsyncIterator[Accounts]:
 @pytest.fixture(params=["index", "owner"])
 def streams(store: Accounts, request: pytest.FixtureRequest) -> Any:
     """Reads of the store by a process that owns the stream, and by one that asks the owner."""
-    runtime = store._running()
-    return Streams[Any]("accounts", runtime if request.param == "index" else Elsewhere(runtime))
+    running = store._running()
+    runtime: Any = running if request.param == "index" else Elsewhere(running)
+    return Streams[Any]("accounts", runtime)
 
 
 @pytest.mark.parametrize("consistent", [False, True])
