@@ -7,6 +7,7 @@
 #   make bench                 figures beside bare loops; BENCH="--quick --only append" passes options
 #   make chaos MINUTES=30 SEED=7 [NODES=3] [ONLY=streams]
 #   make simulate
+#   make fuzz MINUTES=30       every decoder, on bytes that are nearly right
 
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2> /dev/null && echo $$name && break; done)
@@ -15,7 +16,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test check format bench chaos simulate pins clean
+.PHONY: demo test check format bench chaos simulate fuzz pins clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/ready-to-run
@@ -54,6 +55,10 @@ $(VENV)/ready-to-develop: requirements/dev.txt pyproject.toml | $(VENV)/python
 	$(PIP) --require-hashes -r requirements/dev.txt
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/ready-to-run
+
+fuzz: export MINUTES ?= 10
+fuzz: $(VENV)/ready-to-develop
+	$(RUN)/python -m tests.run_tiers fuzz
 
 # The pins, made anew from pyproject.toml. Run with Python 3.11, the oldest supported.
 COMPILE = $(RUN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-header \

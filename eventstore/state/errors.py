@@ -5,6 +5,7 @@
     StateError
     ├── StateCorrupt              the state folder cannot be read: delete it, it is rebuilt
     ├── StateUndecodable          this code cannot read a state that the log keeps
+    ├── RowDamaged                see `eventstore.processor.row_layout`
     └── StateDiskFull             the state folder's disk is full
 """
 
