@@ -90,7 +90,7 @@ def _posted(path: str, body: bytes) -> None:
     asyncio.run(_application()(scope, receive, send))
 
 
-class _Foreign(HTTPServer):
+class Foreign(HTTPServer):
     """A registry that answers everything with the same bytes."""
 
     body = b""
@@ -98,7 +98,7 @@ class _Foreign(HTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        assert isinstance(self.server, _Foreign), "made below"
+        assert isinstance(self.server, Foreign), "made below"
         size = int(self.headers.get("Content-Length", "0"))
         self.rfile.read(size)
         self.send_response(200)
@@ -113,15 +113,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @cache
-def _foreign() -> _Foreign:
-    server = _Foreign(("127.0.0.1", 0), _Handler)
+def foreign() -> Foreign:
+    """The one of this process."""
+    server = Foreign(("127.0.0.1", 0), _Handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     return server
 
 
 def _asked(body: bytes) -> None:
     """Ask a registry that answers this for all that can be asked. What it should have said, another call may say."""
-    server = _foreign()
+    server = foreign()
     server.body = body
     with HttpRegistry(f"http://127.0.0.1:{server.server_port}", patience_seconds=0.1) as registry:
         for ask in (
