@@ -55,7 +55,6 @@ _NO_TYPE = b'{"name":"sample.flat","sagalog.version":1,"type":"nonsense"}'
         ("master keys", "a:\u00e9".encode()),
         ("avro writer's schema", _NO_TYPE),
         ("avro schema to compare", _NO_TYPE),
-        ("json schema to compare", b'{"title":"a","sagalog.version":1,"properties":7}'),
         ("export as JSON lines", b'{"kind":"export","store":"\xff"}\n'),
         ("record of an embedded log", b"\1\xc1"),
         ("group in an embedded log", b"G"),
