@@ -31,7 +31,7 @@ from sagas.messages import (
     start_command,
 )
 from sagas.orchestrator import processor_messages
-from sagas.timeline import Happened
+from sagas.timeline import Happened, lines, timeline
 from sagas.waits import M, Wait
 from schemas import Event, Message, Refusal, Serde
 
@@ -105,7 +105,7 @@ class Run(Generic[O]):
         return answer
 
     async def history(self) -> list[Happened]:
-        """All that happened so far, in order; `sagas.timeline` makes it readable.
+        """All that happened so far, in order, as events; `timeline` has it as text.
 
         Raises:
             SagaNotFound: no saga was started under this key.
@@ -119,6 +119,15 @@ class Run(Generic[O]):
         if not stored:
             raise SagaNotFound(name, self.key)
         return [self._happened(each.version, each.timestamp_ms, each.value) for each in stored]
+
+    async def timeline(self) -> list[str]:
+        """All that happened so far, a line for each event, as `sagalog saga show` prints it.
+
+        Raises:
+            SagaNotFound: no saga was started under this key.
+            AskTimedOut: no owner answered in time.
+        """
+        return lines(timeline(await self.history()))
 
     async def signal(self, wait: Wait[M, Any], message: M, /) -> None:
         """Give the saga a message that it waits for, or will.

@@ -22,6 +22,7 @@ from sagas import (
     step,
     timeline,
 )
+from sagas.timeline import lines
 from schemas import Failure, MemoryRegistry, Message, Metadata, Nothing, Serde
 from tests.sagas.trips import BookTrip, Charge, Declined, SendMail, SoldOut, Ticket, Trip, answers, everybody
 from tests.sagas.world import Participant, World
@@ -142,11 +143,23 @@ async def test_history_is_read_where_it_is_or_asked_for(is_owner: bool) -> None:
 
 
 @pytest.mark.parametrize("is_owner", [True, False])
+async def test_a_timeline_is_the_history_as_text(is_owner: bool) -> None:
+    """A line for each event, with what happened, where and why: as `sagalog saga show` prints it."""
+    run = await SagaClient(Hosted(is_owner=is_owner, payments=declining)).start(BookTrip, Trip(trip_id="1"))
+
+    shown = await run.timeline()
+
+    assert shown == lines(timeline(await run.history()))
+    assert any("pay" in line and "declined reason=poor (an earlier run may have succeeded)" in line for line in shown)
+    assert shown[-1].endswith("everything that may have happened is undone")
+
+
+@pytest.mark.parametrize("is_owner", [True, False])
 async def test_a_saga_that_never_was_is_not_found(is_owner: bool) -> None:
     """Status, outcome and history say so."""
     run = SagaClient(Hosted(is_owner=is_owner)).run(BookTrip, "9")
 
-    for question in (run.status, run.outcome, run.history, run.cancel):
+    for question in (run.status, run.outcome, run.history, run.timeline, run.cancel):
         with pytest.raises(SagaNotFound):
             await question()
 
