@@ -19,7 +19,7 @@ from eventstore.processor.topics import events_of, inbox_of, state_of
 
 BATCH_INPUTS = 1_000
 """Inputs per transaction at most; with several partitions, each of their writes is well below 2,000 rows."""
-STATE_BATCH_INPUTS = 10_000
+STATE_BATCH_INPUTS = 16_000
 """The same for units all of whose processors keep states: one row for many inputs."""
 
 
@@ -35,6 +35,11 @@ class Inputs:
     """Partitions whose timers may fire, and up to which instant (K9)."""
     erasing: Sequence[TopicPartition] = ()
     """Partitions with tombstones to write (E2)."""
+
+    @property
+    def may_be_answered_elsewhere(self) -> bool:
+        """Whether answers may be among the batch's records. Local callers learn theirs later."""
+        return bool(self.records or self.stashed or self.instants)
 
     def __bool__(self) -> bool:
         return bool(self.calls or self.stashed or self.records or self.instants or self.erasing)

@@ -46,6 +46,38 @@ class UnitPromises:
 
             assert ends == {place: bench.read(topic, place.partition)[-1].offset for place in places(topic, 3)[::2]}
 
+    def test_many_records_are_produced_at_once(self, bench: LogBench) -> None:
+        """In order, beside those that are produced alone; the last offsets count all of them."""
+        topic = bench.topic(partitions=2)
+        unit = bench.transactor()
+        unit.begin()
+        unit.produce(topic, 0, b"k", b"0")
+        unit.produce_all(
+            [(topic, n % 2, b"k", b"%d" % n, [("h", b"1")] if n == 6 else (), 1_000 + n) for n in range(1, 9)]
+        )
+        unit.produce_all([])
+        unit.produce(topic, 0, b"k", b"9")
+
+        ends = unit.commit()
+
+        even, odd = (bench.read(topic, number) for number in range(2))
+        assert [record.value for record in even] == [b"0", b"2", b"4", b"6", b"8", b"9"]
+        assert [record.value for record in odd] == [b"1", b"3", b"5", b"7"]
+        assert [list(record.headers) for record in even[2:4]] == [[], [("h", b"1")]]
+        assert [record.timestamp_ms for record in odd] == [1_001, 1_003, 1_005, 1_007]
+        assert ends == {place: bench.read(topic, place.partition)[-1].offset for place in places(topic, 2)}
+
+    def test_a_record_too_large_among_many_is_refused_at_once(self, bench: LogBench) -> None:
+        """It is named, and after an abort nothing of the unit is there."""
+        topic = bench.topic()
+        unit = bench.transactor()
+        unit.begin()
+        with pytest.raises(MessageTooLarge):
+            unit.produce_all([(topic, 0, b"k", bytes(size), (), 0) for size in (1, bench.log.message_max_bytes + 1, 1)])
+        unit.abort()
+
+        assert bench.read(topic) == []
+
     def test_open_unit_is_invisible(self, bench: LogBench) -> None:
         """A read-committed reader sees nothing of an open unit, and the committed end does not lie beyond it."""
         topic = bench.topic()

@@ -122,14 +122,16 @@ class KafkaTransactor:
                 self._hand_over(before, last=False)
         hold, produce, limit = frozenset(last.values()), self._usable().produce, self._limit
         for number, (topic, partition, key, value, headers, timestamp_ms) in enumerate(records):
-            size = size_of(key, value, headers)
+            size = len(key or b"") + len(value or b"")
+            if headers:
+                size = size_of(key, value, headers)
             if size > limit:
                 require_size(topic, size, limit)
             if number in hold or self._refusal is not None:
                 self._held[topic, partition] = (topic, value, key, partition, timestamp_ms, headers)
                 continue
             try:
-                produce(topic, value, key, partition, None, None, timestamp_ms, [*headers] or None)
+                produce(topic, value, key, partition, None, None, timestamp_ms, [*headers] if headers else None)
             except (BufferError, KafkaException):
                 self._hand_over((topic, value, key, partition, timestamp_ms, headers), last=False)
 

@@ -28,8 +28,11 @@ ROOT = Path(__file__).parents[3]
 class Fleet:
     """Starts, kills, stops and resumes processes, each in a slot of its own."""
 
-    def __init__(self, url: str, name: str, folder: Path) -> None:
-        self._url, self._name, self._folder = url, name, folder
+    def __init__(
+        self, url: str, name: str, folder: Path, module: str = "tests.eventstore.processor.counter_process"
+    ) -> None:
+        """`module` is what a process runs."""
+        self._url, self._name, self._folder, self._module = url, name, folder, module
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
 
     def start(self, slot: int) -> None:
@@ -37,7 +40,7 @@ class Fleet:
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         output = (self._folder / f"{slot}.log").open("ab")
         self.processes[slot] = subprocess.Popen(
-            [sys.executable, "-m", "tests.eventstore.processor.counter_process", *arguments],
+            [sys.executable, "-m", self._module, *arguments],
             env=environment,
             stdout=output,
             stderr=output,

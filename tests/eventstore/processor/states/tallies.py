@@ -13,7 +13,7 @@ import msgspec
 from eventstore.log.partition import partition_of
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.inputs import Answered, Call
-from eventstore.processor.port import DecideContext, NotKnownHere
+from eventstore.processor.port import NotKnownHere, StateContext
 from schemas import Command, Event, Message, Metadata, Refusal, Reply, ReplyTo, key_of
 from tests.eventstore.processor.counters import Bench, _each
 
@@ -99,15 +99,16 @@ class Tallies:
     messages: Sequence[type[Message]] = MESSAGES
     version = 1
 
-    def __init__(self, name: str = "tally", partitions: int | None = PARTITIONS) -> None:
-        self.name, self.partitions = name, partitions
+    def __init__(self, name: str = "tally", partitions: int | None = PARTITIONS, *, counts: str = "") -> None:
+        """`counts`: the topic that each count goes to; none if empty."""
+        self.name, self.partitions, self._counts = name, partitions, counts
         self.encoded = 0
         """How often a state was encoded."""
 
     def initial(self, key: str) -> Tally:
         return Tally()
 
-    def decide(self, state: Tally, message: Message, context: DecideContext[Tally]) -> Tally | None:
+    def decide(self, state: Tally, message: Message, context: StateContext[Tally]) -> Tally | None:
         match message:
             case Add(amount=amount) if amount > 1_000:
                 context.reply(TooMuch(limit=1_000))
@@ -117,6 +118,8 @@ class Tallies:
                 if amount < 0:
                     context.send(Add(sensor="never", amount=1))
                     raise ValueError(f"cannot add {amount}")
+                if self._counts:
+                    context.emit(self._counts, context.key, b"%d" % state.count)
                 context.reply(Tallied(count=state.count, amount=state.amount))
             case AddLater(sensor=sensor, amount=amount, after_ms=after):
                 at = context.now + timedelta(milliseconds=after)
@@ -179,7 +182,8 @@ class TallyBench(Bench):
             key, id_ = key_of(command), ids[number] if ids else f"{self.service}-{id(producer)}-{number}"
             meta = Metadata(id=id_, type=command.__type_name__, reply=reply)
             partition = partition_of(key, PARTITIONS)
-            producer.produce("tally.inbox", partition, key.encode(), self.serde.encode(command), (("meta", meta.encode()),))
+            value, headers = self.serde.encode(command), (("meta", meta.encode()),)
+            producer.produce("tally.inbox", partition, key.encode(), value, headers)
         producer.flush()
         producer.close()
 

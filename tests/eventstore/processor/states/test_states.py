@@ -403,7 +403,7 @@ def test_states_without_a_position_are_an_error_with_the_way_out(bench: TallyBen
     bench.close()
     orphan = later(bench, service="other")
 
-    with pytest.raises(PositionMissing, match="sagalog group reset other --topic tally.inbox"):
+    with pytest.raises(PositionMissing, match=r"sagalog group reset other --topic tally\.inbox"):
         orphan.run()
 
 

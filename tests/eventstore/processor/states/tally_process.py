@@ -1,0 +1,52 @@
+"""A process that runs a unit of tallies on a real log until SIGTERM.
+
+`python -m tests.eventstore.processor.states.tally_process URL NAME SLOT FOLDER`
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from threading import Event
+from types import FrameType
+
+from eventstore.clock import SystemClock
+from eventstore.log import open_log
+from eventstore.loops import LoopThread
+from eventstore.process_host import ProcessHost
+from eventstore.processor.inputs import Call
+from eventstore.processor.topics import topics_of
+from eventstore.processor.unit import Unit
+from eventstore.registry import TopicRegistry
+from eventstore.state import open_state
+from schemas import Serde
+from tests.eventstore.processor.states.tallies import MESSAGES, Tallies
+
+
+def main(url: str, name: str, slot: str, folder: str) -> None:
+    stopped = Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    signal.signal(signal.SIGTERM, stop)
+    log = open_log(url)
+    serde = Serde(TopicRegistry(log), MESSAGES)
+    host = ProcessHost(service=name, slot=slot, log=log, serde=serde, state=open_state(folder), clock=SystemClock())
+
+    def refuse(call: Call) -> None:
+        raise AssertionError(f"nobody calls locally: {call}")
+
+    tallies = Tallies(name, 4, counts=f"{name}.counts")
+    log.create(topics_of(tallies, name))
+    thread = LoopThread(lambda: Unit(host, [tallies], moved=refuse), host.clock)
+    thread.start()
+    print("started", flush=True)
+    stopped.wait()
+    thread.ask_to_stop(host.clock.monotonic() + 10)
+    thread.join()
+    log.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
