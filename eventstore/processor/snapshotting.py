@@ -113,7 +113,7 @@ class PartitionSnapshots:
         self._due[key] = None
 
     def due(self) -> list[str]:
-        """The entities that were noted in this batch, once."""
+        """The entities that were noted, once. One of a batch that was dropped since has one early at worst."""
         due, self._due = list(self._due), {}
         return due
 
@@ -131,7 +131,8 @@ class PartitionSnapshots:
         """Keep what is offered, if the stream goes on from it. `head`: the stream's last version."""
         row = self._writes.current(snapshot_key(key.encode(), given.aggregate))
         known = None if row is None else decode_snapshot(row)
-        is_later = known is None or known.fingerprint != given.fingerprint or known.version < given.version
+        is_same = known is not None and known.fingerprint == given.fingerprint
+        is_later = known is None or known.version + is_same <= given.version  # versions never go down, as on restore
         is_kept = given.version <= head and is_later and stands(given.version, self._erasures.find(key))
         if is_kept:
             self._keep(key, given.aggregate, Snapshot(given.version, given.fingerprint, given.state), out)

@@ -144,11 +144,12 @@ async def test_an_offer_is_kept_only_if_the_stream_goes_on_from_it(store: Accoun
         return answer.is_kept
 
     assert [await offer(version) for version in (20, 10, 10, 9, 11, 19)] == [False, True, False, False, True, True]
-    assert await offer(5, b"g" * 16)
-    await store.truncate("a", before=8, expected=ANY)
-    assert [await offer(6, b"h" * 16), await offer(7, b"h" * 16)] == [False, True]
-    await store.delete("a", expected=ANY)
-    assert [await offer(version, b"i" * 16) for version in (18, 19, 20)] == [False, False, False]
+    assert [await offer(version, b"g" * 16) for version in (18, 19, 19)] == [False, True, False]
+    await store.truncate("a", before=21, expected=ANY)
+    assert [await offer(version) for version in (18, 19, 20)] == [False, False, False]
+    await fill(store, 5)
+    await store.truncate("a", before=22, expected=ANY)
+    assert [await offer(20), await offer(21)] == [False, True]
 
 
 async def test_a_large_snapshot_leaves_the_next_event_where_it_is(unique: Callable[[str], str]) -> None:

@@ -177,7 +177,7 @@ def test_a_state_that_cannot_be_written_is_an_error_at_import() -> None:
     """It names the line, and what to do."""
     with pytest.raises(DefinitionError, match=r"test_taking\.py.*snapshots of it: its state cannot be written"):
 
-        class It(Aggregate[Added], name="it", snapshot=Snapshots(every=5)):  # pyright: ignore[reportUnusedClass] - it is refused
+        class It(Aggregate[Added], name="it", snapshot=Snapshots(every=5)):  # pyright: ignore[reportUnusedClass]
             model_config = {"arbitrary_types_allowed": True}  # noqa: RUF012 - pydantic's way
             held: Opaque = Opaque()
 

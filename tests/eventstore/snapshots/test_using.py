@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
+from eventstore.log.records import Record
+from eventstore.processor.counts import EntityCounts
 from eventstore.processor.erasure import NOTHING_ERASED, Erasure
+from eventstore.processor.index import StreamIndex
+from eventstore.processor.restore import Restore
+from eventstore.processor.rows import SyncedTo
 from eventstore.processor.snapshots import (
     Ignored,
     Snapshot,
+    Wanted,
     decode_snapshot,
     encode_snapshot,
     snapshot_key,
     stands,
     usable,
 )
+from eventstore.state.memory import MemoryState
 from tests.eventstore.snapshots.tallies import Doubled, TallyBench, Truncate
 
 KEY = snapshot_key(b"a", "counter")
@@ -142,6 +150,53 @@ def test_one_of_a_deleted_stream_that_is_still_there_is_ignored(bench: TallyBenc
 
     assert successor.total() == (0, 0)
     assert successor.count('snapshots_ignored_total{reason="erased"}') == 1
+
+
+def test_a_truncated_aggregate_knows_its_version(bench: TallyBench) -> None:
+    """It is its stream's, not the number of events that are left: `Truncate` goes by it here."""
+    for by in range(1, 8):
+        bench.add(by)
+    bench.ask(Truncate(counter="a", before=6))
+
+    bench.ask(Truncate(counter="a", before=-1))
+
+    assert bench.total() == (0, 0)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_on_restore_the_higher_version_stands(stored: bool) -> None:
+    """Whether it was read before, or in the same restore; a tombstone ends it whatever its version."""
+    state, lower, higher = MemoryState(), _record(4), _record(9)
+    if stored:
+        state.write([(KEY, higher.value)])
+    restore = Restore(state, SyncedTo(0, 0, 0, 0), 0)
+    if not stored:
+        restore.journaled(higher)
+
+    restore.journaled(lower)
+    restore.flush(0, 0, 0)
+    assert state.get(KEY) == higher.value
+
+    restore.journaled(msgspec.structs.replace(lower, value=None))
+    restore.journaled(lower)
+    restore.flush(0, 0, 0)
+    assert state.get(KEY) == lower.value
+
+
+def _record(version: int) -> Record:
+    """The record of a snapshot of this version."""
+    value = encode_snapshot(Snapshot(version, b"f" * 16, b"{}"))
+    return Record("counter.state", 0, version, 0, KEY, value, ())
+
+
+def test_one_of_a_later_version_is_not_given_for_an_earlier_one() -> None:
+    """Nor counted as used."""
+    state, counts = MemoryState(), EntityCounts()
+    state.write([(KEY, _record(4).value)])
+    index, wanted = StreamIndex(state, counts), Wanted("counter", b"f" * 16)
+
+    assert [index.snapshot("a", wanted, until) is None for until in (3, 4, None)] == [True, False, False]
+    assert counts.metrics()["processor_snapshots_used_total"] == 2
 
 
 def test_which_snapshots_the_kept_events_go_on_from() -> None:
