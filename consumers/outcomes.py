@@ -21,6 +21,7 @@ from consumers.errors import BreakerOpen, Permanent, RetryAfter
 from consumers.handlers import Bound
 from consumers.lanes import Lanes
 from consumers.work import Work
+from eventstore.raised import Raised
 from schemas.errors import SchemaError
 
 log = structlog.get_logger(__name__)
@@ -32,7 +33,7 @@ class Outcomes:
     def __init__(self, work: Work, lanes: Lanes, arm: Callable[[float], None]) -> None:
         """`arm` sees to it that the clock is looked at when something is due."""
         self._work, self._lanes, self._arm = work, lanes, arm
-        self._random = Random()
+        self._random, self._raised = Random(), Raised()
         self.finished: deque[Delivery] = deque()
         """Deliveries that are done and in the log, in the order in which they were."""
         self.failure: BaseException | None = None
@@ -57,11 +58,11 @@ class Outcomes:
             self._again(delivery, now + error.delay.total_seconds())
             return
         handler.handler.stats.failed += 1
+        self._raised.tell("handler_raised", error, worker=self._work.name, handler=handler.handler.name)
         if isinstance(error, (Permanent, SchemaError)) or not retry.is_left(delivery.attempt):
             self.give_up(delivery, error)
             return
         delay = retry.delay(delivery.attempt, self._random)
-        log.debug("attempt_failed", worker=self._work.name, handler=handler.handler.name, exc_info=error)
         delivery.attempt += 1
         self._again(delivery, now + delay.total_seconds())
 

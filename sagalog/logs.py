@@ -17,13 +17,18 @@ def configure(level: int = logging.INFO, *, format: Literal["text", "json"] = "t
     renderer = (
         structlog.processors.JSONRenderer()
         if format == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # rich's shows locals, and so what messages hold
+        )
     )
+    traceback = [structlog.processors.format_exc_info] if format == "json" else []
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
+            *traceback,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),

@@ -26,10 +26,19 @@ DETAIL_CHARACTERS = 500
 """How much of an error's text is recorded."""
 
 
-def turn_back(turn: Turn, step: str, reason: str, refusal: Text = NO_TEXT) -> None:
-    """From here on the saga is undone."""
+def turn_back(turn: Turn, step: str, reason: str, refusal: Text = NO_TEXT, *, detail: str = "") -> None:
+    """From here on the saga is undone. `detail`: what was raised, if it failed."""
     kind, version, text = refusal
-    turn.context.append(CompensationStarted(step=step, reason=reason, type=kind, version=version, refusal=text))
+    turn.context.append(
+        CompensationStarted(
+            step=step,
+            reason=reason,
+            detail=detail[:DETAIL_CHARACTERS],
+            type=kind,
+            version=version,
+            refusal=text,
+        )
+    )
     roll_back(turn)
 
 
@@ -104,6 +113,7 @@ def _undo(turn: Turn, leaf: Leaf, progress: Progress) -> None:
     try:
         command = _undo_command(turn, leaf, progress)
     except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
+        turn.raised(leaf.name, error, undo=True)
         detail = str(error)[:DETAIL_CHARACTERS]
         turn.context.append(UndoFailed(step=leaf.name, attempt=1, error=type(error).__name__, detail=detail))
         turn.context.append(UndoParked(step=leaf.name, error=type(error).__name__))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64decode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, Literal, Protocol, TypeAlias, cast
 from weakref import WeakKeyDictionary
@@ -62,11 +62,19 @@ class Completed(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
-    """Everything that may have happened was undone."""
+    """Everything that may have happened was undone.
+
+    `reason` is the refusal that a participant answered, or one of these words: "timed out" (no answer in time, nobody
+    signalled, or the deadline passed), "cancelled" (somebody asked for it, or the parent was undone), "failed" (a
+    handler or a method of the saga raised; `detail` says what).
+    """
 
     step: str
     """Where the saga turned back."""
     reason: Reason
+    detail: str = field(default="", compare=False)
+    """What was raised, if it failed, such as `KeyError: 'sku'`; the log has the traceback. For people: two outcomes
+    that differ in nothing else are equal."""
 
 
 class Run(Generic[O]):
@@ -270,7 +278,7 @@ def outcome_of(saga: type[Saga[Any, O]], answer: Message | None) -> Completed[O]
         refusal = graph.types[answer.type].model_validate_json(answer.refusal)
         assert isinstance(refusal, Refusal)
         return Undone(step=answer.step, reason=refusal)
-    return Undone(step=answer.step, reason=_REASONS.get(answer.reason, "failed"))
+    return Undone(step=answer.step, reason=_REASONS.get(answer.reason, "failed"), detail=answer.detail)
 
 
 _REASONS: dict[str, Literal["timed out", "cancelled", "failed"]] = {

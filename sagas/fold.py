@@ -91,6 +91,7 @@ class Fold:
 
     def turned(self, state: SagaState, event: history.CompensationStarted) -> None:
         state.phase, state.turned_at, state.reason = Phase.COMPENSATING, event.step, event.reason
+        state.detail = event.detail
         state.refusal = Text(event.type, event.version, event.refusal)
         for progress in state.steps.values():
             progress.due_ms, progress.resting = 0, False

@@ -70,7 +70,7 @@ def answered(turn: Turn, leaf: Leaf, progress: Progress, message: Message, *, at
         _refused(turn, step, text_of(message), "refused", is_final=is_final)
     elif isinstance(message, SagaOutcome) and not message.completed:
         refusal = Text(message.type, message.version, message.refusal)
-        _refused(turn, step, refusal, message.reason, is_final=True)
+        _refused(turn, step, refusal, message.reason, is_final=True, detail=message.detail)
     else:
         kind, version, text = text_of(message)
         turn.context.append(StepReplied(step=step, type=kind, version=version, reply=text))
@@ -107,13 +107,17 @@ def attempt_failed(turn: Turn, leaf: Leaf, progress: Progress, error: str, detai
         StepFailed(step=leaf.name, attempt=attempt, error=error, detail=detail[:DETAIL_CHARACTERS], retry_ms=retry_ms)
     )
     if not goes_on:
-        backward.turn_back(turn, leaf.name, TIMED_OUT if error == TIMED_OUT else "failed")
+        if error == TIMED_OUT:
+            backward.turn_back(turn, leaf.name, TIMED_OUT)
+        else:
+            backward.turn_back(turn, leaf.name, "failed", detail=_said(error, detail))
 
 
 def not_built(turn: Turn, name: str, error: Exception) -> None:
     """A builder raised: turn back, or, after the pivot, try again for ever (code can be mended)."""
     progress = turn.state.steps.get(name)
     attempt = progress.attempt + 1 if progress is not None and progress.stage is Stage.NOT_BUILT else 1
+    turn.raised(name, error)
     leaf = turn.graph.leaves.get(name)
     retry_ms = turn.retry_due_ms(leaf, attempt) if turn.state.pivot_passed else 0
     turn.context.append(
@@ -126,7 +130,12 @@ def not_built(turn: Turn, name: str, error: Exception) -> None:
         )
     )
     if not turn.state.pivot_passed:
-        backward.turn_back(turn, name, "failed")
+        backward.turn_back(turn, name, "failed", detail=_said(type(error).__name__, str(error)))
+
+
+def _said(error: str, detail: str) -> str:
+    """`AttributeError: 'list' object has no attribute 'apend'`."""
+    return f"{error}: {detail}" if detail else error
 
 
 class _NotAnswered(Exception):
@@ -224,10 +233,10 @@ def _command(turn: Turn, leaf: Step[Any, Any] | Child[Any, Any]) -> Command[Any,
     )
 
 
-def _refused(turn: Turn, step: str, refusal: Text, reason: str, *, is_final: bool) -> None:
+def _refused(turn: Turn, step: str, refusal: Text, reason: str, *, is_final: bool, detail: str = "") -> None:
     kind, version, text = refusal
     turn.context.append(StepRefused(step=step, type=kind, version=version, refusal=text, final=is_final))
-    backward.turn_back(turn, step, reason, refusal)
+    backward.turn_back(turn, step, reason, refusal, detail=detail)
 
 
 def _unanswered(turn: Turn, wait: Wait[Any, Any]) -> None:

@@ -136,6 +136,8 @@ class CompensationStarted(Event, name="sagalog.saga.compensation_started"):
     step: str
     reason: str
     """One of refused, timed out, deadline, cancelled, failed."""
+    detail: str = ""
+    """What was raised, if it failed."""
     type: str = ""
     """The refusal's type, if it was refused."""
     version: int = 0

@@ -113,6 +113,8 @@ class SagaOutcome(Reply, name="sagalog.saga.outcome"):
     """Where it turned back, if it was undone."""
     reason: str = ""
     """One of refused, timed out, deadline, cancelled, failed."""
+    detail: str = ""
+    """What was raised, if it failed."""
     type: str = ""
     version: int = 0
     refusal: str = ""

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, Literal
 
 from eventstore.processor.port import DecideContext
+from eventstore.raised import Raised
 from sagas import backward, forward
 from sagas.children import Child
 from sagas.errors import SagaVersionUnknown
@@ -59,7 +60,7 @@ class SagaProcessor:
         self.partitions = partitions
         self._graphs = {graph.version: graph for graph in graphs}
         self.messages: Sequence[type[Message]] = processor_messages(self.name, graphs)
-        self._fold = Fold(self._graphs)
+        self._fold, self._raised = Fold(self._graphs), Raised()
         self._takers: dict[type[Message], Callable[[SagaState, Any, DecideContext[SagaState]], None]] = {
             start_type(self.name): self._start,
             undo_type(self.name): self._undo,
@@ -112,7 +113,7 @@ class SagaProcessor:
         if graph is None:
             raise SagaVersionUnknown(self.name, message.version, list(self.versions))
         graph.input.model_validate_json(message.input)
-        turn = Turn(state, context, graph)
+        turn = Turn(state, context, graph, self._raised)
         deadline_ms = 0 if graph.deadline is None else turn.now_ms + int(graph.deadline.total_seconds() * 1000)
         context.append(
             SagaStarted(
@@ -153,7 +154,7 @@ class SagaProcessor:
         progress, leaf = state.steps.get(step), graph.leaves.get(step)
         if progress is None or leaf is None or not number.isdigit():
             return
-        turn, before_ms, answers = Turn(state, context, graph), state.next_due_ms(), context.metadata.causation
+        turn, before_ms, answers = self._turn(state, context), state.next_due_ms(), context.metadata.causation
         is_child = isinstance(leaf, Child)  # what a child answers at its end is caused by its last step
         if role == "do" and (is_child or answers == progress.id):
             forward.answered(turn, leaf, progress, message, attempt=int(number))
@@ -170,8 +171,8 @@ class SagaProcessor:
         if state.graph is None:
             context.schedule(TIMER, context.now + UNKNOWN_VERSION_NAP, Wake())  # until the code is deployed (P8)
             return
-        turn = Turn(state, context, state.graph)
-        if self._deadline_is_due(state, turn.now_ms):
+        turn = self._turn(state, context)
+        if state.deadline_is_due(turn.now_ms):
             backward.turn_back(turn, _pending(state), "deadline")
         for name, progress in list(state.steps.items()):
             if not 0 < progress.due_ms <= turn.now_ms or not state.is_running:
@@ -182,9 +183,6 @@ class SagaProcessor:
             elif leaf is not None:
                 backward.due(turn, leaf, progress)
         turn.set_timer(0)
-
-    def _deadline_is_due(self, state: SagaState, now_ms: int) -> bool:
-        return 0 < state.deadline_ms <= now_ms and state.phase is Phase.FORWARD and not state.pivot_is_sent
 
     def _signal(self, state: SagaState, message: Signal, context: DecideContext[SagaState]) -> None:
         """P6: kept until it is waited for; a typed refusal if it never will be."""
@@ -201,7 +199,7 @@ class SagaProcessor:
             context.reply(Refused(why=f"{message.wait} was {progress.stage.value} before"))
         else:
             wait.message.model_validate_json(message.message)
-            turn, before_ms = Turn(state, context, graph), state.next_due_ms()
+            turn, before_ms = self._turn(state, context), state.next_due_ms()
             forward.signalled(turn, wait, message)
             context.reply(Noted())
             turn.set_timer(before_ms)
@@ -215,7 +213,7 @@ class SagaProcessor:
         elif state.phase is Phase.COMPLETED or state.pivot_is_sent:
             context.reply(Refused(why="its pivot was sent" if state.is_running else "it is completed"))
         else:
-            turn, before_ms = Turn(state, context, self._turn_graph(state)), state.next_due_ms()
+            turn, before_ms = self._turn(state, context), state.next_due_ms()
             context.append(CancelAsked(who=message.who, why=message.why))
             backward.turn_back(turn, _pending(state), "cancelled")
             context.reply(Noted())
@@ -226,7 +224,7 @@ class SagaProcessor:
         if state.phase is Phase.NEW or state.phase is Phase.UNDONE:
             context.reply(Noted())
             return
-        turn, before_ms = Turn(state, context, self._turn_graph(state)), state.next_due_ms()
+        turn, before_ms = self._turn(state, context), state.next_due_ms()
         if state.phase is not Phase.COMPENSATING and state.pivot_is_sent:
             raise RuntimeError(f"{self.name}/{state.key} is past its pivot and cannot be undone")
         context.append(OutcomeAsked(answer_to=turn.answer_later()))
@@ -243,7 +241,7 @@ class SagaProcessor:
         elif progress is None or progress.stage is not Stage.PARKED:
             context.reply(Refused(why=f"the undo of {message.step} is not parked"))
         else:
-            turn, before_ms = Turn(state, context, self._turn_graph(state)), state.next_due_ms()
+            turn, before_ms = self._turn(state, context), state.next_due_ms()
             leaf = turn.graph.leaves[message.step]
             if isinstance(message, RetryUndo):
                 backward.send_again(turn, leaf, progress, who=message.who, why=message.why)
@@ -257,7 +255,7 @@ class SagaProcessor:
         if state.phase is Phase.NEW:
             context.reply(UnknownSaga(key=state.key), final=False)
         elif state.is_running:
-            answer_to = Turn(state, context, self._turn_graph(state)).answer_later()
+            answer_to = self._turn(state, context).answer_later()
             if answer_to and answer_to not in state.waiting:
                 context.append(OutcomeAsked(answer_to=answer_to))
         else:
@@ -271,6 +269,9 @@ class SagaProcessor:
             context.reply(UnknownSaga(key=state.key), final=False)
             return
         context.reply(page_of(context, message.after), final=False)
+
+    def _turn(self, state: SagaState, context: DecideContext[SagaState]) -> Turn:
+        return Turn(state, context, self._turn_graph(state), self._raised)
 
     def _turn_graph(self, state: SagaState) -> Graph:
         """The definition that the saga keeps to.
@@ -286,14 +287,10 @@ class SagaProcessor:
 def processor_messages(saga: str, graphs: Iterable[Graph]) -> Sequence[type[Message]]:
     """All types that the sagas of a name take in, record, answer or send."""
     own: set[type[Message]] = {*MESSAGES, *EVENTS, start_type(saga), undo_type(saga)}
-    return tuple(sorted(own.union(*(graph.messages() for graph in graphs)), key=_by_name))
+    return tuple(sorted(own.union(*(graph.messages() for graph in graphs)), key=lambda message: message.__type_name__))
 
 
 def _pending(state: SagaState) -> str:
     """The first step that is under way: where a deadline or a cancel meets the saga."""
     under_way = (name for name, each in state.steps.items() if each.stage in (Stage.SENT, Stage.WAITING))
     return next(under_way, next(reversed(state.steps), ""))
-
-
-def _by_name(message: type[Message]) -> str:
-    return message.__type_name__

@@ -96,8 +96,8 @@ class SagaState:
     """One saga."""
 
     __slots__ = (
-        "cancelled", "conditions", "deadline_ms", "graph", "input", "key", "phase", "pivot_passed", "reason", "refusal",
-        "result", "steps", "turned_at", "version", "view", "waiting",
+        "cancelled", "conditions", "deadline_ms", "detail", "graph", "input", "key", "phase", "pivot_passed", "reason",
+        "refusal", "result", "steps", "turned_at", "version", "view", "waiting",
     )  # fmt: skip
 
     def __init__(self, key: str) -> None:
@@ -109,7 +109,7 @@ class SagaState:
         self.conditions: dict[str, bool] = {}
         self.pivot_passed = self.cancelled = False
         self.deadline_ms = 0
-        self.turned_at = self.reason = self.result = ""
+        self.turned_at = self.reason = self.detail = self.result = ""
         self.refusal = NO_TEXT
         self.waiting: list[str] = []
         self.view: Any = None
@@ -126,6 +126,10 @@ class SagaState:
         graph = self.graph
         progress = self.steps.get(graph.pivot) if graph else None
         return self.pivot_passed or (progress is not None and progress.may_have_happened)
+
+    def deadline_is_due(self, now_ms: int) -> bool:
+        """Whether the deadline passed while it may still turn back."""
+        return 0 < self.deadline_ms <= now_ms and self.phase is Phase.FORWARD and not self.pivot_is_sent
 
     def next_due_ms(self) -> int:
         """When something is due next; 0: never."""

@@ -14,6 +14,7 @@ import msgspec
 
 from consumers.retry import Retry
 from eventstore.processor.port import DecideContext
+from eventstore.raised import Raised
 from sagas.children import Child
 from sagas.graph import Graph, Leaf
 from sagas.history import SagaUndone
@@ -31,16 +32,20 @@ _ADDRESS = msgspec.json.Decoder(ReplyTo)
 class Turn:
     """The saga, the input's context, and the definition that the saga keeps to."""
 
-    __slots__ = ("context", "graph", "now_ms", "state")
+    __slots__ = ("_raised", "context", "graph", "now_ms", "state")
 
-    def __init__(self, state: SagaState, context: DecideContext[SagaState], graph: Graph) -> None:
-        self.state, self.context, self.graph = state, context, graph
+    def __init__(self, state: SagaState, context: DecideContext[SagaState], graph: Graph, raised: Raised) -> None:
+        self.state, self.context, self.graph, self._raised = state, context, graph, raised
         self.now_ms = int(context.now.timestamp() * 1000)
 
     @property
     def view(self) -> Any:
         """The instance that builders run on."""
         return view_of(self.state, self.graph)
+
+    def raised(self, step: str, error: Exception, *, undo: bool = False) -> None:
+        """Tell on the log what a method of the definition raised."""
+        self._raised.tell("undo_raised" if undo else "step_raised", error, saga=self.graph.name, step=step)
 
     def message(self, text: Text) -> Message:
         """A message of the history."""
@@ -135,6 +140,7 @@ def outcome_of(state: SagaState) -> SagaOutcome:
         completed=False,
         step=state.turned_at,
         reason=state.reason,
+        detail=state.detail,
         type=kind,
         version=version,
         refusal=text,

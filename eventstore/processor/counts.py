@@ -6,18 +6,21 @@ from collections import Counter
 from threading import Lock
 
 from eventstore.processor.snapshots import Ignored, NotTaken
+from eventstore.raised import Raised
 
 
 class EntityCounts:
     """Counts of one unit. `hits` and `misses` are counted by its loop, the others by any thread."""
 
-    __slots__ = ("_lock", "_snapshots", "hits", "misses")
+    __slots__ = ("_lock", "_snapshots", "hits", "misses", "raised")
 
     def __init__(self) -> None:
         self.hits = 0
         """Entities that were decoded already when they were needed."""
         self.misses = 0
         """Entities that had to be folded."""
+        self.raised = Raised()
+        """What their decisions raised."""
         self._lock = Lock()
         names = ["taken_total", "used_total", *map(_ignored, Ignored), *map(_not_taken, NotTaken)]
         self._snapshots = Counter(dict.fromkeys(names, 0))

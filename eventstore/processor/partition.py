@@ -68,7 +68,7 @@ class Partition(Generic[S]):
         self._guard = Guard(state)
         self.undecided = Undecided(
             processor.name, number, group, state, serde, self._writes, self._outcomes, self._guard, self.timers,
-            self._limit,
+            self._limit, counts.raised,
         )  # fmt: skip
         self._erasures = Erasures(state)
         form = processor.snapshots if isinstance(processor, Snapshotting) else None

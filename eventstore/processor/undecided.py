@@ -19,6 +19,7 @@ from eventstore.processor.stash import Stash
 from eventstore.processor.timers import Timers
 from eventstore.processor.topics import inbox_of
 from eventstore.processor.writes import Writes
+from eventstore.raised import Raised
 from eventstore.state.port import State
 from schemas import Failure, Nothing, Serde
 
@@ -40,6 +41,7 @@ class Undecided:
         guard: Guard,
         timers: Timers,
         record_bytes: int,
+        raised: Raised,
     ) -> None:
         self._processor, self._number, self._group, self._inbox = (
             processor,
@@ -47,7 +49,7 @@ class Undecided:
             group,
             (inbox_of(processor), number),
         )
-        self._serde, self._writes, self._record_bytes = serde, writes, record_bytes
+        self._serde, self._writes, self._record_bytes, self._raised = serde, writes, record_bytes, raised
         self._outcomes, self._guard, self._timers = outcomes, guard, timers
         self._stash = Stash(state, serde, *self._inbox)
 
@@ -75,10 +77,7 @@ class Undecided:
 
     def poison(self, item: Input, error: Exception, out: list[Outgoing]) -> Answered | None:
         """Dead-letter an input that failed by its own fault, and answer its caller (K7)."""
-        log.warning(
-            "input_failed", processor=self._processor, partition=self._number, key=item.key,
-            type=item.metadata.type, id=item.metadata.id, error=type(error).__name__, detail=str(error)[:500],
-        )  # fmt: skip
+        self._tell(item, error)
         writes = self._writes
         writes.step += 1  # each failure is an answer of its own
         failure = Failure(error=type(error).__name__, detail=str(error)[:2000], final=False)
@@ -109,6 +108,16 @@ class Undecided:
             return False
         self._writes.journal((key, None), out)
         return True
+
+    def _tell(self, item: Input, error: Exception) -> None:
+        """A warning per dead letter, the first of its kind with a traceback; one warning for what a saga repeats."""
+        is_first = self._raised.is_first(error, self._processor, item.metadata.type)
+        say = log.warning if is_first or "saga" not in item.metadata.attributes else log.debug
+        say(
+            "input_failed", processor=self._processor, partition=self._number, key=item.key,
+            type=item.metadata.type, id=item.metadata.id, error=type(error).__name__, detail=str(error)[:500],
+            **({"exc_info": error} if is_first else {}),
+        )  # fmt: skip
 
     def _clear_timer(self, item: Input, out: list[Outgoing]) -> None:
         """A due timer whose message is poison must not fire again, nor at a successor."""

@@ -167,6 +167,7 @@ def test_a_child_that_is_undone_turns_its_parent_back_with_its_reason() -> None:
     assert turned.model_dump() == {
         "step": "insurance",
         "reason": "refused",
+        "detail": "",
         "type": "declined",
         "version": 1,
         "refusal": '{"reason":"old"}',

@@ -1,0 +1,34 @@
+"""What a user's code raised, told on the log: with its traceback the first time, quietly from then on.
+
+First is judged per place, such as a handler or a step, and class of exception. Where an exception of a handler would
+else only be seen as an outcome ("failed"), its line in the user's code stands here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+
+log = structlog.get_logger(__name__)
+
+DETAIL_CHARACTERS = 500
+
+
+class Raised:
+    """Tells exceptions apart by place and class. Any thread."""
+
+    def __init__(self) -> None:
+        self._known = set[tuple[str, ...]]()
+
+    def is_first(self, error: BaseException, *place: str) -> bool:
+        """Whether nothing of this class was raised there before."""
+        known = (*place, type(error).__qualname__)
+        is_new = known not in self._known
+        self._known.add(known)
+        return is_new
+
+    def tell(self, event: str, error: BaseException, **place: str) -> None:
+        """A warning with the traceback for the first of its class at this place, then debug."""
+        say: Any = log.warning if self.is_first(error, event, *place.values()) else log.debug
+        say(event, **place, error=type(error).__name__, detail=str(error)[:DETAIL_CHARACTERS], exc_info=error)
