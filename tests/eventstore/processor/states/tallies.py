@@ -11,7 +11,6 @@ from typing import Any, Literal
 import msgspec
 
 from eventstore.log.partition import partition_of
-from eventstore.processor.index import StreamIndex
 from eventstore.processor.inputs import Answered, Call
 from eventstore.processor.port import NotKnownHere, StateContext
 from schemas import Command, Event, Message, Metadata, Refusal, Reply, ReplyTo, key_of
@@ -121,13 +120,6 @@ class Tallies:
                 if self._counts:
                     context.emit(self._counts, context.key, b"%d" % state.count)
                 context.reply(Tallied(count=state.count, amount=state.amount))
-            case AddLater(sensor=sensor, amount=amount, after_ms=after):
-                at = context.now + timedelta(milliseconds=after)
-                context.schedule("later", at, Add(sensor=sensor, amount=amount))
-                context.reply(None)
-            case StopAdding():
-                context.cancel("later")
-                context.reply(None)
             case Look(final=final):
                 context.reply(Tallied(count=state.count, amount=state.amount), final=final)
             case Forget():
@@ -140,10 +132,22 @@ class Tallies:
                 state.count += 1
                 context.send(Add(sensor=other, amount=1))
                 context.reply(None)
+            case _:
+                return self._other(state, message, context)
+        return state
+
+    def _other(self, state: Tally, message: Message, context: StateContext[Tally]) -> Tally:
+        match message:
+            case AddLater(sensor=sensor, amount=amount, after_ms=after):
+                at = context.now + timedelta(milliseconds=after)
+                context.schedule("later", at, Add(sensor=sensor, amount=amount))
+            case StopAdding():
+                context.cancel("later")
             case Record():
                 context.append(Happened())
             case _:
                 raise TypeError(type(message).__name__)
+        context.reply(None)
         return state
 
     def encode_state(self, state: Tally) -> bytes:
@@ -200,12 +204,8 @@ class TallyBench(Bench):
 
     def rows(self) -> dict[bytes, bytes]:
         """All rows of the served partitions but those that say how far they go."""
-        found: dict[bytes, bytes] = {}
-        for number in range(PARTITIONS):
-            index = self.unit.index("tally", number)
-            assert isinstance(index, StreamIndex)
-            found |= {key: value for key, value in index._state.scan(b"") if key != b"m"}
-        return found
+        served = self.unit._served.partitions.values()
+        return {key: value for each in served for key, value in each.state.scan(b"") if key != b"m"}
 
 
 def later(before: TallyBench, **changes: Any) -> TallyBench:
