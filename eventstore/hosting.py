@@ -177,7 +177,7 @@ class Hosting:
         if unit is None:
             return None
         count = self._partitions.get(inbox_of(processor))
-        return None if count is None else unit.index(processor, partition_of(key, count))
+        return None if count is None else unit.index(processor, partition_of(key, count), key)
 
     def _current_unit(self) -> Unit | None:
         if self._unit is None or self._unit.error is not None:

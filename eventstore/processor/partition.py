@@ -89,6 +89,10 @@ class Partition(Generic[S]):
         self._writes.now_ms = self._now_ms = now_ms
         self._now = datetime.fromtimestamp(now_ms / 1000, UTC)
 
+    def touches(self, key: str) -> bool:
+        """Whether the batch under way may change the entity. Any thread."""
+        return key in self._touched
+
     def is_changed(self) -> bool:
         """Whether the batch has something to write."""
         return bool(self._writes)

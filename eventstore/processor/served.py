@@ -45,6 +45,8 @@ class Served:
         self._takeovers: list[Takeover] = []
         self.consumer: GroupConsumer | None = None
         self.partitions: dict[TopicPartition, Partition[Any]] = {}
+        self.committing: frozenset[TopicPartition] = frozenset()
+        """Partitions that a commit under way changes, and whose answers are part of it."""
         self.is_joined = False
         self._joined_at = 0.0
         self._counts = EntityCounts()
@@ -87,10 +89,16 @@ class Served:
         """Whether the partition is served here, or about to be."""
         return at in self.partitions or any(at in takeover.targets for takeover in tuple(self._takeovers))
 
-    def index(self, at: TopicPartition) -> StreamIndex | None:
-        """The local index of a partition that is served here. Any thread."""
+    def index(self, at: TopicPartition, key: str | None = None) -> StreamIndex | None:
+        """The local index of a partition that is served here. Any thread.
+
+        None while a commit that changes the entity of `key` is under way: its answers are part of it, so who asked from
+        another process may know of it before the index does.
+        """
         served = self.partitions.get(at)
-        return None if served is None else served.index
+        if served is None or (at in self.committing and served.touches(key)):
+            return None
+        return served.index
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """Listener: take partitions, in slices."""

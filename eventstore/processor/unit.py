@@ -84,9 +84,9 @@ class Unit:
         """Whether the partition is served here, or about to be."""
         return self._served.has(TopicPartition(inbox_of(processor), partition))
 
-    def index(self, processor: str, partition: int) -> StreamIndex | None:
-        """The local index of a partition that is served here."""
-        return self._served.index(TopicPartition(inbox_of(processor), partition))
+    def index(self, processor: str, partition: int, key: str) -> StreamIndex | None:
+        """The local index of a partition that is served here, if it has all that anybody may know of `key`'s stream."""
+        return self._served.index(TopicPartition(inbox_of(processor), partition), key)
 
     def is_ready(self) -> bool:
         return self._served.is_complete()
@@ -170,11 +170,19 @@ class Unit:
         inputs = self._take_in(batch)
         if not inputs:
             return self._send_positions(batch)
+        try:
+            return self._commit(batch, inputs)
+        finally:
+            self._served.committing = frozenset()
+
+    def _commit(self, batch: Batch, inputs: Inputs) -> bool:
         decisions = self._decisions()
         try:
             decisions.decide(inputs)
             if not decisions.needs_commit(inputs):
                 return self._pass_questions(batch, decisions)
+            if inputs.may_be_answered_elsewhere:
+                self._served.committing = frozenset(decisions.changed)
             ends = self._commits.commit(batch, decisions.changed, decisions.out)
         except (OutcomeUnknown, Fenced) as error:
             self._take_again(error, inputs.calls)

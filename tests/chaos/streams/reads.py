@@ -29,9 +29,6 @@ from tests.chaos.streams.log_scan import Final
 from tests.chaos.streams.model import digests, is_last
 from tests.chaos.streams.violations import Rule, Violation, violated
 
-APPLYING_NS = 2_000_000_000
-"""How long an owner may take to hear of its own commit."""
-
 
 def succeeded(operations: Iterable[Operation]) -> list[Operation]:
     """Reads and loads that gave something."""
@@ -166,19 +163,12 @@ def _check_fresh(
             continue
         assert read.result is not None, "it succeeded"
         may_be_old = not read.invoke.consistent and read.result.way != "topic"
-        is_undisturbed = not _is_being_applied(newest, read) and history.undisturbed(newest.ended, read.result.at)
+        is_undisturbed = history.undisturbed(newest.ended, read.result.at)
         if not may_be_old or is_undisturbed:
             what = f"version {newest.last} of {read.invoke.stream} was acknowledged before and is not shown"
             yield violated(Rule.FRESH, what, *newest.acknowledged[:1], read)
         else:
             allowed.append(read)
-
-
-def _is_being_applied(append: Append, read: Operation) -> bool:
-    """Whether the owner that read its own index may not have had this append in it yet."""
-    is_own = read.result is not None and read.result.way.startswith("index:")
-    by_others = all(call.process != read.process for call in append.acknowledged)
-    return is_own and by_others and read.began - append.ended < APPLYING_NS
 
 
 class _Acknowledged:

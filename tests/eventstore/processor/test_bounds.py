@@ -150,7 +150,7 @@ def test_a_restore_does_not_bring_old_outcomes_back(bench: Bench, clock: ManualC
 def _outcomes(bench: Bench) -> set[bytes]:
     found = set[bytes]()
     for number in range(2):
-        index = bench.unit.index("counter", number)
+        index = bench.unit.index("counter", number, "")
         assert index is not None
         found |= {key for key, _ in index._state.scan(b"d", b"e")}
     return found

@@ -97,7 +97,7 @@ class ErasingBench(Bench):
 
     def index(self, key: str) -> StreamIndex:
         """The index of the key's partition."""
-        found = self.unit.index("counter", partition_of(key, 2))
+        found = self.unit.index("counter", partition_of(key, 2), key)
         assert found is not None
         return found
 

@@ -126,7 +126,7 @@ def partitions() -> list[TopicPartition]:
 
 def rows(bench: Bench, partition: int) -> dict[bytes, bytes]:
     """All rows of a served partition but the one that says how far it goes."""
-    index = bench.unit.index("counter", partition)
+    index = bench.unit.index("counter", partition, "")
     assert index is not None
     return {key: value for key, value in index._state.scan(b"") if key != b"m"}
 
