@@ -14,7 +14,11 @@ from sagalog.cli.output import show, text_of
 topics = App(
     name="topics",
     help="List the topics of a log, or check their settings.",
-    help_epilogue="Examples:\n  sagalog topics\n  sagalog topics --log embedded:///data --json\n",
+    help_epilogue=(
+        "The column manifest compares a topic with the count of partitions that was frozen when it was made: "
+        "as frozen; CHANGED, and services refuse to start; or a dash, for a topic that was made by other means.\n\n"
+        "Examples:\n  sagalog topics\n  sagalog topics --log embedded:///data --json\n"
+    ),
 )
 
 
