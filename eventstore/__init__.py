@@ -7,11 +7,12 @@ check_below(__name__)
 from eventstore.aggregate import Aggregate, decide, evolve
 from eventstore.component import Component, Plan, Runtime
 from eventstore.decider import Decider, Decision
+from eventstore.durable import DurableState
 from eventstore.errors import AskTimedOut, CommitIdReused, EventStoreError, InputFailed, WrongExpectedVersion
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
 from eventstore.log import open_log
 from eventstore.log.errors import LogError
-from eventstore.processor.port import DecideContext, Processor
+from eventstore.processor.port import DecideContext, Processor, StateContext, StateProcessor
 from eventstore.processor.snapshots import Snapshots
 from eventstore.specification import given
 from eventstore.state.errors import StateError
@@ -31,6 +32,7 @@ __all__ = [
     "DecideContext",
     "Decider",
     "Decision",
+    "DurableState",
     "Erased",
     "EventStore",
     "EventStoreError",
@@ -44,7 +46,9 @@ __all__ = [
     "Recorded",
     "Runtime",
     "Snapshots",
+    "StateContext",
     "StateError",
+    "StateProcessor",
     "SubjectForgotten",
     "WrappedKey",
     "WrongExpectedVersion",
