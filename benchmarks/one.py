@@ -36,6 +36,7 @@ BENCHES = {
     "append": Bench("benchmarks.appends"),
     "view": Bench("benchmarks.stateful"),
     "state": Bench("benchmarks.states"),
+    "state-restore": Bench("benchmarks.state_restores"),
     "worker": Bench("benchmarks.jobs"),
     "saga": Bench("benchmarks.trips"),
     "footprint": Bench("benchmarks.footprint", ("kafka",)),

@@ -5,9 +5,6 @@ is a class, a `DurableState`, the other a `StateProcessor` over a msgspec struct
 changelog record for each key that a transaction changed, one output for each record, and rows in RocksDB. An output of
 the bare loop and of the `StateProcessor` is a plain record of two numbers, that of the class a command to another
 service, with its metadata. Each is timed from its first transaction to its last. What they computed is compared.
-
-Then the state folder is wiped, and it is timed how long states take to come back, beside a bare loop that reads the
-changelog.
 """
 
 from __future__ import annotations
@@ -20,7 +17,6 @@ from random import Random
 from typing import Any, Literal
 
 import msgspec
-from confluent_kafka import Consumer, TopicPartition
 from rocksdict import WriteBatch
 
 from benchmarks.bare import API_S, Loop, commit, consumer_of, create, opened, transactor_of
@@ -36,9 +32,8 @@ from eventstore.log.port import Log
 from eventstore.log.records import Topic
 from eventstore.process_host import ProcessHost, make_host
 from eventstore.processor.changelog import PREFIX as STATE_PREFIX
-from eventstore.processor.changelog import header
 from eventstore.processor.port import AnyProcessor, DecideContext, StateContext
-from eventstore.processor.topics import inbox_of, state_of, topics_of
+from eventstore.processor.topics import inbox_of, topics_of
 from schemas import Command, Message, Metadata, Serde
 
 KEYS, COMMIT_S, LIMIT = 10_000, 0.1, 10_000
@@ -92,7 +87,7 @@ class ByClass(DurableState, name=CLASS):
         context.send(Counted(sensor=command.sensor, count=self.count, amount=self.amount))
 
 
-class _Sum(msgspec.Struct):
+class Sum(msgspec.Struct):
     count: int = 0
     amount: int = 0
 
@@ -100,41 +95,51 @@ class _Sum(msgspec.Struct):
 class ByStruct:
     """Count and sum, as one who is in a hurry writes it."""
 
-    name, partitions = STRUCT, PARTITIONS
+    name: str = STRUCT
+    partitions: int | None = PARTITIONS
     journal: Literal["state"] = "state"
     messages: Sequence[type[Message]] = (Measured, Counted)
 
     def __init__(self) -> None:
-        self.encode_state = msgspec.json.Encoder().encode
-        self._decode = msgspec.json.Decoder(_Sum).decode
+        self._encode = msgspec.json.Encoder().encode
+        self._decode = msgspec.json.Decoder(Sum).decode
 
-    def initial(self, key: str) -> _Sum:
+    def initial(self, key: str) -> Sum:
         """Nothing yet."""
-        return _Sum()
+        return Sum()
 
-    def decide(self, state: _Sum, message: Message, context: StateContext[_Sum]) -> _Sum:
+    def decide(self, state: Sum, message: Message, context: StateContext[Sum]) -> Sum:
         """Count it and say so."""
         assert isinstance(message, Measured)
         state.count += 1
         state.amount += message.amount
-        context.emit(COUNTS, message.sensor, self.encode_state(state))
+        context.emit(COUNTS, message.sensor, self._encode(state))
         return state
 
-    def decode_state(self, key: str, data: bytes) -> _Sum:
+    def encode_state(self, state: Sum) -> bytes:
+        """Two numbers."""
+        return self._encode(state)
+
+    def decode_state(self, key: str, data: bytes) -> Sum:
         """What was encoded."""
         return self._decode(data)
 
 
 def measure(setting: Setting) -> list[Figure]:
-    """The bare loop, the struct, the class; then restoring."""
+    """The bare loop, the struct, the class."""
     count = setting.count(300_000, 25_000)
     log = open_log(setting.url)
     host = make_host(f"bench-{RUN}", log, state=setting.state)
     log.create([Topic(name=name, partitions=PARTITIONS) for name in (inbox_of(OUTPUTS), COUNTS)])
     struct, plan = ByStruct(), ByClass.__component__()
-    figures, bare = [], None
-    for name, processor, kind in (("struct", struct, Measured), ("class", plan.processors[0], MeasuredToo)):
+    figures: list[Figure] = []
+    bare: Loop | None = None
+    expected: Totals = {}
+    runs: list[tuple[str, AnyProcessor, type[Measured | MeasuredToo]]]
+    runs = [("struct", struct, Measured), ("class", plan.processors[0], MeasuredToo)]
+    for name, processor, kind in runs:
         log.create(topics_of(processor, host.service))
+        assert host.registry is not None
         host.serde = Serde(host.registry, [*processor.messages, Counted], format="json")
         fill(log, host.serde, processor.name, kind, count)
         if bare is None and setting.bootstrap:
@@ -148,7 +153,6 @@ def measure(setting: Setting) -> list[Figure]:
                 f"its processor time of a record, {name}", cpu, "µs", bare.cpu_us if bare else None, Target(at_most=12)
             ),
         ]
-    figures.append(_restored(setting, log, setting.count(200_000, 5_000)))
     host.close()
     log.close()
     return figures
@@ -177,9 +181,9 @@ def _service(host: ProcessHost, processor: AnyProcessor, count: int) -> tuple[fl
     hosting = Hosting(host, [Plan(name=processor.name, processors=[processor], messages=[Counted])])
     hosting.start()
     try:
-        until(lambda: _metric(hosting, HANDLED) > 0)
-        first, watch = _metric(hosting, HANDLED), Stopwatch()
-        until(lambda: _metric(hosting, HANDLED) >= count, every_s=0.02)
+        until(lambda: metric(hosting, HANDLED) > 0)
+        first, watch = metric(hosting, HANDLED), Stopwatch()
+        until(lambda: metric(hosting, HANDLED) >= count, every_s=0.02)
         seconds, cpu = watch.seconds, watch.cpu
         until(hosting.is_settled, every_s=0.05)
         return (count - first) / seconds, cpu / (count - first) * 1e6, _totals(hosting, processor)
@@ -190,7 +194,7 @@ def _service(host: ProcessHost, processor: AnyProcessor, count: int) -> tuple[fl
 def _totals(hosting: Hosting, processor: AnyProcessor) -> Totals:
     """What the rows of the processor say."""
     found: Totals = {}
-    decode = msgspec.json.Decoder(_Sum).decode
+    decode = msgspec.json.Decoder(Sum).decode
     one_each = {partition_of(f"sensor-{n:05}", PARTITIONS): f"sensor-{n:05}" for n in range(99)}
     for key in one_each.values():
         index = hosting.index(processor.name, key)
@@ -201,7 +205,7 @@ def _totals(hosting: Hosting, processor: AnyProcessor) -> Totals:
     return found
 
 
-def _metric(hosting: Hosting, name: str) -> float:
+def metric(hosting: Hosting, name: str) -> float:
     return sum(loop.get(name, 0.0) for loop in hosting.metrics().values())
 
 
@@ -254,79 +258,3 @@ def _bare(bootstrap: str, folder: Path, inbox: str, count: int) -> tuple[Loop, T
     consumer.close()
     state.close()
     return took, rows
-
-
-class _Kept(ByStruct):
-    """A processor whose states are only restored."""
-
-    name = f"bench_{RUN}_kept"
-
-
-def _restored(setting: Setting, log: Log, keys: int) -> Figure:
-    """States a second from a service's start, its state folder empty, until it serves."""
-    processor, service = _Kept(), f"bench-{RUN}-kept"
-    first, second = (
-        make_host(service, log, state="memory://" if setting.engine == "memory" else str(setting.folder / name))
-        for name in ("before", "after")
-    )
-    _start(first, processor)  # so that the group has positions before the journal has records
-    _fill_states(log, state_of(processor.name), processor, keys)
-    bare = _bare_restore(setting.bootstrap, setting.folder / "bare-restore", keys) if setting.bootstrap else None
-    seconds = _start(second, processor)
-    first.close()
-    second.close()
-    aim = Target(ratio=0.5) if bare else Target(at_least=100_000)
-    return Figure("restore of states, wiped folder to serving", keys / seconds, "/s", bare, aim)
-
-
-def _start(host: ProcessHost, processor: AnyProcessor) -> float:
-    hosting = Hosting(host, [Plan(name=processor.name, processors=[processor])])
-    watch = Stopwatch()
-    hosting.start()
-    try:
-        until(lambda: _metric(hosting, "processor_partitions") == PARTITIONS)
-        return watch.seconds
-    finally:
-        hosting.stop(timedelta(seconds=5))
-
-
-def _fill_states(log: Log, topic: str, processor: ByStruct, keys: int) -> None:
-    producer = log.producer()
-    for number in range(keys):
-        key, value = f"sensor-{number:06}", processor.encode_state(_Sum(number, number * 7))
-        producer.produce(topic, partition_of(key, PARTITIONS), STATE_PREFIX + key.encode(), header(number) + value)
-        if number % 1_000 == 0:
-            producer.poll(0)
-    producer.flush(60)
-    producer.close()
-
-
-def _bare_restore(bootstrap: str, folder: Path, count: int) -> float:
-    """States a second."""
-    watch, state, seen = Stopwatch(), opened(folder), 0
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "bare",
-            "queued.min.messages": 200_000,
-            "fetch.queue.backoff.ms": 1,
-        }
-    )
-    consumer.assign([TopicPartition(state_of(_Kept.name), partition, 0) for partition in range(PARTITIONS)])
-    while seen < count:
-        batch, positions = WriteBatch(raw_mode=True), dict[int, int]()
-        message = consumer.poll(0.1)
-        for each in [message, *consumer.consume(1_999, 0)] if message is not None else []:
-            key, value = each.key(), each.value()
-            assert key is not None
-            assert value is not None
-            batch.put(key, value)
-            positions[each.partition() or 0] = each.offset() or 0
-            seen += 1
-        for partition, position in positions.items():
-            batch.put(b"p%d" % partition, b"%d" % position)
-        state.write(batch)
-    per_second = count / watch.seconds
-    consumer.close()
-    state.close()
-    return per_second

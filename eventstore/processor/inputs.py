@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import msgspec
 
-from eventstore.log.records import Outgoing as Outgoing
+from eventstore.log import records
 from eventstore.log.records import Record
 from schemas import Message, Metadata
 
+Outgoing: TypeAlias = records.Outgoing
 
 class Call(msgspec.Struct):
     """A local call: an input that did not come through the inbox (K10)."""

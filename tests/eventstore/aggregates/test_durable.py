@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from consumers import Service
 from eventstore import DecideContext, DurableState, InputFailed, decide
@@ -59,7 +59,7 @@ class Follow(Command[None], to="site", key="site", name="test.durable.follow"):
 class Site(DurableState, name="site", partitions=2):
     """Visits of a site."""
 
-    pages: list[str] = []
+    pages: list[str] = Field(default_factory=list[str])
     visits: int = 0
     is_closed: bool = False
 
@@ -187,11 +187,11 @@ def test_mistakes_are_refused_at_import_with_their_line() -> None:
     with pytest.raises(DefinitionError, match=r"Hidden\.delete hides"):
 
         class Hidden(DurableState):
-            delete: int = 0
+            delete: int = 0  # type: ignore[assignment] # that is the mistake
 
     with pytest.raises(DefinitionError, match="Optional has no option nme="):
 
-        class Optional(DurableState, nme="x"):  # type: ignore[call-arg] # that is the mistake
+        class Optional(DurableState, nme="x"):
             pass
 
     with pytest.raises(DefinitionError, match="version=0 is no whole number"):
@@ -212,7 +212,7 @@ def test_what_a_state_holds_comes_back() -> None:
 
     class Holder(DurableState):
         nested: Nested | None = None
-        rates: dict[str, float] = {}
+        rates: dict[str, float] = Field(default_factory=dict[str, float])
 
     holder = Holder(rates={"a": float("inf")})
     assert Holder.__processor__.decode_state("k", Holder.__processor__.encode_state(holder)) == holder

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any, Literal
+from uuid import uuid4
 
 import msgspec
 
@@ -170,14 +171,8 @@ class TallyBench(Bench):
 
     def call(self, command: Command[Any, Any], resolve: Callable[[Answered], None], *, id: str | None = None) -> None:
         key = key_of(command)
-        metadata = Metadata(id=id or f"{command!r}-{len(self.taken)}", type=command.__type_name__)
-        self.taken.append(key)
+        metadata = Metadata(id=id or uuid4().hex, type=command.__type_name__)
         self.unit.call(Call("tally", key, partition_of(key, PARTITIONS), command, metadata, partial(_each, resolve)))
-
-    @property
-    def taken(self) -> list[str]:
-        """The keys of the calls so far."""
-        return self.__dict__.setdefault("_taken", [])
 
     def post_all(self, *commands: Command[Any, Any], ids: Sequence[str] = (), reply: ReplyTo | None = None) -> None:
         """Put commands into the inbox; nobody waits for them, unless `reply` says who."""
