@@ -31,7 +31,6 @@ Row of the partition's state, and record of the state topic, under one key, inte
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
@@ -39,13 +38,14 @@ from typing import TypeVar
 from eventstore.log.errors import MessageTooLarge
 from eventstore.processor.entities import Entities, Entity
 from eventstore.processor.port import StateProcessor
+from eventstore.processor.row_layout import RowLayout
 from eventstore.processor.topics import state_of
 from eventstore.state.port import State
 
 S = TypeVar("S")
 
 PREFIX = b"k"
-_HEADER = struct.Struct(">BQ")
+_HEADER = RowLayout("a state", "Q")
 HEADER_BYTES = _HEADER.size
 STATES_KEPT = 50_000
 """Decoded states kept per partition."""
@@ -107,7 +107,7 @@ class States(Entities[S]):
     def load(self, raw: bytes, key: str) -> Kept[S]:
         """The state of a key that is not known."""
         row = self._fetched.pop(raw) if raw in self._fetched else self._state.get(PREFIX + raw)
-        stored = None if row is None else row[HEADER_BYTES:]
+        stored = None if row is None else state_in(row)
         kept = self.known[raw] = Kept(key, raw, self._decoded(key, stored), stored)
         return kept
 
@@ -195,9 +195,23 @@ class States(Entities[S]):
 
 def header(step: int) -> bytes:
     """What stands before each state."""
-    return _HEADER.pack(1, step)
+    return _HEADER.pack(step)
 
 
 def step_of(value: bytes) -> int:
-    """The step at which a state was written."""
-    return int(_HEADER.unpack_from(value)[1])
+    """The step at which a state was written.
+
+    Raises:
+        RowDamaged: the value is none.
+    """
+    return _HEADER.begin(value)[0]
+
+
+def state_in(value: bytes) -> bytes:
+    """The encoded state in a row's value.
+
+    Raises:
+        RowDamaged: the value is none.
+    """
+    _HEADER.begin(value)
+    return value[HEADER_BYTES:]
