@@ -173,7 +173,6 @@ class Partition(Generic[S]):
             self._entities.forget(key)
         self._writes.forget()
         self._erasures.dropped()
-        self._snapshots.due()
         self._end_batch()
         self.timers.reload()
 
