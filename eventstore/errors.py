@@ -38,9 +38,11 @@ Each says what to do next. `is_retryable` tells whether the same call may succee
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from eventstore.expected import Expected
+from schemas.suggestions import nearest
 
 
 class EventStoreError(Exception):
@@ -176,15 +178,18 @@ class CommandNotHandled(ProcessorError):
 
 
 class DestinationNotHosted(ProcessorError):
-    """What is asked is hosted nowhere: the log is this service's alone, and it has no such component."""
+    """Nobody takes a command: the log is this service's alone, and it has no such component."""
 
-    def __init__(self, message: str, destination: str) -> None:
+    def __init__(self, message: str, destination: str, hosted: Collection[str], *, known_to: str = "") -> None:
+        """`hosted`: the names that take commands. `known_to`: who sends or handles it, if that is known."""
+        near = nearest(destination, hosted)
         super().__init__(
-            f"{message} goes to {destination!r}, which is hosted nowhere: nobody but this service sees its memory:// "
+            f"{message}{f' ({known_to} knows it)' if known_to else ''} goes to {destination!r}, which is hosted "
+            f"nowhere: {f'did you mean {near!r}? N' if near else 'n'}obody but this service sees its memory:// "
             f"log. Add the component {destination!r} to the service, or give a log that others see too: "
             f"kafka://host:9092, or memory://NAME within one process"
         )
-        self.message, self.destination = message, destination
+        self.message, self.destination, self.hosted = message, destination, tuple(hosted)
 
 
 class AskTimedOut(ProcessorError):

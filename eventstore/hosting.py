@@ -94,7 +94,7 @@ class Hosting:
             raise
 
     def _prepare(self) -> None:
-        check_destinations(self._known)
+        check_destinations(self._known, self.host.log.url)
         processors = [processor for plan in self._known for processor in plan.processors]
         topics = [topic for processor in processors for topic in topics_of(processor, self.host.service)]
         topics += [topic for plan in self._known for topic in plan.topics]

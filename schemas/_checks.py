@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import types
 from typing import Any, cast
@@ -11,6 +10,7 @@ from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter
 
 from schemas.definition import DefinitionError, definition_of, members
 from schemas.errors import FieldNotSupported
+from schemas.suggestions import keyword_hint
 
 UNDO = "undo."
 """What the names of `Undo[…]` begin with."""
@@ -35,8 +35,7 @@ def snake_case(name: str) -> str:
 def refuse_unknown(cls: type, unknown: dict[str, Any], known: tuple[str, ...]) -> None:
     """Refuse class keywords that the class does not take."""
     for keyword in unknown:
-        close = difflib.get_close_matches(keyword, known, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]}=?" if close else f"it takes {', '.join(f'{each}=' for each in known)}"
+        hint = keyword_hint(keyword, known)
         raise DefinitionError(definition_of(cls).class_line, f"{cls.__name__} has no option {keyword}=: {hint}")
 
 
