@@ -26,22 +26,19 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from inspect import isgeneratorfunction
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 from typing_extensions import TypeVar as DefaultTypeVar
 
+from eventstore.aggregate_processor import AggregateProcessor, Entity, Options, entity_of
 from eventstore.component import Plan
-from eventstore.errors import EventNotDeclared, RefusedAfterRecording
-from eventstore.handlers import Handlers, declared_events, is_refusal, reply
+from eventstore.handlers import Handlers, declared_events
 from eventstore.processor.entities import ENTITIES_KEPT
-from eventstore.processor.port import DecideContext
-from eventstore.processor.snapshots import Snapshots, StateForm
-from eventstore.state_form import JsonStateForm
-from schemas import Event, Message
-from schemas.definition import Body, Definition, DefinitionError, Line, definition_of, line_of
+from eventstore.processor.snapshots import Snapshots
+from schemas import Event
+from schemas.definition import Body, Definition, DefinitionError, definition_of, line_of
 
 E = DefaultTypeVar("E", bound=Event, default=Event)
 F = TypeVar("F", bound=Callable[..., object])
@@ -62,23 +59,6 @@ def evolve(handler: G) -> G:
 def _marked(handler: Any, kind: Literal["decide", "evolve"]) -> Any:
     handler.__handler__ = kind
     return handler
-
-
-@dataclass(slots=True)
-class _Entity:
-    """What an instance knows besides its fields."""
-
-    key: str = ""
-    version: int = -1
-    recorded: list[Event] = field(default_factory=list[Event])
-    """Since the current decision began."""
-    context: DecideContext[Any] | None = None
-
-
-class _Options(NamedTuple):
-    partitions: int | None
-    snapshot: Snapshots | None
-    cached: int
 
 
 if TYPE_CHECKING:
@@ -122,12 +102,12 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
     )  # fmt: skip
 
     __aggregate__: ClassVar[str]
-    __options__: ClassVar[_Options]
+    __options__: ClassVar[Options]
     __handlers__: ClassVar[Handlers[Any]]
     __processor__: ClassVar[AggregateProcessor]
 
     if TYPE_CHECKING:
-        _entity: _Entity = PrivateAttr()
+        _entity: Entity = PrivateAttr()
     else:  # a slot costs a twentieth of a private attribute, and does not count for equality
         __slots__ = ("_entity",)
 
@@ -151,7 +131,7 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
             )
         super().__init_subclass__()
         cls.__aggregate__ = name or _snake_case(cls.__name__)
-        cls.__options__ = _Options(partitions, snapshot, cached)
+        cls.__options__ = Options(partitions, snapshot, cached)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
@@ -167,12 +147,12 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
     @property
     def key(self) -> str:
         """The entity's key: its stream's id."""
-        return _entity(self).key
+        return entity_of(self).key
 
     @property
     def version(self) -> int:
         """The version of its last event, −1 if it has none."""
-        return _entity(self).version
+        return entity_of(self).version
 
     def record(self, event: E) -> None:
         """Evolve by the event now, and append it when the decision returns.
@@ -181,7 +161,7 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
             EventNotDeclared: it is none of the aggregate's events.
             MessageTooLarge: it does not fit into a record.
         """
-        entity = _entity(self)
+        entity = entity_of(self)
         entity.recorded.append(event)
         if entity.context is None:
             self.__processor__.evolve(self, event)
@@ -240,73 +220,6 @@ def _check_fields(cls: type[Aggregate[Any]], definition: Definition) -> None:
         line = definition.line(name)
         if described.is_required():
             raise DefinitionError(line, f"{cls.__name__}.{name} has no default: a new stream starts from the defaults")
-
-
-class AggregateProcessor:
-    """Runs an aggregate class in the kernel. Its entities' states are instances of the class, changed in place."""
-
-    journal: Literal["events", "state"] = "events"
-
-    def __init__(self, aggregate: type[Aggregate[Any]], handlers: Handlers[Any], line: Line) -> None:
-        self.name, (self.partitions, policy, self.cached) = aggregate.__aggregate__, aggregate.__options__
-        self.messages: Sequence[type[Message]] = handlers.messages()
-        self._aggregate, self._handlers, self._evolving = aggregate, handlers, handlers.evolving
-        self.snapshots: StateForm[Any] | None = None
-        if policy is not None:
-            self.snapshots = JsonStateForm(self.name, policy, aggregate, handlers, aggregate, line, revived)
-
-    def initial(self, key: str) -> Aggregate[Any]:
-        """An instance of the defaults."""
-        state = self._aggregate()
-        object.__setattr__(state, "_entity", _Entity(key))
-        return state
-
-    def evolve(self, state: Aggregate[Any], event: Event) -> Aggregate[Any]:
-        """Call the event's handler.
-
-        Raises:
-            EventNotDeclared: it has none.
-        """
-        handler = self._evolving.get(type(event))
-        if handler is None:
-            raise EventNotDeclared(self.name, type(event).__name__)
-        handler(state, event)
-        _entity(state).version += 1
-        return state
-
-    def decide(self, state: Aggregate[Any], message: Message, context: DecideContext[Any]) -> None:
-        """Call the command's handler and answer with what it returns.
-
-        Raises:
-            DecisionNotMade, AnswerNotDeclared, RefusedAfterRecording: the aggregate is programmed wrongly.
-        """
-        deciding = self._handlers.for_command(message)
-        entity = _entity(state)
-        entity.context, entity.recorded, entity.version = context, [], context.version
-        try:
-            answer = deciding.call(state, message, context)
-        finally:
-            entity.context = None
-        if entity.recorded and is_refusal(answer):
-            raise RefusedAfterRecording(
-                deciding.name, type(message).__name__, type(answer).__name__, len(entity.recorded)
-            )
-        reply(context, deciding, message, answer)
-
-
-def _entity(state: Aggregate[Any]) -> _Entity:
-    try:
-        return state._entity  # pyright: ignore[reportPrivateUsage] - ours, hidden from users
-    except AttributeError:  # made by hand, not by the processor
-        entity = _Entity()
-        object.__setattr__(state, "_entity", entity)
-        return entity
-
-
-def revived(state: A, key: str, version: int) -> A:
-    """The aggregate as one of this key and version."""
-    object.__setattr__(state, "_entity", _Entity(key, version))
-    return state
 
 
 def _plan(processor: AggregateProcessor) -> Plan:

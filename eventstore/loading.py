@@ -12,7 +12,8 @@ from typing import Any, TypeVar, cast
 
 import structlog
 
-from eventstore.aggregate import Aggregate, processor_of, revived
+from eventstore.aggregate import Aggregate, processor_of
+from eventstore.aggregate_processor import revived
 from eventstore.bounds import Bounds
 from eventstore.processor.index import StoredEvent
 from eventstore.processor.snapshots import NotTaken, Snapshot, Wanted
