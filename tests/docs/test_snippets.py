@@ -90,6 +90,19 @@ def test_the_readme_shows_the_example() -> None:
     assert _definitions(shown) == _definitions(example)
 
 
+def test_the_readmes_second_run_does_nothing_again(tmp_path: Path, installed: Mapping[str, str]) -> None:
+    """On a log that lasts, here a folder, it prints what the README says of Kafka: outcomes stay, steps do not recur."""
+    [shown] = [block.text for block in pages()[0].blocks if block.language == "python"]
+    [said] = [block.text for block in pages()[0].blocks if block.info == "text" and "shipped after" in block.text]
+    program = tmp_path / "order.py"
+    program.write_text(shown.replace("memory://", "embedded:log"))
+
+    first, second = (_run(["python", str(program)], tmp_path, installed, f"run {number}") for number in (1, 2))
+
+    assert second == said
+    assert first != second
+
+
 def _definitions(program: str) -> str:
     return program[program.index("import asyncio") : program.index("async def main")]
 
