@@ -91,7 +91,7 @@ def test_the_readme_shows_the_example() -> None:
 
 
 def test_the_readmes_second_run_does_nothing_again(tmp_path: Path, installed: Mapping[str, str]) -> None:
-    """On a log that lasts, here a folder, it prints what the README says of Kafka: outcomes stay, steps do not recur."""
+    """On a log that lasts, here a folder, it prints what the README says of Kafka: outcomes stay, nothing is done."""
     [shown] = [block.text for block in pages()[0].blocks if block.language == "python"]
     [said] = [block.text for block in pages()[0].blocks if block.info == "text" and "shipped after" in block.text]
     program = tmp_path / "order.py"
