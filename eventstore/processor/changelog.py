@@ -156,10 +156,10 @@ class States(Entities[S]):
         encode, most_bytes = self._keeper.encode_state, self._most_bytes
         for kept in self.changed:
             try:
-                encoded: bytes | None = encode(kept.state)
+                encoded: bytes | None = (data := encode(kept.state))
             except Exception as error:
                 raise DecideAgain from error
-            if encoded is not None and len(encoded) > most_bytes:
+            if len(data) > most_bytes:
                 raise DecideAgain
             if kept.is_fresh and encoded == self._keeper.encode_state(self._keeper.initial(kept.key)):
                 encoded = None

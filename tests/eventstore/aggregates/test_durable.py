@@ -181,22 +181,22 @@ def test_mistakes_are_refused_at_import_with_their_line() -> None:
     """A field without a default, a hidden name, an unknown option, a version that is none, an evolve."""
     with pytest.raises(DefinitionError, match=r"test_durable\.py:\d+: Bare\.field has no default"):
 
-        class Bare(DurableState):
+        class Bare(DurableState):  # pyright: ignore[reportUnusedClass]
             field: int
 
     with pytest.raises(DefinitionError, match=r"Hidden\.delete hides"):
 
-        class Hidden(DurableState):
+        class Hidden(DurableState):  # pyright: ignore[reportUnusedClass]
             delete: int = 0  # type: ignore[assignment] # that is the mistake
 
     with pytest.raises(DefinitionError, match="Optional has no option nme="):
 
-        class Optional(DurableState, nme="x"):
+        class Optional(DurableState, nme="x"):  # pyright: ignore[reportUnusedClass]
             pass
 
     with pytest.raises(DefinitionError, match="version=0 is no whole number"):
 
-        class Zeroth(DurableState, version=0):
+        class Zeroth(DurableState, version=0):  # pyright: ignore[reportUnusedClass]
             pass
 
 

@@ -205,9 +205,8 @@ class TallyBench(Bench):
 
 def later(before: TallyBench, **changes: Any) -> TallyBench:
     """The next process of the service, on the same log."""
-    return TallyBench(
-        **{
-            "log": before.log, "clock": before.clock, "state": before.state, "registry": before.registry,
-            "processors": [Tallies()], **changes,
-        }
-    )  # fmt: skip
+    given: dict[str, Any] = {
+        "log": before.log, "clock": before.clock, "state": before.state, "registry": before.registry,
+        "processors": [Tallies()],
+    }  # fmt: skip
+    return TallyBench(**(given | changes))
