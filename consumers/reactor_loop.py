@@ -32,8 +32,8 @@ from eventstore.log.port import Batch, GroupConsumer, Producer, Transactor
 from eventstore.log.records import Position, Record, Topic, TopicPartition
 from eventstore.processor.context import OVERHEAD_BYTES, derived_id
 from eventstore.processor.inputs import Outgoing
+from eventstore.processor.predecessor import commit_metadata
 from eventstore.processor.routes import Routes
-from eventstore.processor.takeover import commit_metadata
 from eventstore.processor.topics import DAY_MS, dead_letters_of, inbox_of
 from eventstore.streams import Position as StorePosition
 from eventstore.streams import Recorded

@@ -39,6 +39,7 @@ Answer: TypeAlias = tuple[Message | None, Positions | None]
 
 REPLY_RETENTION_MS = 60 * 60 * 1000
 RECORDS_AT_ONCE = 500
+ID_MAX = 1_000
 
 
 class Asking:
@@ -66,6 +67,8 @@ class Asking:
 
         Raises: see `Runtime.ask`.
         """
+        if id is not None and not 1 <= len(id) <= ID_MAX:
+            raise ValueError(f"an id of {len(id)} characters: 1 to {ID_MAX} are taken, every event carries it")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Answer] = loop.create_future()
         correlation = unique_id()

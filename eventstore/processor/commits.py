@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from eventstore.clock import Clock
+from eventstore.log.errors import InvalidRecord, MessageTooLarge, TransactionAborted
 from eventstore.log.port import Batch, Log, Transactor
 from eventstore.log.records import Position, TopicPartition
 from eventstore.processor.inputs import Outgoing
@@ -86,7 +87,10 @@ class Commits:
         if not positions:
             return {}
         transactor.begin()
-        transactor.produce_all(out)
+        try:
+            transactor.produce_all(out)
+        except (MessageTooLarge, InvalidRecord) as error:
+            raise TransactionAborted(f"a record of the unit cannot be written: {error}") from error
         ends = transactor.commit(positions, batch.member)
         self._sent.update((at, position.offset) for at, position in positions.items())
         self._sent_ms = self._clock.now_ms()

@@ -9,6 +9,8 @@ from eventstore.processor.inputs import Input, Outgoing
 from eventstore.processor.topics import dead_letters_of
 from schemas import Message, Metadata, Nothing, Serde
 
+READABLE_BYTES = 10_000
+
 
 def send_reply(
     item: Input,
@@ -56,7 +58,13 @@ def dead_letter_record(
         headers=headers, topic=topic, partition=partition, offset=offset, group=group, error=error, attempts=1,
         now_ms=now_ms,
     )  # fmt: skip
-    size = len(key or b"") + len(value or b"") + sum(len(name) + len(content) for name, content in headers)
-    if size + OVERHEAD_BYTES > limit_bytes:
+    if _size(key, value, headers) > limit_bytes:
         value, headers = None, (*headers, (ELIDED, b"at origin"))
+    if _size(key, value, headers) > limit_bytes:  # of the headers themselves, those go that no person would read
+        headers = tuple((name, content) for name, content in headers if len(content) <= READABLE_BYTES)
     return dead_letters_of(topic, group), partition, key, value, headers, now_ms
+
+
+def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    content = len(key or b"") + len(value or b"") + sum(len(name) + len(content) for name, content in headers)
+    return content + OVERHEAD_BYTES

@@ -15,8 +15,9 @@ from eventstore.processor.counts import EntityCounts
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.partition import Partition
 from eventstore.processor.port import AnyProcessor
+from eventstore.processor.predecessor import commit_metadata
 from eventstore.processor.routes import Routes
-from eventstore.processor.takeover import Takeover, commit_metadata
+from eventstore.processor.takeover import Takeover
 
 log = structlog.get_logger()
 
@@ -50,6 +51,8 @@ class Served:
         self.is_joined = False
         self._joined_at = 0.0
         self._counts = EntityCounts()
+        self._inbox_ends: dict[TopicPartition, int] = {}
+        """Up to where the inboxes of partitions that were just taken are to be read before local calls."""
         self.stashed: list[Record] = []
         """Stashed records of partitions that were just taken, whose types this code knows: for the next batch."""
 
@@ -89,6 +92,18 @@ class Served:
         """Whether the partition is served here, or about to be."""
         return at in self.partitions or any(at in takeover.targets for takeover in tuple(self._takeovers))
 
+    def takes_calls(self, at: TopicPartition) -> bool:
+        """Whether the partition is served, and what waited in its inbox when it was taken was read.
+
+        A call may repeat one of those inputs: decided on first, it could be refused, and the earlier one happen later.
+        """
+        end = self._inbox_ends.get(at)
+        if end is not None:
+            if self._commits.positions.get(at, -1) < end:
+                return False
+            del self._inbox_ends[at]
+        return at in self.partitions
+
     def index(self, at: TopicPartition, key: str | None = None) -> StreamIndex | None:
         """The local index of a partition that is served here. Any thread.
 
@@ -96,7 +111,7 @@ class Served:
         another process may know of it before the index does.
         """
         served = self.partitions.get(at)
-        if served is None or (at in self.committing and served.touches(key)):
+        if served is None or (key is not None and at in self.committing and served.touches(key)):
             return None
         return served.index
 
@@ -122,6 +137,7 @@ class Served:
         """One slice of each takeover; partitions that are ready are served from now on."""
         for takeover in list(self._takeovers):
             for taken, partition in takeover.step():
+                self._inbox_ends[taken.inbox] = taken.inbox_end
                 self._serve(taken.inbox, taken.position, partition)
             if not takeover.targets:
                 self._takeovers.remove(takeover)
@@ -155,5 +171,6 @@ class Served:
         for takeover in self._takeovers:
             takeover.drop(at)
         self._takeovers = [takeover for takeover in self._takeovers if takeover.targets]
+        self._inbox_ends.pop(at, None)
         self._commits.forget(at)
         self._dropped(at)

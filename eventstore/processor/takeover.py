@@ -11,19 +11,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from threading import Thread
 from typing import Any
 
 import structlog
 
 from eventstore.component import Host
-from eventstore.log.errors import LogError, PartitionCountChanged, PositionMissing, StaleMember
+from eventstore.log.errors import PartitionCountChanged, PositionMissing, StaleMember
 from eventstore.log.port import GroupConsumer, Reader
 from eventstore.log.records import Position, Record, TopicPartition
 from eventstore.processor.changelog_partition import StatePartition
 from eventstore.processor.counts import EntityCounts
 from eventstore.processor.partition import Partition
 from eventstore.processor.port import AnyProcessor, keeps_states
+from eventstore.processor.predecessor import Predecessor
 from eventstore.processor.restore import Restore
 from eventstore.processor.routes import Routes
 from eventstore.processor.rows import POSITION_KEY, SyncedTo, decode_synced
@@ -35,8 +35,6 @@ log = structlog.get_logger()
 SLICE_SECONDS = 0.05
 LONGEST_SLICE_SECONDS = 0.4
 """How long to wait for positions at most: a busy broker may never answer within a slice."""
-PENDING_SECONDS = 1.0
-"""How long a position may be pending before the one who holds it open is fenced (K5)."""
 RECORDS_AT_ONCE = 2_000
 FORMAT = "1"
 """Version of the row layouts; state of another one is discarded."""
@@ -101,9 +99,8 @@ class Takeover:
         self._metadata = metadata
         self.targets = {inbox: Taken(inbox, processor) for inbox, processor in targets}
         self.phase = Phase.MANIFEST
-        self._since = host.clock.monotonic()
         self._patience = SLICE_SECONDS
-        self._fencing: Thread | None = None
+        self._predecessor = Predecessor(host, group, metadata)
         self._reader: Reader | None = None
         self._slices: dict[Phase, Callable[[], None]] = {
             Phase.MANIFEST: self._check_manifest,
@@ -151,8 +148,10 @@ class Takeover:
             found = self._consumer.committed(inboxes, self._patience)
         except TimeoutError:
             self._patience = min(self._patience * 2, LONGEST_SLICE_SECONDS)
-            self._fence_predecessor(inboxes)
-            return
+            known = self._predecessor.look(inboxes)
+            if known is None:
+                return
+            found = dict(known)
         missing = [inbox for inbox in inboxes if found.get(inbox) is None]
         try:
             first = self._first_positions(missing) if missing else {}
@@ -164,48 +163,26 @@ class Takeover:
         self.phase = Phase.ENDS
 
     def _first_positions(self, inboxes: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """A partition without a committed position gets its low watermark committed (K2)."""
+        """A partition without a committed position gets its low watermark committed (K2), if it was never served.
+
+        Its journals tell: what refused inputs of the inbox came to is in none of them, so nobody can start over.
+        """
         starts = self._host.log.start_positions(inboxes)
-        journals = {inbox: self.targets[inbox].journals[0] for inbox in inboxes}
-        ends = self._host.log.end_positions(journals.values())
+        ends = self._host.log.end_positions({side for inbox in inboxes for side in self.targets[inbox].journals})
         for inbox in inboxes:
-            why = self._why_unknown(self.targets[inbox], starts[inbox]) if ends[journals[inbox]] > 0 else ""
-            if why:
-                raise PositionMissing(
-                    self._group, *inbox,
-                    f"its journal {journals[inbox].topic} {why}, so nobody knows what "
-                    "was handled: stop the service and commit a position for the group, with `sagalog group reset "
-                    f"{self._group} --topic {inbox.topic} --to start` or `--to end`",
-                )  # fmt: skip
+            written = [side.topic for side in self.targets[inbox].journals if ends[side] > 0]
+            if written:
+                raise PositionMissing(self._group, *inbox, self._ways_out(inbox.topic, written[0]))
         self._consumer.commit({inbox: Position(starts[inbox], self._metadata) for inbox in inboxes})
         return starts
 
-    def _why_unknown(self, taken: Taken, start: int) -> str:
-        """Why a journal with records does not tell what was handled; empty if it does.
-
-        Outcomes tell it of each input in the inbox, if they are kept for each: states are not.
-        """
-        if taken.events is None:
-            return "has states that count an unknown part of its inbox"
-        return "has events and its inbox lost records" if start > 0 else ""
-
-    def _fence_predecessor(self, inboxes: list[TopicPartition]) -> None:
-        """K5: abort the open unit of a process that hangs, by taking its transactional id."""
-        if self._host.clock.monotonic() - self._since < PENDING_SECONDS or self._fencing is not None:
-            return
-        self._fencing = Thread(target=self._fence, args=(inboxes,), name="fence predecessor", daemon=True)
-        self._fencing.start()
-
-    def _fence(self, inboxes: list[TopicPartition]) -> None:
-        unstable = self._host.log.group_positions(self._group, inboxes, stable=False)
-        own = transactional_id_of(self._metadata)
-        ids = {transactional_id_of(position.metadata) for position in unstable.values() if position} - {own, ""}
-        for predecessor in sorted(ids):
-            log.warning("hung_predecessor_fenced", group=self._group, transactional_id=predecessor)
-            try:
-                self._host.log.transactor(predecessor).close()
-            except LogError as error:
-                log.warning("fencing_failed", transactional_id=predecessor, error=str(error))
+    def _ways_out(self, inbox: str, journal: str) -> str:
+        return (
+            f"its journal {journal} has records, so another service runs the processor (was this one renamed?), or the "
+            "positions are lost: let one service run it; or stop all and say where this group goes on, by "
+            f"`sagalog group reset {self._group} --topic {inbox} --to end`, or `--to start` if what was refused may be "
+            "decided on again"
+        )
 
     def _take_ends(self) -> None:
         taken = self.targets.values()
@@ -216,7 +193,9 @@ class Takeover:
         for one in taken:
             one.state_end, one.inbox_end = ends[one.journal], ends[one.inbox]
             one.events_end = 0 if one.events is None else ends[one.events]
-            self._open_state(one, ";".join([FORMAT, *(topics[side.topic].id for side in one.journals)]))
+            self._open_state(
+                one, ";".join([FORMAT, str(one.inbox.partition), *(topics[side.topic].id for side in one.journals)])
+            )
             assert one.restore is not None, "opened above"
             events, positions[one.journal] = one.restore.positions
             if one.events is not None:
@@ -298,17 +277,6 @@ class Takeover:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-
-
-def commit_metadata(transactional_id: str, address: str) -> str:
-    """What travels with a unit's positions: layout version, who holds them, where it answers."""
-    return f"1;{transactional_id};{address}"
-
-
-def transactional_id_of(metadata: str) -> str:
-    """The transactional id in a position's metadata; empty if there is none."""
-    parts = metadata.split(";")
-    return parts[1] if len(parts) > 2 and parts[0] == "1" else ""
 
 
 def _synced(state: State) -> SyncedTo:

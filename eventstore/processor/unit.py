@@ -28,9 +28,9 @@ from eventstore.processor.intake import Intake
 from eventstore.processor.pace import IDLE_SECONDS, Pace
 from eventstore.processor.parts import Parts
 from eventstore.processor.port import AnyProcessor, keeps_states
+from eventstore.processor.predecessor import commit_metadata
 from eventstore.processor.questions import Questions
 from eventstore.processor.served import Served
-from eventstore.processor.takeover import commit_metadata
 from eventstore.processor.topics import inbox_of
 
 log = structlog.get_logger()
@@ -220,7 +220,7 @@ class Unit:
         """The calls for served partitions; those for partitions being taken wait, the others are passed on."""
         here: list[Call] = []
         for call in calls:
-            if TopicPartition(inbox_of(call.processor), call.partition) in self._served.partitions:
+            if self._served.takes_calls(TopicPartition(inbox_of(call.processor), call.partition)):
                 here.append(call)
             elif self.owns(call.processor, call.partition):
                 self._waiting.append(call)

@@ -9,7 +9,7 @@ import pytest
 from eventstore.clock import ManualClock
 from eventstore.log import open_log
 from eventstore.processor.port import DecideContext
-from eventstore.processor.topics import DEDUPLICATION_WINDOW_MS
+from eventstore.processor.topics import DEDUPLICATION_WINDOW_MS, dead_letters_of, inbox_of
 from eventstore.state.memory import MemoryStateEngine
 from schemas import Command, Failure, Message, Reply
 from tests.eventstore.processor.counters import MESSAGES, Add, Added, Ask, Bench, Counters, Total
@@ -74,6 +74,17 @@ def test_an_answer_that_fits_no_record_is_its_senders_fault(bench: Bench, with_e
     assert answer.error == "MessageTooLarge"
     assert bench.ask(Add(counter="a", by=2)) == Total(is_=2)
     assert bench.events("a") == [(0, 2)]
+
+
+@pytest.mark.parametrize("share", [0.3, 0.9])
+def test_an_input_whose_id_fits_into_no_record_of_its_own_is_dead_lettered(bench: Bench, share: float) -> None:
+    """K6, K7: events carry the input's id several times, and what is too large is noticed when it is written."""
+    bench.post(Add(counter="a", by=1), id="i" * int(bench.log.message_max_bytes * share))
+    bench.post(Add(counter="a", by=2))
+    bench.run()
+
+    assert bench.events("a") == [(0, 2)]
+    assert len(bench.records(dead_letters_of(inbox_of("counter"), bench.unit.group))) == 1
 
 
 def test_an_answer_that_does_not_fit_beside_its_event_is_refused(bench: Bench) -> None:
