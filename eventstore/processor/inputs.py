@@ -13,6 +13,7 @@ from schemas import Message, Metadata
 
 Outgoing: TypeAlias = records.Outgoing
 
+
 class Call(msgspec.Struct):
     """A local call: an input that did not come through the inbox (K10)."""
 
