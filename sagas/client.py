@@ -129,12 +129,7 @@ class Run(Generic[O]):
         return [self._happened(each.version, each.timestamp_ms, each.value) for each in stored]
 
     async def timeline(self) -> list[str]:
-        """All that happened so far, a line for each event, as `sagalog saga show` prints it.
-
-        Raises:
-            SagaNotFound: no saga was started under this key.
-            AskTimedOut: no owner answered in time.
-        """
+        """All that happened so far, a line per event, as `sagalog saga show` prints it. Raises what `history` does."""
         return lines(timeline(await self.history()))
 
     async def signal(self, wait: Wait[M, Any], message: M, /) -> None:
