@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+import structlog
+
 from eventstore.clock import Clock
 from eventstore.log.errors import InvalidRecord, MessageTooLarge, TransactionAborted
 from eventstore.log.port import Batch, Log, Transactor
 from eventstore.log.records import Position, TopicPartition
 from eventstore.processor.inputs import Outgoing
 from eventstore.processor.topics import DAY_MS
+
+log = structlog.get_logger()
 
 POSITION_MS = 1_000
 """How long positions that moved without output may stay uncommitted."""
@@ -30,9 +34,12 @@ class Commits:
         """Where each served partition is read next."""
         self._sent: dict[TopicPartition, int] = {}
         self._sent_ms = self._recommitted_ms = clock.now_ms()
+        self._places: set[tuple[str, int]] = set()
+        """Partitions that records can be written to, as far as was asked since the transactional id was taken."""
 
     def open(self) -> None:
         """Take the transactional id. Whoever had it is fenced."""
+        self._places.clear()
         self.transactor = self._log.transactor(self.transactional_id)
 
     def close(self) -> None:
@@ -88,10 +95,26 @@ class Commits:
             return {}
         transactor.begin()
         try:
-            transactor.produce_all(out)
+            transactor.produce_all(self._with_a_place(out))
         except (MessageTooLarge, InvalidRecord) as error:
             raise TransactionAborted(f"a record of the unit cannot be written: {error}") from error
         ends = transactor.commit(positions, batch.member)
         self._sent.update((at, position.offset) for at, position in positions.items())
         self._sent_ms = self._clock.now_ms()
         return ends
+
+    def _with_a_place(self, out: Sequence[Outgoing]) -> Sequence[Outgoing]:
+        """The records but those to partitions that do not exist: whoever asked for an answer has gone with its topic.
+
+        One such record would make the whole unit fail, and its inputs come again for ever.
+        """
+        unknown = {(record[0], record[1]) for record in out} - self._places
+        if not unknown:
+            return out
+        described = self._log.describe({topic for topic, _ in unknown})
+        found = {at for at in unknown if at[0] in described and 0 <= at[1] < described[at[0]].partitions}
+        self._places |= found
+        if not (missing := unknown - found):
+            return out
+        log.warning("answers_dropped", why="there is no such partition", places=sorted(missing)[:10])
+        return [record for record in out if (record[0], record[1]) not in missing]

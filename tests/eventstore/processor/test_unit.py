@@ -73,6 +73,18 @@ def test_an_inbox_record_is_answered_where_it_says(bench: Bench) -> None:
     assert Metadata.decode(record.headers[0][1]).correlation == "c-1"
 
 
+@pytest.mark.parametrize("address", [ReplyTo("gone.replies", 0, "c"), ReplyTo("answers", 9, "c")])
+def test_an_answer_that_has_no_place_keeps_nothing_from_happening(bench: Bench, address: ReplyTo) -> None:
+    """K10: whoever asked has gone, and its topic with it."""
+    bench.log.create([Topic(name="answers", partitions=1)])
+    bench.post(Add(counter="a", by=3), reply=address)
+    bench.post(Add(counter="a", by=4), reply=ReplyTo("answers", 0, "d"))
+    bench.run()
+
+    assert bench.events("a") == [(0, 3), (1, 4)]
+    assert len(records_of(bench.log, "answers")) == 1
+
+
 def test_a_repeat_gets_the_stored_reply(bench: Bench) -> None:
     """K8: the same id is decided once, also within one batch and over the inbox."""
     answers: list[Answered] = []
