@@ -23,10 +23,10 @@ from eventstore.processor.erasure import erasure_key
 from eventstore.processor.inputs import Input
 from eventstore.processor.intake import Intake
 from eventstore.processor.parts import Part, Parts
+from eventstore.processor.predecessor import commit_metadata, transactional_id_of
 from eventstore.processor.restore import Restore
 from eventstore.processor.row_layout import RowDamaged
 from eventstore.processor.rows import SyncedTo, outcome_key, timer_key
-from eventstore.processor.takeover import commit_metadata, transactional_id_of
 from eventstore.registry import TOPIC, TopicRegistry
 from eventstore.state import open_state
 from eventstore.streams import Position

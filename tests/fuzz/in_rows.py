@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from consumers.keys import KeyCodec
 from consumers.values import ValueCodec
 from eventstore.log.records import Record
+from eventstore.processor import changelog
 from eventstore.processor.erasure import Erasure, decode_erasure, encode_erasure
 from eventstore.processor.guard import decode_stage, stage_row
 from eventstore.processor.index import StoredEvent, event_row, head_row, stored_event, version_of_head
@@ -73,6 +74,7 @@ _NUMBERS, _NAMES = KeyCodec[int](int), KeyCodec[str](str)
 _ROWS, _RAW = ValueCodec[Total](Total), ValueCodec[bytes](bytes)
 keys = st.tuples(texts, signed, blobs).map(_KEYS.encode)
 totals = st.builds(Total, cents=signed, names=st.lists(texts, max_size=3).map(tuple)).map(_ROWS.encode)
+_STATES = st.builds(lambda step, data: changelog.header(step) + data, counts, blobs)
 
 ROWS = (
     Decoder("outcome", decode_outcome, outcomes, (RowDamaged,)),
@@ -110,6 +112,12 @@ ROWS = (
         (RowDamaged,),
     ),
     Decoder("stashed input", lambda data: decode_stashed(data, "t", 0), records.map(_stashed), (RowDamaged,)),
+    Decoder(
+        "state of a key",
+        changelog.state_in,
+        st.builds(lambda step, data: changelog.header(step) + data, counts, blobs),
+        (RowDamaged,),
+    ),
     Decoder("snapshot", decode_snapshot, snapshots),
     Decoder("page of events", unpacked, st.lists(stored, max_size=4).map(packed), (Undecodable,)),
     Decoder("key of a view's row", _KEYS.decode, keys, (RowDamaged,)),

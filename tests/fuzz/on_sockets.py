@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import json
+import shutil
 import socket
+import tempfile
 import threading
 from contextlib import suppress
 from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
 from consumers.remote import Answer, Question, pack, unpack_answer, unpack_question
+from eventstore.log.local.broker import Broker
+from eventstore.log.local.lists import ListStore
 from eventstore.log.local.remote import messages as m
+from eventstore.log.local.remote.owner import socket_of
+from eventstore.log.local.remote.server import Server
+from eventstore.log.records import Topic
 from eventstore.registry_http import HttpRegistry, RegistryError
 from sagalog.schema_server import application
 from schemas import SchemaInvalid
@@ -33,6 +42,18 @@ _REQUESTS: st.SearchStrategy[m.Request] = st.one_of(
     st.builds(m.Produce, st.lists(_RECORDS, max_size=2)),
     st.builds(m.Configure, texts, st.dictionaries(texts, texts, max_size=2)),
 )  # fmt: skip
+_PLACES = st.lists(st.tuples(st.sampled_from(["t", "u"]), st.integers(-2, 2)), max_size=2)
+_SENT: st.SearchStrategy[m.Request] = st.one_of(
+    _REQUESTS,
+    st.builds(m.Bounds, _PLACES),
+    st.builds(m.Committed, texts, _PLACES),
+    st.builds(
+        m.Read,
+        st.lists(st.tuples(st.just("t"), st.integers(-1, 1), st.integers(-(2**63), 2**63 - 1)), max_size=2),
+        st.integers(-1, 9),
+        st.floats(0, 0.01),
+    ),
+)
 _ANSWERS: st.SearchStrategy[m.Answer] = st.one_of(
     st.builds(m.Welcome, st.integers(1, 99), st.integers(1, 2**20)),
     st.builds(m.Names, st.lists(texts, max_size=3)),
@@ -40,7 +61,8 @@ _ANSWERS: st.SearchStrategy[m.Answer] = st.one_of(
 )  # fmt: skip
 
 
-def _frame(message: m.Request | m.Answer) -> bytes:
+def frame_of(message: m.Request | m.Answer) -> bytes:
+    """The bytes that are sent of a message."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
         m.send(ours, message)
@@ -65,6 +87,34 @@ def _answer(data: bytes) -> None:
         answer = m.receive_answer(theirs)
         if isinstance(answer, m.Failed):
             m.error_of(answer)
+
+
+@cache
+def _owner() -> Path:
+    """A folder whose owner answers, for as long as this process runs."""
+    folder = Path(tempfile.mkdtemp(prefix="sagalog-fuzz-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    broker = Broker(ListStore())
+    broker.create([Topic(name="t", partitions=1)])
+    atexit.register(Server(folder, broker).close)
+    return folder
+
+
+def _asked_owner(data: bytes) -> None:
+    """Send an owner anything: it hangs up or answers, and it answers the next one all the same."""
+    path = socket_of(_owner())
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+        client.settimeout(0.1)  # a read may wait for as long as it says
+        with suppress(ConnectionError, TimeoutError):
+            while client.recv(1 << 16):
+                pass
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(path)
+        m.send(client, m.Hello())
+        assert isinstance(m.receive_answer(client), m.Welcome)
 
 
 @cache
@@ -146,8 +196,9 @@ _ROWS = st.builds(
 )
 
 SOCKETS = (
-    Decoder("request to an embedded log", _request, _REQUESTS.map(_frame), (ValueError,)),
-    Decoder("answer of an embedded log", _answer, _ANSWERS.map(_frame), (ValueError, ConnectionError)),
+    Decoder("request to an embedded log", _request, _REQUESTS.map(frame_of), (ValueError,)),
+    Decoder("request that an owner answers", _asked_owner, _SENT.map(frame_of), (), 0.5),
+    Decoder("answer of an embedded log", _answer, _ANSWERS.map(frame_of), (ValueError, ConnectionError)),
     Decoder("question about a table", unpack_question, _QUESTIONS.map(pack), (ValueError,)),
     Decoder("answer about a table", unpack_answer, _ROWS.map(pack), (ValueError,)),
     Decoder("body to look a schema up", lambda data: _posted("/subjects/sample.flat", data), _BODIES, (), 0.3),

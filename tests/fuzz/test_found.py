@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from consumers.origin import REDRIVE, origin_of
+from eventstore.log.local.remote import messages as m
 from eventstore.log.records import Record
 from eventstore.processor.guard import Guard, Verdict
 from eventstore.processor.inputs import Input
@@ -12,7 +13,7 @@ from eventstore.processor.parts import Part, Parts
 from eventstore.registry_http import HttpRegistry, RegistryRefused
 from eventstore.state import open_state
 from schemas import Metadata
-from tests.fuzz.on_sockets import foreign
+from tests.fuzz.on_sockets import foreign, frame_of
 from tests.fuzz.test_decoders import DECODERS
 
 _BY_NAME = {decoder.name: decoder for decoder in DECODERS}
@@ -33,6 +34,7 @@ _NO_TYPE = b'{"name":"sample.flat","sagalog.version":1,"type":"nonsense"}'
         ("erasure", b"\1" + bytes(8)),
         ("last tombstone", b"\1"),
         ("stage of a saga's step", b""),
+        ("state of a key", b"\1"),
         ("stashed input", b"\1\xc1"),
         ("stashed input", b"\1\x94\xc0\xc0\x90\x00"),
         ("key of a view's row", b"text without its end"),
@@ -68,6 +70,21 @@ _NO_TYPE = b'{"name":"sample.flat","sagalog.version":1,"type":"nonsense"}'
 def test_it_is_refused_by_name(name: str, data: bytes) -> None:
     """Neither read as if it were right, nor a KeyError or struct.error."""
     assert not _BY_NAME[name].try_on(data)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        m.Read([], 0, 0.0),
+        m.Read([("t", 0, -1)], 1, 0.0),
+        m.Read([("t", -1, 0)], 1, 0.0),
+        m.Read([], 1, 1e300),
+        m.Read([], 1, float("nan")),
+    ],
+)
+def test_an_owner_refuses_a_read_that_cannot_be(read: m.Read) -> None:
+    """A thread of the owner's died of it."""
+    assert not _BY_NAME["request to an embedded log"].try_on(frame_of(read))
 
 
 def test_a_header_that_no_redrive_wrote_says_nothing_of_an_origin() -> None:

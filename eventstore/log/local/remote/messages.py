@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar, cast
+from typing import Annotated, Any, Final, TypeAlias, TypeVar, cast
 
 import msgspec
 
@@ -25,6 +25,8 @@ from eventstore.log.errors import (
 T = TypeVar("T")
 VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 1 << 30
+LONGEST_READ_SECONDS: Final = 3_600.0
+Natural: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Hello(msgspec.Struct, tag=True, frozen=True):
@@ -95,7 +97,7 @@ class NewRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A record to append."""
 
     topic: str
-    partition: int
+    partition: Natural
     key: bytes | None
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...]
@@ -125,9 +127,9 @@ class Produced(msgspec.Struct, tag=True, frozen=True):
 class Read(msgspec.Struct, tag=True, frozen=True):
     """Read partitions from positions; answered by Found."""
 
-    positions: list[tuple[str, int, int]]
-    max_records: int
-    timeout: float
+    positions: list[tuple[str, Natural, Natural]]
+    max_records: Annotated[int, msgspec.Meta(ge=1)]
+    timeout: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_READ_SECONDS)]
 
 
 class FoundRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -152,7 +154,7 @@ class Found(msgspec.Struct, tag=True, frozen=True):
 class Bounds(msgspec.Struct, tag=True, frozen=True):
     """Ask where partitions start and end; answered by Bounded."""
 
-    partitions: list[tuple[str, int]]
+    partitions: list[tuple[str, Natural]]
 
 
 class Bounded(msgspec.Struct, tag=True, frozen=True):
@@ -165,7 +167,7 @@ class Committed(msgspec.Struct, tag=True, frozen=True):
     """Ask for a group's positions; answered by Positions."""
 
     group: str
-    partitions: list[tuple[str, int]]
+    partitions: list[tuple[str, Natural]]
 
 
 class Positions(msgspec.Struct, tag=True, frozen=True):
