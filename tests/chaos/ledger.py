@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from eventstore.log.errors import LogError
 from eventstore.log.port import Log, Reader
 from eventstore.log.records import Record, TopicPartition
-from eventstore.processor.takeover import transactional_id_of
+from eventstore.processor.predecessor import transactional_id_of
 from eventstore.processor.topics import events_of, inbox_of
 from eventstore.registry import TopicRegistry
 from examples.airline.rebooking import Rebook

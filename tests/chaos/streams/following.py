@@ -5,7 +5,7 @@ from __future__ import annotations
 from eventstore.log.errors import LogError
 from eventstore.log.port import Log, Reader
 from eventstore.log.records import TopicPartition
-from eventstore.processor.takeover import transactional_id_of
+from eventstore.processor.predecessor import transactional_id_of
 from eventstore.processor.topics import inbox_of
 from tests.chaos.streams.model import PARTITIONS
 
