@@ -17,7 +17,7 @@ from threading import Event, Thread
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.log.records import Topic, TopicPartition
-from eventstore.processor.takeover import transactional_id_of
+from eventstore.processor.predecessor import transactional_id_of
 from eventstore.registry import TopicRegistry
 from schemas import Metadata, ReplyTo, Serde
 from tests.eventstore.processor.counters import MESSAGES, Add, Added, records_of
