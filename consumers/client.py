@@ -6,6 +6,7 @@ from typing import Self
 
 from consumers.blocking import Blocking, blocking
 from consumers.process import LOG_VARIABLE, Process
+from schemas.options import knows_its_options
 
 
 class Client(Process):
@@ -17,6 +18,7 @@ class Client(Process):
 
     _log_is_given_by = f"Client(log=…) or the variable {LOG_VARIABLE}"
 
+    @knows_its_options
     def __init__(self, *, log: str | None = None, name: str = "client", registry: str | None = None) -> None:
         """`log`: its URL; None: the variable SAGALOG_LOG. `name`: answers come back on the topic `<name>.replies`.
 

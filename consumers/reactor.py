@@ -25,6 +25,7 @@ from consumers.source import Source, topics_of
 from eventstore.component import Plan
 from schemas import Command, DefinitionError, Event, Message, line_of
 from schemas.definition import annotations_of, members
+from schemas.options import knows_its_options
 
 B = TypeVar("B", bound=Callable[Concatenate[Any, ...], Iterable[Command[Any, Any]]])
 
@@ -32,6 +33,7 @@ B = TypeVar("B", bound=Callable[Concatenate[Any, ...], Iterable[Command[Any, Any
 class Reactor:
     """Events in, commands out."""
 
+    @knows_its_options
     def __init__(
         self, name: str, *, topics: Sequence[Source], commands: Sequence[type[Command[Any, Any]]] = ()
     ) -> None:

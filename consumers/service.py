@@ -19,6 +19,7 @@ from consumers.errors import ComponentUnknown
 from consumers.process import ANY_PORT, LOG_VARIABLE, Process
 from consumers.signals import stopped_by_signals
 from eventstore.component import Component, Plan
+from schemas.options import knows_its_options
 
 log = structlog.get_logger()
 
@@ -39,6 +40,7 @@ class Service(Process):
 
     _log_is_given_by = f"Service(…, log=…), --log or the variable {LOG_VARIABLE}"
 
+    @knows_its_options
     def __init__(
         self,
         name: str,

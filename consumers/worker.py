@@ -35,10 +35,13 @@ from consumers.worker_loop import WorkerLoop
 from eventstore.component import Host, Plan
 from schemas import Message
 from schemas.definition import DefinitionError, line_of
+from schemas.options import knows_its_options, refuse_options
 
 H = TypeVar("H", bound=Callable[Concatenate[Any, ...], Awaitable[object]])
 Order: TypeAlias = Literal["key", "partition", "none"]
 
+OPTIONS = ("retry", "timeout")
+"""What a handler may say for itself."""
 DEFAULT_TIMEOUT = timedelta(minutes=15)
 DEFAULT_LIMITS = Limits()
 
@@ -46,6 +49,7 @@ DEFAULT_LIMITS = Limits()
 class Worker:
     """A consumer group that runs async handlers."""
 
+    @knows_its_options
     def __init__(
         self,
         name: str,
@@ -112,6 +116,7 @@ class Worker:
         Raises:
             DefinitionError: the function is not async, a type is handled twice, or an annotation cannot be right.
         """
+        refuse_options(f"{self.name}.on", options, OPTIONS, depth=2)
         local = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage] - the frame of the definition
         register = partial(self._register, local, options)
         return register(handler) if handler is not None else register

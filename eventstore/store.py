@@ -48,6 +48,7 @@ from eventstore.processor.topics import events_of
 from eventstore.reading import Streams
 from eventstore.streams import Appended, Erased, Position, Recorded, check_stream_id
 from schemas import Event, Message
+from schemas.options import knows_its_options
 from schemas.personal_fields import M, holds_personal
 
 E = DefaultTypeVar("E", bound=Event, default=Event)
@@ -59,6 +60,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 class EventStore(Generic[E]):
     """A store of streams. Give it to a service, or use it alone, with `log=`: `async with EventStore(…) as store`."""
 
+    @knows_its_options
     def __init__(
         self,
         name: str,

@@ -29,7 +29,9 @@ class Check:
         self.definition: Definition = definition_of(saga)
         self.leaves = leaves_of(saga)
         self.conditions = {name: value for name, value in vars(saga).items() if isinstance(value, Condition)}
+        self.has_pivot = any(is_pivot(leaf) for leaf in self.leaves.values())
         self.pivot: str | None = None
+        """That of the flow, from where it was met on."""
 
     def header(self) -> None:
         """The class line: name, key, version, input."""
@@ -161,10 +163,13 @@ class Check:
         """Before the pivot each step says how it is undone."""
         builder = step.undo_builder
         if builder is Unset.UNSET:
+            ways = f"add @{step.name}.undo, undo=Undo (mirrored) or undo=None (nothing to undo)"
+            if self.has_pivot:
+                raise DefinitionError(step.line, f"{name} comes before the pivot and has no undo: {ways}")
             raise DefinitionError(
                 step.line,
-                f"{name} comes before the pivot and has no undo: add @{step.name}.undo, undo=Undo (mirrored) or "
-                "undo=None (nothing to undo)",
+                f"{name} has no undo, and the flow has no pivot: {ways}; or, if it decides and from its reply on "
+                "nothing is undone any more, pivot=True",
             )
         if builder is None or builder is Undo:
             return

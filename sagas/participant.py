@@ -34,8 +34,9 @@ from consumers.limits import Limits
 from consumers.rate import Rate
 from consumers.retry import Retry
 from consumers.source import Source
-from consumers.worker import DEFAULT_LIMITS, DEFAULT_TIMEOUT, Order, Worker
+from consumers.worker import DEFAULT_LIMITS, DEFAULT_TIMEOUT, OPTIONS, Order, Worker
 from sagas.answers import Answers
+from schemas.options import knows_its_options, refuse_options
 
 H = TypeVar("H", bound=Callable[Concatenate[Any, ...], Awaitable[object]])
 
@@ -45,6 +46,7 @@ ONCE = Retry(attempts=1)
 class Participant(Worker):
     """A worker that answers the commands sent to its name."""
 
+    @knows_its_options
     def __init__(
         self,
         name: str,
@@ -96,6 +98,7 @@ class Participant(Worker):
         Raises:
             DefinitionError: as for a worker; or it may answer what a command does not declare.
         """
+        refuse_options(f"{self.name}.on", options, (*OPTIONS, "idempotent"), depth=2)
         local = sys._getframe(1).f_locals  # pyright: ignore[reportPrivateUsage] - the frame of the definition
         register = partial(self._answering, local, options)
         return register(handler) if handler is not None else register

@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 from consumers.retry import Retry
 from sagas.flow import Node
 from schemas import Command, Reply, Undo, line_of
+from schemas.options import refuse_options
 
 if TYPE_CHECKING:
     from sagas.definition import Saga
@@ -103,4 +104,8 @@ def step(build: Any = None, /, **options: Any) -> Any:
     `when`. `timeout` is for one attempt (30 s if not given); `retry` says how often and when the same command is sent
     again.
     """
+    refuse_options("step", options, _OPTIONS, depth=2)
     return Step(build) if build else partial(Step, **options)
+
+
+_OPTIONS = ("undo", "pivot", "optional", "timeout", "retry")

@@ -12,8 +12,10 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+
+from schemas.suggestions import keyword_hint
 
 Function: TypeAlias = types.FunctionType
 
@@ -119,8 +121,26 @@ else:
         """A metaclass that notices what a class body binds, and on which line."""
 
         @classmethod
-        def __prepare__(mcs, name, bases, /, **kwargs):  # noqa: N804 - the convention of metaclasses
+        def __prepare__(mcs, name, bases, /, **options):  # noqa: N804 - the convention of metaclasses
             return Body(sys._getframe(1))
+
+        def __new__(mcs, name, bases, body, /, **options):
+            _check_options(name, bases, body["__definition__"].class_line, options)
+            return super().__new__(mcs, name, bases, body, **options)
+
+
+def _check_options(name: str, bases: tuple[type, ...], line: Line, options: Mapping[str, Any]) -> None:
+    """Refuse class keywords that the first base does not take, and those that it needs and are not there."""
+    if not bases or BodyType not in type.mro(type(bases[0])):
+        return
+    parameters = inspect.signature(bases[0].__init_subclass__).parameters.values()
+    known = {one.name: one.default is one.empty for one in parameters if one.kind is one.KEYWORD_ONLY}
+    for option in options:
+        if option not in known:
+            raise DefinitionError(line, f"{name} has no option {option}=: {keyword_hint(option, known)}")
+    for option, is_needed in known.items():
+        if is_needed and option not in options:
+            raise DefinitionError(line, f"{name} has no {option}=: class {name}({bases[0].__name__}…, {option}=…)")
 
 
 def definition_of(cls: type) -> Definition:

@@ -78,6 +78,24 @@ CASES: dict[str, Case] = {
         "    @step\n    def seat",
         "has no undo",
     ),
+    "no undo and no pivot at all": (
+        [
+            ("    @step(pivot=True)\n    def pay", "    @step\n    def pay"),
+            ("    @step\n    def mail", "    @step(undo=None)\n    def mail"),
+        ],
+        "    @step\n    def pay",
+        "BookTrip.pay has no undo, and the flow has no pivot: add @pay.undo, undo=Undo (mirrored) or undo=None",
+    ),
+    "misspelt class option": (
+        [("class BookTrip(Saga[Trip, Ticket], name=", "class BookTrip(Saga[Trip, Ticket], nmae=")],
+        "class BookTrip",
+        "BookTrip has no option nmae=: did you mean name=?",
+    ),
+    "misspelt option of a step": (
+        [("    @step(undo=Undo)\n    def seat", "    @step(undu=Undo)\n    def seat")],
+        "    @step(undu=Undo)",
+        "step has no option undu=: did you mean undo=?",
+    ),
     "undo=None is enough": ([("    @step(undo=Undo)\n    def seat", "    @step(undo=None)\n    def seat")], None, ""),
     "inside when without optional (wait)": (
         [(", optional=True)\n\n    @child", ")\n\n    @child")],
