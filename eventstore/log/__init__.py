@@ -13,6 +13,7 @@ Options follow a question mark: `embedded:///data?fsync=commit&partitions=8`.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qsl, unquote
 
 from eventstore.clock import Clock
@@ -21,6 +22,7 @@ from eventstore.log.local.broker import DEFAULT_PARTITIONS, MESSAGE_MAX_BYTES
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Batch, GroupConsumer, Listener, Log, Member, Producer, Reader, Transactor
 from eventstore.log.records import Headers, Isolation, Position, Record, Topic, TopicDescription, TopicPartition
+from schemas.suggestions import nearest
 
 __all__ = [
     "Batch",
@@ -42,6 +44,7 @@ __all__ = [
     "partition_of",
 ]
 
+_BROKERS = re.compile(r"[\w.-]+:\d+(,[\w.-]+:\d+)*(\?.*)?")
 _LOCAL = {"memory": {"partitions", "message_max_bytes"}, "embedded": {"partitions", "message_max_bytes", "fsync"}}
 
 
@@ -58,8 +61,8 @@ def open_log(url: str, *, clock: Clock | None = None, must_exist: bool = False) 
         LogError: the embedded folder cannot be opened.
     """
     scheme, separator, rest = url.partition(":")
-    if not separator:
-        raise BadLogUrl(url, "it has no scheme")
+    if not separator or (scheme not in _LOCAL and _BROKERS.fullmatch(url)):
+        raise BadLogUrl(url, "it has no scheme", meant=_meant(url))
     address, _, query = rest.partition("?")
     options = _options(url, query)
     match scheme:
@@ -70,7 +73,15 @@ def open_log(url: str, *, clock: Clock | None = None, must_exist: bool = False) 
         case "kafka":
             return _kafka(url, address, options)
         case _:
-            raise BadLogUrl(url, f"there is no engine {scheme!r}")
+            near = nearest(scheme, ("kafka", "embedded", "memory"))
+            raise BadLogUrl(url, f"there is no engine {scheme!r}", meant=f"{near}:{rest}" if near else "")
+
+
+def _meant(url: str) -> str:
+    """The URL of what was given without a scheme: brokers, or a folder."""
+    if _BROKERS.fullmatch(url):
+        return f"kafka://{url}"
+    return f"embedded:{'//' if url.startswith('/') else ''}{url}" if "/" in url else ""
 
 
 def _memory(url: str, address: str, options: dict[str, str], clock: Clock | None) -> Log:

@@ -36,8 +36,10 @@ class LogError(EventStoreError):
 class BadLogUrl(LogError):
     """The URL names no engine, or names it wrongly: correct it."""
 
-    def __init__(self, url: str, why: str) -> None:
-        super().__init__(f"{url!r} is no log URL: {why}. Give kafka://host:9092, embedded:///folder or memory://")
+    def __init__(self, url: str, why: str, *, meant: str = "") -> None:
+        """`meant`: the URL that it may have been."""
+        hint = f", did you mean {meant}? Else give" if meant else ". Give"
+        super().__init__(f"{url!r} is no log URL: {why}{hint} kafka://host:9092, embedded:///folder or memory://")
         self.url, self.why = url, why
 
 

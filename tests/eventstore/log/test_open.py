@@ -40,6 +40,25 @@ def test_wrong_url_says_what_is_wrong(url: str, why: str) -> None:
     assert "memory://" in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("127.0.0.1:9092", "kafka://127.0.0.1:9092"),
+        ("kafka:9092", "kafka://kafka:9092"),
+        ("a.local:9092,b.local:9092", "kafka://a.local:9092,b.local:9092"),
+        ("kafak://localhost:9092", "kafka://localhost:9092"),
+        ("embeded:///data", "embedded:///data"),
+        ("/data/log", "embedded:///data/log"),
+    ],
+)
+def test_a_wrong_url_says_which_one_was_meant(url: str, meant: str) -> None:
+    """Brokers or a folder without a scheme, and a misspelt scheme."""
+    with pytest.raises(BadLogUrl) as caught:
+        open_log(url)
+
+    assert f"did you mean {meant}?" in str(caught.value)
+
+
 def test_options_of_local_engines() -> None:
     """Partitions and the largest record are taken from the URL."""
     log = open_log("memory://?partitions=7&message_max_bytes=100")
