@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import structlog
 
-from eventstore.log.errors import NotAuthorized
+from eventstore.log.errors import LogError, NotAuthorized
 from eventstore.log.port import Log
 from eventstore.log.records import is_same_setting
 
@@ -20,6 +20,10 @@ log = structlog.get_logger()
 
 MENDING = "sagalog topics check --fix"
 """The command that gives topics the settings that are wanted."""
+
+
+FIRST = 3
+"""So many of what differs stand in the warning."""
 
 
 class Drift(NamedTuple):
@@ -48,25 +52,29 @@ def drift_of(log_: Log, names: Iterable[str] | None = None) -> list[Drift]:
     ]
 
 
-def mend(log_: Log, drifts: Iterable[Drift]) -> None:
-    """Give topics the settings that are wanted.
-
-    Raises:
-        LogError: the log refuses; what was changed before stays changed.
-    """
+def mend(log_: Log, drifts: Iterable[Drift]) -> dict[str, LogError]:
+    """Give topics the settings that are wanted. Returns why the log refuses those that stay as they are, by topic."""
     settings: dict[str, dict[str, str]] = {}
     for drift in drifts:
         settings.setdefault(drift.topic, {})[drift.setting] = drift.wanted
+    refused: dict[str, LogError] = {}
     for topic, wanted in settings.items():
-        log_.configure(topic, wanted)
+        try:
+            log_.configure(topic, wanted)
+        except LogError as error:
+            refused[topic] = error
+    return refused
 
 
 def warn_of_drift(log_: Log, names: Iterable[str]) -> None:
-    """Say in the program's log what differs."""
+    """Say in the program's log what differs: once as a warning, with the first few, and each as information."""
     try:
         drifts = drift_of(log_, names)
     except NotAuthorized as error:
         log.warning("topics_not_checked", error=str(error))
         return
     for drift in drifts:
-        log.warning("topic_drifted", **drift._asdict(), mend=MENDING)
+        log.info("topic_drifted", **drift._asdict())
+    if drifts:
+        first = [f"{drift.topic}: {drift.setting}={drift.actual}, wanted {drift.wanted}" for drift in drifts[:FIRST]]
+        log.warning("topics_drifted", settings=len(drifts), first=first, mend=MENDING)

@@ -107,6 +107,18 @@ class TopicPromises:
         assert bench.log.describe([topic.name]) == before
         assert bench.values(topic.name) == [b"kept"]
 
+    def test_a_topic_takes_back_the_settings_that_it_was_made_with(self, bench: LogBench) -> None:
+        """S7: compacted with a retention, as the guards of participants are; it stays compacted."""
+        settings = {"cleanup.policy": "compact,delete", "retention.ms": "90000000"}
+        topic = Topic(name=bench.name("guarding"), partitions=1, compacted=True, settings=settings)
+        bench.log.create([topic])
+        bench.log.configure(topic.name, {"retention.ms": "80000000"})
+
+        bench.log.configure(topic.name, topic.configuration)
+
+        found = bench.log.configuration([topic.name])[topic.name]
+        assert {name: found[name] for name in settings} == settings
+
     def test_a_topic_can_be_made_compacted(self, bench: LogBench) -> None:
         """From then on its records need a key."""
         topic = Topic(name=bench.name("turned"), partitions=1)

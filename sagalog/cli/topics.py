@@ -50,6 +50,8 @@ def list_(*, log: LogUrl, json: bool = False) -> None:
 def check(*, log: LogUrl, fix: bool = False, json: bool = False) -> int:
     """Compare the settings of topics with those that the services want. Ends with 1 if some differ, and stay so.
 
+    A topic whose settings cannot be changed is named with the reason; the others are changed all the same.
+
     Parameters
     ----------
     log
@@ -61,10 +63,12 @@ def check(*, log: LogUrl, fix: bool = False, json: bool = False) -> int:
     """
     with opened(log) as looked_at:
         drifts = drift_of(looked_at)
-        if fix:
-            mend(looked_at, drifts)
-    show({"drift": [drift._asdict() for drift in drifts], "fixed": fix}, _drift_text(drifts, fix=fix), json=json)
-    return 1 if drifts and not fix else 0
+        refused = mend(looked_at, drifts) if fix else {}
+    failed = {topic: str(error) for topic, error in refused.items()}
+    facts = {"drift": [drift._asdict() for drift in drifts], "fixed": fix and not failed, "failed": failed}
+    text = "\n".join([_drift_text(drifts, fix=fix), *(f"NOT changed: {topic}: {why}" for topic, why in failed.items())])
+    show(facts, text, json=json)
+    return 1 if failed or (drifts and not fix) else 0
 
 
 def _facts(topic: TopicDescription) -> dict[str, object]:

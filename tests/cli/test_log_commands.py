@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,8 @@ from consumers import Service
 from eventstore import EventStore
 from eventstore.log import Log, Topic, TopicPartition, open_log
 from eventstore.log.drift import warn_of_drift
-from eventstore.log.errors import NotAuthorized
+from eventstore.log.errors import LogError, NotAuthorized
+from eventstore.log.local.topics import Topics
 from sagalog.cli import run
 from schemas import Event
 from tests.consumers.service.app import Counter
@@ -187,7 +189,10 @@ async def test_settings_that_drifted_are_told_and_mended(
     }  # fmt: skip
     warned = [one for one in told if one["event"] == "topic_drifted"]
     assert [{name: one[name] for name in found[0]} for one in warned] == found
-    assert all((one["log_level"], one["mend"]) == ("warning", "sagalog topics check --fix") for one in warned)
+    assert {one["log_level"] for one in warned} == {"info"}
+    [summary] = [one for one in told if one["event"] == "topics_drifted"]
+    assert (summary["log_level"], summary["settings"], len(summary["first"])) == ("warning", 2, 2)
+    assert summary["mend"] == "sagalog topics check --fix"
 
     assert run(["topics", "check", "--log", url]) == 1
     assert "To change them: sagalog topics check --fix" in capsys.readouterr().out
@@ -196,6 +201,30 @@ async def test_settings_that_drifted_are_told_and_mended(
 
     assert answer(capsys, "topics", "check", "--log", url)["drift"] == []
     log.close()
+
+
+def test_a_topic_that_cannot_be_mended_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first is refused and named, the second is changed; the command ends with 1."""
+    url = f"embedded://{tmp_path}"
+    with closing(open_log(url)) as log:
+        for name in ("a", "b"):
+            log.create([Topic(name=name, partitions=1, retention_ms=1_000)])
+            log.configure(name, {"retention.ms": "9"})
+    configure = Topics.configure
+
+    def refuse_first(topics: Topics, topic: str, settings: Mapping[str, str]) -> None:
+        if topic == "a":
+            raise LogError("not today")
+        configure(topics, topic, settings)
+
+    monkeypatch.setattr(Topics, "configure", refuse_first)
+
+    assert run(["topics", "check", "--log", url, "--fix"]) == 1
+    assert "NOT changed: a: not today" in capsys.readouterr().out
+    assert run(["topics", "check", "--log", url, "--json"]) == 1
+    assert [drift["topic"] for drift in json.loads(capsys.readouterr().out)["drift"]] == ["a"]
 
 
 @pytest.mark.parametrize(("retention", "policy"), [("compacted", "compact"), ("forever", "delete")])

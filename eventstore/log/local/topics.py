@@ -67,6 +67,9 @@ class Topics:
     def configure(self, topic: str, settings: Mapping[str, str]) -> None:
         """Change settings. What they say of compaction and retention holds from the next tidying on.
 
+        A topic that is compacted keeps the last record of each key, as when it is made: what `compact,delete` says of
+        retention is left to its readers.
+
         Raises:
             TopicMissing: there is no such topic.
             LogError: a value cannot be one; nothing was changed.
@@ -75,13 +78,14 @@ class Topics:
         if row is None:
             raise TopicMissing(topic)
         changed = {**row.settings, **settings}
-        policy, retention = changed.get("cleanup.policy"), changed.get("retention.ms", "-1")
-        if policy not in ("compact", "delete") or not retention.removeprefix("-").isdecimal():
+        policy, retention = changed.get("cleanup.policy", ""), changed.get("retention.ms", "-1")
+        policies = policy.split(",")
+        if not {*policies} <= {"compact", "delete"} or not retention.removeprefix("-").isdecimal():
             raise LogError(
-                f"{topic} takes no cleanup.policy={policy}, retention.ms={retention}: give compact or delete, and a "
-                f"number of milliseconds, -1 for ever"
+                f"{topic} takes no cleanup.policy={policy}, retention.ms={retention}: give compact, delete or both "
+                f"with a comma, and a number of milliseconds, -1 for ever"
             )
-        is_compacted, retention_ms = policy == "compact", int(retention)
+        is_compacted, retention_ms = "compact" in policies, int(retention)
         self._change(
             msgspec.structs.replace(
                 row,
