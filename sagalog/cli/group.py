@@ -46,7 +46,8 @@ def reset(name: str, /, *, log: LogUrl, topic: str, to: Where, json: bool = Fals
     topic
         The topic whose positions are set.
     to
-        start: everything that the topic still holds is read again; end: nothing that it holds now is read.
+        start: everything that the topic still holds is read again, and inputs of a processor that were refused are
+        decided on again; end: nothing that it holds now is read.
     json
         Print one JSON object.
     """

@@ -26,6 +26,7 @@ from eventstore.processor.unit import Unit
 from eventstore.streams import Position
 from tests.eventstore.streams.accounts import collect
 from tests.eventstore.streams.hosts import Accounts, hosting, store_named
+from tests.waiting import eventually
 
 
 async def main(role: str, url: str, name: str, slot: str, output: str) -> None:
@@ -69,8 +70,7 @@ def _stop_at_the_worst_moment(output: Path) -> None:
             stopped.touch()
             os.kill(os.getpid(), signal.SIGSTOP)
             waiting = len(self._calls._waiting)
-            while len(self._calls._waiting) < waiting + 3:
-                time.sleep(0.005)
+            eventually(lambda: len(self._calls._waiting) >= waiting + 3, timeout=60)
         return real(self, batch)
 
     Unit._run = run  # type: ignore[method-assign]
