@@ -195,7 +195,7 @@ class HttpRegistry:
         """
         found: Any = self._ask("GET", f"/config/{_quoted(subject)}") if subject is not None else None
         found = found or self._ask("GET", "/config") or {"compatibilityLevel": ""}
-        said = str(found.get("compatibilityLevel", "") if isinstance(found, dict) else found).lower()
+        said = str(_members(found).get("compatibilityLevel", found)).lower()
         for mode in MODES:
             if mode == said:
                 return mode
@@ -213,26 +213,27 @@ class HttpRegistry:
         else:
             self._ask("PUT", path, {"compatibility": mode.upper()})
 
-    def _id(self, found: Any) -> int:
-        id: Any = found.get("id") if isinstance(found, dict) else None
+    def _id(self, found: object) -> int:
+        id = _members(found).get("id")
         if type(id) is not int:
             raise RegistryRefused(self.url, 200, f"it answered {str(found)[:80]!r}, which has no id")
         return id
 
-    def _schema(self, found: Any) -> Schema:
-        text: Any = found.get("schema") if isinstance(found, dict) else None
+    def _schema(self, found: object) -> Schema:
+        members = _members(found)
+        text, kind = members.get("schema"), members.get("schemaType", "AVRO")
         if not isinstance(text, str):
             raise RegistryRefused(self.url, 200, f"it answered {str(found)[:80]!r}, which has no schema")
-        kind: Any = found.get("schemaType", "AVRO")
-        if kind not in tuple(_FORMATS):
+        if not isinstance(kind, str) or kind not in _FORMATS:
             raise SchemaInvalid(f"it is of type {kind}")
         return Schema.parse(_FORMATS[kind], text)
 
     def _list(self, path: str, of: type[T]) -> list[T]:
-        found = self._ask("GET", path) or []
-        if not isinstance(found, list) or any(type(each) is not of for each in cast("list[object]", found)):
-            raise RegistryRefused(self.url, 200, f"it answered {str(found)[:80]!r}, which is no list of what it has")
-        return cast("list[T]", found)
+        found: object = self._ask("GET", path) or []
+        listed = cast("list[object]", found) if isinstance(found, list) else [None]
+        if any(type(each) is not of for each in listed):
+            raise RegistryRefused(self.url, 200, f"it answered {str(listed)[:80]!r}, which is no list of what it has")
+        return cast("list[T]", listed)
 
     def _ask(self, method: str, path: str, body: object = None, *, of: Entry | None = None) -> Any:
         """What the server answers; None: there is no such thing. `of`: what is registered."""
@@ -282,6 +283,11 @@ def _client(userinfo: str) -> httpx2.Client:
 
 def _quoted(subject: str) -> str:
     return quote(subject, safe="")
+
+
+def _members(found: object) -> dict[str, object]:
+    """Of a JSON object; none of anything else."""
+    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
 
 
 def _said(answer: httpx2.Response) -> str:

@@ -1,5 +1,8 @@
 """Decoders of files: exports of streams, what embedded and state folders hold, committed schemas."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# Lambdas that hypothesis fills have no types.
+
 from __future__ import annotations
 
 import shutil

@@ -1,5 +1,8 @@
 """Decoders of what topics hold beside messages: keys, headers, records of ours, texts in positions."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# Lambdas that hypothesis fills have no types.
+
 from __future__ import annotations
 
 import json

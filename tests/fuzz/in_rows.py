@@ -1,5 +1,8 @@
 """Decoders of what state folders hold: rows of partitions and of views."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# Lambdas that hypothesis fills have no types.
+
 from __future__ import annotations
 
 import msgspec
@@ -46,6 +49,10 @@ stored = st.builds(StoredEvent, counts, signed, signed, blobs, blobs)
 snapshots = st.builds(Snapshot, counts, st.binary(min_size=16, max_size=16), blobs).map(encode_snapshot)
 
 
+def _state(step: int, data: bytes) -> bytes:
+    return changelog.header(step) + data
+
+
 def _value(row: tuple[bytes, bytes | None]) -> bytes:
     assert row[1] is not None, "made just now"
     return row[1]
@@ -74,7 +81,7 @@ _NUMBERS, _NAMES = KeyCodec[int](int), KeyCodec[str](str)
 _ROWS, _RAW = ValueCodec[Total](Total), ValueCodec[bytes](bytes)
 keys = st.tuples(texts, signed, blobs).map(_KEYS.encode)
 totals = st.builds(Total, cents=signed, names=st.lists(texts, max_size=3).map(tuple)).map(_ROWS.encode)
-_STATES = st.builds(lambda step, data: changelog.header(step) + data, counts, blobs)
+_STATES = st.builds(_state, counts, blobs)
 
 ROWS = (
     Decoder("outcome", decode_outcome, outcomes, (RowDamaged,)),

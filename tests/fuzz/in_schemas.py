@@ -1,5 +1,8 @@
 """Decoders of `schemas`: messages, their metadata, their schemas, sealed values."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# Lambdas that hypothesis fills have no types.
+
 from __future__ import annotations
 
 from typing import Any, Literal

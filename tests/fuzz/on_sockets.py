@@ -1,5 +1,8 @@
 """Decoders of what comes over sockets: frames of the embedded engine, reads of tables, registries behind HTTP."""
 
+# pyright: reportUnknownLambdaType=false, reportUnknownArgumentType=false
+# Lambdas that hypothesis fills have no types.
+
 from __future__ import annotations
 
 import asyncio
@@ -133,7 +136,7 @@ def _posted(path: str, body: bytes) -> None:
     async def send(message: dict[str, Any]) -> None:
         assert message.get("status", 200) < 500, message
 
-    scope = {
+    scope: dict[str, Any] = {
         "type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b"", "headers": [],
         "root_path": "", "scheme": "http", "http_version": "1.1", "client": ("c", 1), "server": ("s", 1),
     }  # fmt: skip
