@@ -18,6 +18,8 @@ from sagas import history
 from schemas import Event, Nothing
 
 Mood: TypeAlias = Literal["plain", "good", "warning", "bad"]
+WAY_OUT = "; declare its handler idempotent=True if the outside call knows a repeat by the command's id"
+"""P1: behind a refused step that was undone all the same. Of one that is not undone it would change nothing."""
 _STYLES: dict[Mood, str] = {"plain": "", "good": "green", "warning": "yellow", "bad": "red"}
 
 
@@ -45,10 +47,13 @@ class Row:
 
 def timeline(happened: Iterable[Happened]) -> list[Row]:
     """The rows of a history, in its order."""
-    rows, start = list[Row](), None
-    for each in happened:
+    rows, start, all_of_it = list[Row](), None, list(happened)
+    undone = {each.event.step for each in all_of_it if isinstance(each.event, history.UndoSent)}
+    for each in all_of_it:
         start = each.at if start is None else start
         what, step, detail, mood = _described(each.event)
+        if isinstance(each.event, history.StepRefused) and not each.event.final and step in undone:
+            detail += WAY_OUT
         rows.append(Row(each.version, each.at, each.at - start, what, step, detail, mood))
     return rows
 

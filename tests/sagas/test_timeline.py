@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from sagas import Happened, SagaProcessor, timeline
-from sagas.history import EVENTS, StepReplied, StepUndone
+from sagas.history import EVENTS, StepRefused, StepReplied, StepUndone, UndoSent
 from sagas.timeline import as_json, lines, table
 from schemas import Event, Message, Metadata, Nothing
 from tests.sagas.trips import BookTrip, Charge, Declined, Trip, answers, everybody
@@ -43,6 +43,19 @@ def test_plain_lines_say_when_what_and_why() -> None:
     assert any("turns back" in line for line in shown)
     assert any("undo sent" in line and "cancel_hotel booking=H-1" in line for line in shown)
     assert "undone" in shown[-1]
+
+
+@pytest.mark.parametrize(("is_final", "is_undone"), [(False, True), (True, False), (False, False)])
+def test_a_refused_step_that_is_undone_names_the_way_out(is_final: bool, is_undone: bool) -> None:
+    """P1: not if the refusal is final, and not of a step without an undo, such as a pivot."""
+    refused = StepRefused(step="x", type="sold_out", version=1, refusal="{}", final=is_final)
+    undo = UndoSent(step="x", type="t", version=1, command="{}", id="2", due_ms=0, in_doubt=True)
+    events = [refused, undo] if is_undone else [refused]
+
+    shown = lines(timeline(Happened(place, START, event) for place, event in enumerate(events)))
+
+    told = "(an earlier run may have succeeded); declare its handler idempotent=True if the outside call knows a repeat"
+    assert (told in shown[0]) is is_undone
 
 
 def test_an_answer_that_says_nothing_reads_as_done() -> None:
