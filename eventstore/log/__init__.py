@@ -133,7 +133,7 @@ def _options(url: str, query: str) -> dict[str, str]:
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
     except ValueError as error:
-        raise BadLogUrl(url, f"its options are not of the form name=value&name=value ({error})") from error
+        raise BadLogUrl(url, f"its options are not of the form name=value&name=value ({error})") from None
     options = dict(pairs)
     if len(options) < len(pairs):
         raise BadLogUrl(url, "an option is given twice")

@@ -30,7 +30,8 @@ from confluent_kafka.cimpl import NewTopic
 
 from eventstore.log.errors import LogError, TopicMissing
 from eventstore.log.kafka.diagnostics import Diagnostics
-from eventstore.log.kafka.errors import MISSING, UNREACHABLE, error_of, general
+from eventstore.log.kafka.errors import MISSING, UNREACHABLE, cause_of, error_of, general
+from eventstore.log.kafka.patience import Patience
 from eventstore.log.kafka.settings import Settings
 from eventstore.log.records import Isolation, Position, TopicPartition, is_same_setting
 
@@ -66,6 +67,7 @@ class Admin:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._diagnostics = Diagnostics("admin")
+        self._patience = Patience(settings.address, settings.api_timeout)
         config: dict[str, Any] = settings.admin() | {"error_cb": self._diagnostics.error}
         self._client: Any = AdminClient(config, logger=self._diagnostics)
 
@@ -255,9 +257,11 @@ class Admin:
     @contextmanager
     def _mapped(self, what: str) -> Generator[None]:
         try:
-            yield
+            with self._patience.waiting():
+                yield
         except KafkaException as raised:
-            raise self._general(error_of(raised), what) from raised
+            error = self._general(error_of(raised), what)
+            raise error from cause_of(error, raised)
 
     def _general(self, error: KafkaError, what: str, topic: str = "") -> LogError:
         self._client.poll(0)

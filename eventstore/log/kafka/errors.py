@@ -75,6 +75,11 @@ def error_of(raised: KafkaException) -> KafkaError:
     return error if isinstance(error, KafkaError) else KafkaError(KafkaError._FAIL, str(raised))
 
 
+def cause_of(error: LogError, raised: KafkaException) -> KafkaException | None:
+    """What an error is chained to: nothing if it says all that the exception of the engine does."""
+    return None if isinstance(error, BrokerUnreachable) else raised
+
+
 def general(error: KafkaError, *, what: str, address: str, topic: str = "") -> LogError:
     """The port's error for a call that failed as a whole."""
     code = error.code()

@@ -14,7 +14,7 @@ from confluent_kafka import Producer as Client
 from eventstore.log.errors import BrokerUnreachable, Fenced, LogError, NotAuthorized
 from eventstore.log.kafka.bounded import BoundedCalls
 from eventstore.log.kafka.diagnostics import Diagnostics, serve
-from eventstore.log.kafka.errors import FENCED, UNAUTHORIZED, UNREACHABLE, error_of, general
+from eventstore.log.kafka.errors import FENCED, UNAUTHORIZED, UNREACHABLE, cause_of, error_of, general
 from eventstore.log.kafka.settings import Settings
 
 
@@ -38,15 +38,16 @@ def open_client(settings: Settings, transactional_id: str, diagnostics: Diagnost
             calls.run(partial(client.init_transactions, left), left)
             serve(client)
             return client
-        except TimeoutError as late:
+        except TimeoutError:
             why = f"it did not give out the transactional id {transactional_id!r}"
-            raise BrokerUnreachable(settings.address, why) from late
+            raise BrokerUnreachable(settings.address, why) from None
         except KafkaException as raised:
             serve(client)
             error = error_of(raised)
             if error.retriable() and not error.fatal() and time.monotonic() < deadline:
                 continue
-            raise _refused(error, settings.address, transactional_id, diagnostics) from raised
+            refused = _refused(error, settings.address, transactional_id, diagnostics)
+            raise refused from cause_of(refused, raised)
 
 
 def _refused(error: KafkaError, address: str, transactional_id: str, diagnostics: Diagnostics) -> LogError:

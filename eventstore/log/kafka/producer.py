@@ -139,11 +139,11 @@ class KafkaProducer:
             try:
                 client.produce(topic, value, key, partition, report, None, timestamp_ms or 0, list(headers) or None)
                 return
-            except BufferError as full:
+            except BufferError:
                 deadline = deadline or time.monotonic() + self._settings.api_timeout
                 if time.monotonic() >= deadline:
                     why = self._diagnostics.why("the buffer stays full")
-                    raise BrokerUnreachable(self._settings.address, why) from full
+                    raise BrokerUnreachable(self._settings.address, why) from None
                 client.poll(0.01)
             except KafkaException as raised:
                 raise self._mapped(error_of(raised), topic, partition, size_of(key, value, headers)) from raised

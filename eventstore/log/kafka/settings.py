@@ -219,7 +219,7 @@ def _try(settings: Settings) -> None:
     try:
         Producer(settings.passed, logger=Diagnostics("options"))
     except (KafkaException, ValueError, TypeError) as error:
-        raise BadLogUrl(settings.url, _why(error, settings.passed)) from error
+        raise BadLogUrl(settings.url, _why(error, settings.passed)) from None
 
 
 def _why(error: Exception, passed: Config) -> str:

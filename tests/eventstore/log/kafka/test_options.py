@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 
 import pytest
+from structlog.testing import capture_logs
 
 from eventstore.log.errors import BadLogUrl, BrokerUnreachable, LogClosed
 from eventstore.log.kafka import KafkaLog
@@ -69,6 +71,23 @@ def test_where_nobody_answers_the_address_is_named_in_time(call: Callable[[Kafka
         call(log)
 
     assert time.monotonic() - begun < 5
+    log.close()
+
+
+def test_that_nobody_answers_yet_is_told_once_while_it_is_tried() -> None:
+    """Within 2 s, with the address and for how long; the error that comes at last has no chain that says it again."""
+    log = open_kafka(NOBODY, {"api_timeout": "2"})
+
+    with capture_logs() as told:
+        with pytest.raises(BrokerUnreachable) as raised:
+            log.describe()
+        with pytest.raises(BrokerUnreachable):
+            log.groups()
+
+    assert [one for one in told if one["event"] == "no_answer_yet"] == [
+        {"event": "no_answer_yet", "log_level": "warning", "address": NOBODY, "trying_for_s": 2.0}
+    ]
+    assert "".join(traceback.format_exception(raised.value)).count("Traceback") == 1
     log.close()
 
 
