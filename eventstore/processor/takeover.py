@@ -35,6 +35,8 @@ log = structlog.get_logger()
 SLICE_SECONDS = 0.05
 LONGEST_SLICE_SECONDS = 0.4
 """How long to wait for positions at most: a busy broker may never answer within a slice."""
+STANDSTILL_SECONDS = 15.0
+"""Longer than an open transaction lives."""
 RECORDS_AT_ONCE = 2_000
 FORMAT = "1"
 """Version of the row layouts; state of another one is discarded."""
@@ -102,6 +104,8 @@ class Takeover:
         self._patience = SLICE_SECONDS
         self._predecessor = Predecessor(host, group, metadata)
         self._reader: Reader | None = None
+        self._reached: dict[TopicPartition, int] = {}
+        self._reached_at = host.clock.monotonic()
         self._slices: dict[Phase, Callable[[], None]] = {
             Phase.MANIFEST: self._check_manifest,
             Phase.POSITION: self._take_positions,
@@ -232,10 +236,28 @@ class Takeover:
             while self._host.clock.monotonic() < deadline and not self._is_restored():
                 self._absorb(self._reader.read(RECORDS_AT_ONCE, 0.01), routes)
             if not self._is_restored():
+                self._look_at_progress(self._reader)
                 return
         for one in self.targets.values():
             self._finish(one)
         self.phase = Phase.DONE
+
+    def _look_at_progress(self, reader: Reader) -> None:
+        """What stands still is told, and read on by another reader: a connection may have been lost with its question.
+
+        An open transaction holds a committed reader up, too, until it is ended or its time-out has ended it.
+        """
+        ends = {one.journal: one.state_end for one in self.targets.values()}
+        ends |= {one.events: one.events_end for one in self.targets.values() if one.events is not None}
+        reached, now = {side: reader.position(side) for side in ends}, self._host.clock.monotonic()
+        if reached != self._reached:
+            self._reached, self._reached_at = reached, now
+        elif now - self._reached_at >= STANDSTILL_SECONDS:
+            waits = {f"{side.topic}/{side.partition}": f"{at} of {ends[side]}" for side, at in reached.items()}
+            log.warning("restore_stands_still", group=self._group, seconds=STANDSTILL_SECONDS, reached=waits)
+            self._reached_at = now
+            self._close_reader()
+            self._reader = self._host.log.reader(reached)
 
     def _absorb(self, records: Sequence[Record], routes: dict[tuple[str, int], tuple[Taken, bool]]) -> None:
         for record in records:

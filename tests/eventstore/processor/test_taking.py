@@ -16,15 +16,16 @@ from confluent_kafka.cimpl import NewPartitions
 from eventstore.clock import ManualClock, SystemClock
 from eventstore.log import open_log
 from eventstore.log.errors import PartitionCountChanged, PositionMissing
-from eventstore.log.local.consumer import LocalConsumer
+from eventstore.log.local.consumer import LocalConsumer, LocalReader
 from eventstore.log.local.log import LocalLog
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
-from eventstore.log.records import Topic
+from eventstore.log.records import Record, Topic
 from eventstore.processor.inputs import Answered
 from eventstore.processor.topics import INBOX_RETENTION_MS
 from eventstore.processor.unit import Unit
 from eventstore.registry import TopicRegistry
+from eventstore.state.memory import MemoryStateEngine
 from eventstore.state.rocks import RocksStateEngine
 from schemas import Metadata
 from tests.eventstore.processor.counters import Add, Ask, Bench, Counters, Total, records_of
@@ -121,6 +122,27 @@ def test_positions_that_the_member_is_never_told_are_read_by_another_consumer(
 
     eventually(served, timeout=10)
     assert answers[0].message == Total(is_=3)
+
+
+def test_a_restore_that_stands_still_goes_on_with_another_reader(
+    bench: Bench, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """K4: what a reader waits for may have been lost with its connection."""
+    bench.close()
+    readers, read = list[LocalReader](), LocalReader.read
+
+    def deaf(self: LocalReader, max_records: int, timeout: float) -> list[Record]:
+        readers.extend([self] if self not in readers else [])
+        if self is readers[0]:
+            clock.advance(timedelta(seconds=1))
+            return []
+        return read(self, max_records, timeout)
+
+    monkeypatch.setattr(LocalReader, "read", deaf)
+    successor = successor_of(bench, state=MemoryStateEngine())
+
+    assert successor.ask(Ask(counter="a")) == Total(is_=3)
+    assert len(readers) == 2
 
 
 def test_a_state_of_another_partition_is_not_used(memory: LocalLog, clock: ManualClock, tmp_path: Path) -> None:
