@@ -241,6 +241,7 @@ class Unit:
         try:
             self._commits.commit(batch)
         except TransactionAborted:
+            self._commits.abort()
             self._counts["aborted"] += 1
         except (OutcomeUnknown, Fenced) as error:
             self._take_again(error, [])

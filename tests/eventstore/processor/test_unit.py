@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -243,6 +244,29 @@ def test_an_aborted_batch_is_decided_again(bench: Bench, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("happened", [True, False])
+def test_positions_that_could_not_be_sent_leave_no_transaction_open(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """K6: what moved without output is sent with a later batch; the transaction that failed is ended."""
+    bench.run()
+    commits, transactor = bench.unit._commits, bench.unit._transactor
+    assert transactor is not None
+    committed, failures = transactor.commit, [TransactionAborted("nothing happened")]
+
+    def commit(*arguments: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return committed(*arguments)
+
+    monkeypatch.setattr(transactor, "commit", commit)
+    monkeypatch.setattr(commits, "_sent", {})
+    monkeypatch.setattr(commits, "is_due", lambda: bool(failures))
+    bench.run(lambda: not failures)
+
+    assert bench.ask(Add(counter="a", by=3)) == Total(is_=3)
+    assert bench.unit._transactor is transactor
+
+
 def test_an_unknown_outcome_is_resolved_from_the_log(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, happened: bool
 ) -> None:
