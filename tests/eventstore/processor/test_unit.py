@@ -243,7 +243,6 @@ def test_an_aborted_batch_is_decided_again(bench: Bench, monkeypatch: pytest.Mon
     assert sorted(bench.events("a")) in ([(0, 1), (1, 2), (2, 3)], [(0, 1), (1, 3), (2, 2)])
 
 
-@pytest.mark.parametrize("happened", [True, False])
 def test_positions_that_could_not_be_sent_leave_no_transaction_open(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +266,7 @@ def test_positions_that_could_not_be_sent_leave_no_transaction_open(
     assert bench.unit._transactor is transactor
 
 
+@pytest.mark.parametrize("happened", [True, False])
 def test_an_unknown_outcome_is_resolved_from_the_log(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, happened: bool
 ) -> None:
