@@ -18,10 +18,14 @@ child and os.waitpid(child, 0)
 """
 
 
+def _ids(count: int) -> list[str]:
+    return [unique_id() for _ in range(count)]
+
+
 def test_ids_are_never_made_twice() -> None:
     """Not by threads at once."""
     with ThreadPoolExecutor(8) as threads:
-        made = [id_ for ids in threads.map(lambda _: [unique_id() for _ in range(2_000)], range(8)) for id_ in ids]
+        made = [id_ for ids in threads.map(_ids, [2_000] * 8) for id_ in ids]
 
     assert len(set(made)) == 16_000
     assert {len(id_) for id_ in made} == {28}
