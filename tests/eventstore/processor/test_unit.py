@@ -9,7 +9,7 @@ import pytest
 
 from eventstore.clock import ManualClock
 from eventstore.log import open_log
-from eventstore.log.errors import OutcomeUnknown, TransactionAborted
+from eventstore.log.errors import OutcomeUnknown, TopicMissing, TransactionAborted
 from eventstore.log.records import Topic, TopicPartition
 from eventstore.processor.inputs import Answered
 from eventstore.processor.port import DecideContext
@@ -84,6 +84,18 @@ def test_an_answer_that_has_no_place_keeps_nothing_from_happening(bench: Bench, 
 
     assert bench.events("a") == [(0, 3), (1, 4)]
     assert len(records_of(bench.log, "answers")) == 1
+
+
+def test_events_are_never_dropped_like_answers(bench: Bench) -> None:
+    """A topic of events that somebody deleted stops the unit; no call is answered as if its events were kept."""
+    answers: list[Answered] = []
+    bench.run()
+    bench.log.delete(["counter.events"])
+    bench.call(Add(counter="a", by=3), answers.append)
+
+    with pytest.raises(TopicMissing, match=r"counter\.events"):
+        bench.run(lambda: bool(answers))
+    assert not answers
 
 
 def test_a_repeat_gets_the_stored_reply(bench: Bench) -> None:
