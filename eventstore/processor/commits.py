@@ -14,13 +14,10 @@ from eventstore.clock import Clock
 from eventstore.log.errors import InvalidRecord, MessageTooLarge, TopicMissing, TransactionAborted
 from eventstore.log.port import Batch, Log, Transactor
 from eventstore.log.records import Position, TopicPartition
-from eventstore.processor.inputs import Outgoing
+from eventstore.processor.inputs import AnswerOut, Outgoing
 from eventstore.processor.topics import DAY_MS
 
 log = structlog.get_logger()
-
-KEPT = (".events", ".state", ".inbox", ".dlq")
-"""How the topics end whose records are never dropped."""
 
 POSITION_MS = 1_000
 """How long positions that moved without output may stay uncommitted."""
@@ -112,7 +109,8 @@ class Commits:
         One such record would make the whole unit fail, and its inputs come again for ever.
 
         Raises:
-            TopicMissing: a topic that keeps events, states, commands or dead letters is gone; nothing is dropped.
+            TopicMissing: the topic of anything else is gone: of an event, a state, a command, a dead letter; nothing
+                is dropped.
         """
         unknown = {(record[0], record[1]) for record in out} - self._places
         if not unknown:
@@ -122,8 +120,8 @@ class Commits:
         self._places |= found
         if not (missing := unknown - found):
             return out
-        for topic, _ in sorted(missing):
-            if topic.endswith(KEPT):
-                raise TopicMissing(topic)
+        for record in out:
+            if (record[0], record[1]) in missing and not isinstance(record, AnswerOut):
+                raise TopicMissing(record[0])
         log.warning("answers_dropped", why="there is no such partition", places=sorted(missing)[:10])
         return [record for record in out if (record[0], record[1]) not in missing]

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from eventstore.log.errors import MessageTooLarge
 from eventstore.processor.index import StoredEvent, StreamIndex
-from eventstore.processor.inputs import Outgoing
+from eventstore.processor.inputs import AnswerOut, Outgoing
 from eventstore.processor.port import Destination, Processor
 from eventstore.processor.routes import Routes
 from eventstore.processor.topics import events_of, inbox_of
@@ -121,8 +121,8 @@ class InputContext(Generic[S]):
             id=id or self.new_id(), type=message.__type_name__, correlation=to.correlation, causation=self.metadata.id
         )
         value = self._encoded(message, to.topic)
-        key = to.key.encode() if to.key else None
-        self.sent.append((to.topic, to.partition, key, value, (("meta", metadata.encode()),), self.now_ms))
+        key, headers = (to.key.encode() if to.key else None), (("meta", metadata.encode()),)
+        self.sent.append(AnswerOut((to.topic, to.partition, key, value, headers, self.now_ms)))
 
     def reply(self, message: Message | None, *, final: bool = True) -> None:
         self.answer, self.answered, self.answer_is_final = message, True, final

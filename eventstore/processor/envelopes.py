@@ -5,7 +5,7 @@ from __future__ import annotations
 from eventstore.dead_letters import ELIDED, dead_letter_headers
 from eventstore.log.records import Headers
 from eventstore.processor.context import OVERHEAD_BYTES
-from eventstore.processor.inputs import Input, Outgoing
+from eventstore.processor.inputs import AnswerOut, Input, Outgoing
 from eventstore.processor.topics import dead_letters_of
 from schemas import Message, Metadata, Nothing, Serde
 
@@ -35,7 +35,8 @@ def send_reply(
         causation=item.metadata.id, attributes={"refusal": "final"},
     )  # fmt: skip
     key = to.key.encode() if to.key else None
-    out.append((to.topic, to.partition, key, encoded or serde.encode(answer), (("meta", meta.encode()),), now_ms))
+    value = encoded or serde.encode(answer)
+    out.append(AnswerOut((to.topic, to.partition, key, value, (("meta", meta.encode()),), now_ms)))
 
 
 def dead_letter_record(

@@ -14,6 +14,12 @@ from schemas import Message, Metadata
 Outgoing: TypeAlias = records.Outgoing
 
 
+class AnswerOut(tuple[str, int, bytes | None, bytes | None, records.Headers, int]):
+    """An outgoing record that answers somebody. Alone of all it may be dropped: whoever asked may have gone."""
+
+    __slots__ = ()
+
+
 class Call(msgspec.Struct):
     """A local call: an input that did not come through the inbox (K10)."""
 

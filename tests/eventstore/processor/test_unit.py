@@ -12,7 +12,7 @@ from eventstore.log import open_log
 from eventstore.log.errors import OutcomeUnknown, TopicMissing, TransactionAborted
 from eventstore.log.records import Topic, TopicPartition
 from eventstore.processor.inputs import Answered
-from eventstore.processor.port import DecideContext
+from eventstore.processor.port import DecideContext, Destination
 from eventstore.state.memory import MemoryStateEngine
 from schemas import Command, Failure, Message, Metadata, ReplyTo, Undo
 from tests.eventstore.processor.counters import (
@@ -74,7 +74,9 @@ def test_an_inbox_record_is_answered_where_it_says(bench: Bench) -> None:
     assert Metadata.decode(record.headers[0][1]).correlation == "c-1"
 
 
-@pytest.mark.parametrize("address", [ReplyTo("gone.replies", 0, "c"), ReplyTo("answers", 9, "c")])
+@pytest.mark.parametrize(
+    "address", [ReplyTo("gone.replies", 0, "c"), ReplyTo("gone.inbox", 0, "c"), ReplyTo("answers", 9, "c")]
+)
 def test_an_answer_that_has_no_place_keeps_nothing_from_happening(bench: Bench, address: ReplyTo) -> None:
     """K10: whoever asked has gone, and its topic with it."""
     bench.log.create([Topic(name="answers", partitions=1)])
@@ -96,6 +98,26 @@ def test_events_are_never_dropped_like_answers(bench: Bench) -> None:
     with pytest.raises(TopicMissing, match=r"counter\.events"):
         bench.run(lambda: bool(answers))
     assert not answers
+
+
+class Forwarding(Counters):
+    """Sends to a place that was recorded when there was one."""
+
+    def decide(self, state: int, message: Message, context: DecideContext[int]) -> None:
+        context.append(Added(by=1))
+        context.send(Add(counter="b", by=1), to=Destination("gone.inbox", 0, "b"))
+        context.reply(None)
+
+
+def test_a_command_is_never_dropped_like_an_answer(clock: ManualClock) -> None:
+    """K10: without its inbox it stops the unit, named; nothing else of its batch happens either."""
+    bench, answers = Bench(open_log("memory://", clock=clock), clock=clock, processors=[Forwarding()]), list[Answered]()
+    bench.run()
+    bench.call(Ask(counter="a"), answers.append)
+
+    with pytest.raises(TopicMissing, match=r"gone\.inbox"):
+        bench.run(lambda: bool(answers))
+    assert bench.events("a") == []
 
 
 def test_a_repeat_gets_the_stored_reply(bench: Bench) -> None:
