@@ -7,6 +7,9 @@ A unit's end is certain only while no connection was lost since its beginning. l
 transaction inside, and a late copy of it would end the next one; so a success with a lost connection is
 `OutcomeUnknown`.
 
+A producer that lost a connection between two units is replaced before the next one: a request that was on its way to
+the coordinator may make librdkafka wait for ever, and nothing is open that could become uncertain.
+
 A record that the broker refused leaves a gap in librdkafka's sequence numbers, on which the next unit fails too,
 whatever it holds. So the producer is replaced after such a unit was aborted; the abort has just shown that the id is
 still ours.
@@ -63,6 +66,7 @@ class KafkaTransactor:
         self._refusal: KafkaError | None = None
         self._spoilt_by: LogError | None = None
         self._lost_before = 0
+        """Connections that were lost before the producer of now was opened."""
         self._calls = BoundedCalls(f"transactor {transactional_id}")
         try:
             self._client: Client | None = self._opened()
@@ -82,7 +86,9 @@ class KafkaTransactor:
         if self._is_open:
             raise LogError(f"{self.transactional_id!r} has an open unit: commit or abort it first")
         serve(client)
-        self._lost_before = self._diagnostics.lost_connections
+        if self._has_lost():
+            self._reconnect()
+        client = self._usable()
         try:
             client.begin_transaction()
         except KafkaException as raised:
@@ -207,11 +213,15 @@ class KafkaTransactor:
         return unknown(self.transactional_id, f"it was not aborted: {error.str()}")
 
     def _opened(self) -> Client:
-        return open_client(self._settings, self.transactional_id, self._diagnostics, self._calls)
+        client = open_client(self._settings, self.transactional_id, self._diagnostics, self._calls)
+        self._lost_before = self._diagnostics.lost_connections
+        return client
 
     def _reconnect(self) -> None:
-        self._client = None
+        before, self._client = self._client, None
         self._client = self._opened()
+        if before is not None:
+            before.purge(blocking=False)
 
     def _usable(self) -> Client:
         if self._client is None:

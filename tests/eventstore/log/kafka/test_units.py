@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import pytest
+from confluent_kafka import Producer
 
 from eventstore.log.errors import Fenced, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
 from eventstore.log.kafka import KafkaLog
+from eventstore.log.kafka.bounded import BoundedCalls
+from eventstore.log.kafka.diagnostics import Diagnostics
+from eventstore.log.kafka.fencing import open_client
+from eventstore.log.kafka.settings import Settings
 from eventstore.log.records import Position, Topic, TopicPartition
 from eventstore.testing.proxy import ADD_PARTITIONS_TO_TXN, END_TXN, PRODUCE, KafkaProxy, Moment
 from tests.eventstore.log.kafka.members import Members, settle
@@ -86,9 +91,23 @@ def test_connections_lost_again_and_again_are_noticed_each_time(
 
 
 def test_a_connection_lost_between_units_does_no_harm(
-    proxy: KafkaProxy, proxied: KafkaLog, made: Sequence[TopicPartition], unique: Callable[[str], str]
+    proxy: KafkaProxy,
+    proxied: KafkaLog,
+    made: Sequence[TopicPartition],
+    unique: Callable[[str], str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Only what is lost between a unit's beginning and its end makes it ambiguous."""
+    """Only what is lost between a unit's beginning and its end makes it ambiguous; the next unit has a new producer.
+
+    The old one may wait for ever for the answer to a request that was on its way.
+    """
+    opened: list[str] = []
+
+    def counted(settings: Settings, transactional_id: str, diagnostics: Diagnostics, calls: BoundedCalls) -> Producer:
+        opened.append(transactional_id)
+        return open_client(settings, transactional_id, diagnostics, calls)
+
+    monkeypatch.setattr("eventstore.log.kafka.transactor.open_client", counted)
     transactor = proxied.transactor(unique("tx"))
     transactor.begin()
     transactor.produce(*made[0], b"key", b"first")
@@ -101,6 +120,9 @@ def test_a_connection_lost_between_units_does_no_harm(
     transactor.begin()
     transactor.produce(*made[0], b"key", b"second")
     assert transactor.commit()[made[0]] > 0
+    assert len(opened) == 2
+    transactor.begin()
+    assert len(opened) == 2
     transactor.close()
 
 
