@@ -146,7 +146,8 @@ class Personal(Generic[T_co]):
         Raises:
             KeysNotAtHand: nothing that runs in this process holds keys.
             PersonalDamaged: the ciphertext was changed.
-            SchemaError, EventStoreError: the key cannot be unwrapped: a master key is missing here, or a wrong one.
+            SchemaError, EventStoreError: the key cannot be unwrapped: a master key is missing here, or a wrong one; or
+                nobody can tell whether it was destroyed, because the log is away (`KeysNotFollowed`, try again).
         """
         if self._sealed is None:
             return cast("T_co", self._open)

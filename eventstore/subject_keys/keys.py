@@ -10,7 +10,8 @@ where they would outlive their end. The topic's one partition orders what happen
 
 Whoever reads a value finds its key in what it read of the topic; a key that is not known yet is waited for by reading
 to the log's end. Unwrapped keys are kept in memory, `KEYS_KEPT` at most, and dropped when the record of their end is
-read: at once where the topic is followed (see `eventstore.subject_keys.following`).
+read: at once where the topic is followed (see `eventstore.subject_keys.following`). A process that is cut off from the
+log uses them for a minute at most (see `eventstore.subject_keys.ring`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from eventstore.clock import Clock
 from eventstore.errors import EventStoreError
 from eventstore.log.port import Log, Producer
 from eventstore.log.records import Topic
@@ -76,8 +78,10 @@ def key_topic(*, segment_ms: int = SEGMENT_MS, lag_ms: int = LAG_MS) -> Topic:
 class SubjectKeys(KeyRing):
     """The keys of one log. Any thread; what blocks says so."""
 
-    def __init__(self, log: Log, masters: MasterKeys, *, topic: Topic | None = None) -> None:
-        super().__init__(log, masters)
+    def __init__(
+        self, log: Log, masters: MasterKeys, *, topic: Topic | None = None, clock: Clock | None = None
+    ) -> None:
+        super().__init__(log, masters, clock=clock)
         self.topic = topic or key_topic()
         self._producer: Producer | None = None
         self._writing = threading.Lock()
@@ -179,7 +183,8 @@ class SubjectKeys(KeyRing):
         """Destroy the subject's keys: what was sealed by them can be read by nobody any more. Blocks.
 
         When it returns, the log says so: this process reads nothing more of the subject, others as soon as they have
-        read it, within moments. The key's bytes leave the disks when the log is cleaned.
+        read it, within moments, or a minute after they were cut off from the log. The key's bytes leave the disks when
+        the log is cleaned.
 
         Raises:
             ValueError: the subject's id cannot be one.

@@ -14,27 +14,17 @@ from hashlib import sha256
 from typing import Any
 
 from eventstore.component import Host
-from eventstore.errors import EventStoreError
 from eventstore.loops import LoopThread
 from eventstore.subject_keys.following import Following
 from eventstore.subject_keys.keys import SubjectKeys
 from eventstore.subject_keys.masters import LocalMasterKeys, MasterKeys
+from eventstore.subject_keys.ring import KeysNotFollowed
 from schemas import Message
 from schemas.personal_data import Personal, drop_keyring, use_keyring
 from schemas.personal_fields import M, holds_personal, map_personal
 from schemas.sealing import parse, unseal
 
 OPEN_SECONDS = 30.0
-
-
-class KeysNotFollowed(EventStoreError):
-    """The key topic cannot be followed, so nobody may rely on what was read of it: see to the log, and try again."""
-
-    is_retryable = True
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"the key topic cannot be followed ({why}): see to the log, and try again")
-        self.why = why
 
 
 class Protection:
@@ -71,7 +61,8 @@ class Protection:
         return provided
 
     def _open(self) -> SubjectKeys:
-        keys = SubjectKeys(self._host.log, self._provided() or LocalMasterKeys.from_environment())
+        masters = self._provided() or LocalMasterKeys.from_environment()
+        keys = SubjectKeys(self._host.log, masters, clock=self._host.clock)
         keys.open()
         thread = LoopThread(lambda: Following(keys, self._host.clock), self._host.clock)
         thread.start()

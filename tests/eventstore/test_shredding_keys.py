@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventstore.clock import SystemClock
+from eventstore.clock import ManualClock, SystemClock
 from eventstore.log import Log, open_log
-from eventstore.log.records import Record
+from eventstore.log.errors import BrokerUnreachable
+from eventstore.log.records import Isolation, Record, TopicPartition
 from eventstore.subject_keys import LocalMasterKeys, SubjectForgotten, SubjectKeys, key_topic
-from eventstore.subject_keys.following import Following
+from eventstore.subject_keys.following import CONFIRM_SECONDS, Following
 from eventstore.subject_keys.keys import SEGMENT_MS
 from eventstore.subject_keys.records import (
     ROLL,
@@ -27,7 +30,14 @@ from eventstore.subject_keys.records import (
     value_of_key,
 )
 from eventstore.subject_keys.replica import Replica
-from eventstore.subject_keys.ring import AT, KEYS_KEPT, TOPIC
+from eventstore.subject_keys.ring import (
+    ASK_AGAIN_SECONDS,
+    AT,
+    KEYS_KEPT,
+    TOPIC,
+    TRUSTED_SECONDS,
+    KeysNotFollowed,
+)
 from sagalog.cli import run
 
 ADA = "customer-17"
@@ -56,6 +66,30 @@ def process(log: Log) -> Iterator[Callable[[], SubjectKeys]]:
     yield make
     for keys in made:
         keys.close()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+class Cut:
+    """A log whose connection can be cut off: nothing is heard, and questions are not answered."""
+
+    def __init__(self, log: Log) -> None:
+        self._log, self.off = log, False
+        self.create, self.producer, self.reader = log.create, log.producer, log.reader
+
+    def end_positions(self, partitions: Iterable[TopicPartition], *, isolation: Isolation) -> Mapping[Any, int]:
+        """What a broker that is away does to a question."""
+        if self.off:
+            raise BrokerUnreachable("broker:9092", "cut off")
+        return self._log.end_positions(partitions, isolation=isolation)
+
+
+@pytest.fixture
+def cut(log: Log) -> Cut:
+    return Cut(log)
 
 
 Process = Callable[[], SubjectKeys]
@@ -152,6 +186,56 @@ def test_unwrapped_keys_in_memory_are_bounded(process: Process, monkeypatch: pyt
     assert KEYS_KEPT == 10_000
     assert len(keys._unwrapped) == 3
     assert [keys.find(subject, key_id) for subject, (key_id, _) in made.items()] == [key for _, key in made.values()]
+
+
+def test_a_process_that_is_cut_off_stops_reading_after_a_minute(log: Log, cut: Cut, clock: ManualClock) -> None:
+    """S8, E4: it would not learn who is forgotten. A named error, no redaction; over when it hears from the log."""
+    keys = SubjectKeys(cut, MASTERS, clock=clock)  # type: ignore[arg-type] # the methods of a log that keys need
+    keys.open()
+    key_id, key = keys.keys_for([ADA])[ADA]
+    cut.off = True
+    clock.advance(timedelta(seconds=TRUSTED_SECONDS))
+    assert keys.find(ADA, key_id) == key
+
+    clock.advance(timedelta(seconds=1))
+    with pytest.raises(KeysNotFollowed, match="what it said 61 s ago is the last that is known"):
+        keys.find(ADA, key_id)
+    cut.off = False
+    with pytest.raises(KeysNotFollowed):
+        keys.find(ADA, key_id)  # asked a moment ago: nobody blocks at each value
+    clock.advance(timedelta(seconds=ASK_AGAIN_SECONDS))
+
+    assert keys.find(ADA, key_id) == key
+    SubjectKeys(log, MASTERS).forget(ADA)
+    clock.advance(timedelta(seconds=TRUSTED_SECONDS + 1))
+    assert keys.find(ADA, key_id) is None
+
+
+def test_a_follower_that_is_cut_off_does_not_vouch_for_its_keys(cut: Cut, clock: ManualClock) -> None:
+    """A reader that hears nothing cannot tell a quiet topic from a lost connection: the log is asked for its end."""
+    keys = SubjectKeys(cut, MASTERS, clock=clock)  # type: ignore[arg-type] # the methods of a log that keys need
+    keys.open()
+    key_id, key = keys.keys_for([ADA])[ADA]
+    following = Following(keys, clock)
+    following.open()
+
+    def later(seconds: float) -> bool:
+        clock.advance(timedelta(seconds=seconds))
+        following.step(0)
+        return following.is_ready()
+
+    assert all(later(CONFIRM_SECONDS) for _ in range(20))
+    assert keys.find(ADA, key_id) == key
+    cut.off = True
+    assert later(TRUSTED_SECONDS - CONFIRM_SECONDS)
+    assert not later(CONFIRM_SECONDS + 1)
+    with pytest.raises(KeysNotFollowed):
+        keys.find(ADA, key_id)
+    cut.off = False
+
+    assert later(1)
+    assert keys.find(ADA, key_id) == key
+    following.stop(0)
 
 
 def test_a_segment_is_rolled_once_its_time_is_over(process: Process, log: Log) -> None:
