@@ -238,6 +238,30 @@ def test_a_follower_that_is_cut_off_does_not_vouch_for_its_keys(cut: Cut, clock:
     following.stop(0)
 
 
+def test_a_follower_that_does_not_reach_the_end_does_not_vouch_either(
+    process: Process, log: Log, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log answers, and yet what was written does not come: its reader's connection is the one that is lost."""
+    keys = SubjectKeys(log, MASTERS, clock=clock)
+    keys.open()
+    following = Following(keys, clock)
+    following.open()
+    following.step(0)
+    process().forget(ADA)
+    monkeypatch.setattr(following._reader, "read", lambda *_: [])
+    for _ in range(8):
+        clock.advance(timedelta(seconds=CONFIRM_SECONDS))
+        following.step(0)
+    assert not following.is_ready()
+
+    monkeypatch.undo()
+    following.step(0)
+    clock.advance(timedelta(seconds=CONFIRM_SECONDS))
+    following.step(0)
+    assert following.is_ready()
+    following.stop(0)
+
+
 def test_a_segment_is_rolled_once_its_time_is_over(process: Process, log: Log) -> None:
     """Kafka cleans no open segment: a record is appended after the segment's time, once, and none without need."""
     keys = process()
