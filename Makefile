@@ -5,6 +5,7 @@
 #   make test                  every tier of tests, checks included; prints how long each took
 #   make check                 ruff, mypy, pyright, import-linter
 #   make bench                 figures beside bare loops; BENCH="--quick --only append" passes options
+#   make bench PEERS=1         other event stores too, beside ours; BENCH="--only peers" them alone
 #   make chaos MINUTES=30 SEED=7 [NODES=3] [ONLY=streams]
 #   make simulate
 #   make fuzz MINUTES=30       every decoder, on bytes that are nearly right
@@ -32,8 +33,8 @@ format: $(VENV)/ready-to-develop
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
-bench: $(VENV)/ready-to-develop
-	$(RUN)/python -m benchmarks --json benchmarks/results/$(shell date -u +%Y-%m-%d).json $(BENCH)
+bench: $(VENV)/ready-to-develop $(if $(PEERS),$(VENV)/ready-for-peers)
+	$(RUN)/python -m benchmarks --json benchmarks/results/$(shell date -u +%Y-%m-%d).json $(if $(PEERS),--peers) $(BENCH)
 
 chaos: $(VENV)/ready-to-develop
 	$(RUN)/python -m tests.run_tiers chaos
@@ -56,6 +57,10 @@ $(VENV)/ready-to-develop: requirements/dev.txt pyproject.toml | $(VENV)/python
 	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@ $(VENV)/ready-to-run
 
+$(VENV)/ready-for-peers: requirements/peers.txt $(VENV)/ready-to-develop
+	$(PIP) --require-hashes -r requirements/peers.txt
+	@touch $@
+
 fuzz: export MINUTES ?= 10
 fuzz: $(VENV)/ready-to-develop
 	$(RUN)/python -m tests.run_tiers fuzz
@@ -67,6 +72,8 @@ pins: | $(VENV)/python
 	$(PIP) pip-tools
 	$(COMPILE) --extra broker --extra web --extra sql --extra otel --extra asyncio --extra crypto --extra registry --extra demo --extra dev \
 		--output-file requirements/dev.txt pyproject.toml
+	$(COMPILE) --extra peers --constraint requirements/dev.txt \
+		--output-file requirements/peers.txt pyproject.toml
 	$(COMPILE) --extra broker --extra web --extra demo --constraint requirements/dev.txt \
 		--output-file requirements/run.txt pyproject.toml
 

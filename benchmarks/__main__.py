@@ -1,12 +1,14 @@
 """Run the benchmarks: `python -m benchmarks [--engine kafka] [--only append] [--quick] [--rounds 3] [--json FILE]`.
 
 Each benchmark runs in a process of its own, so that none inherits another's threads, caches or garbage. Kafka is the
-one at KAFKA_BOOTSTRAP, or one that is started for the run.
+one at KAFKA_BOOTSTRAP, or one that is started for the run. `--peers` adds other event stores, those that are installed.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -17,11 +19,11 @@ import msgspec
 from rich.console import Console
 
 from benchmarks.figures import Figure, Report, medians, report, table
-from benchmarks.one import BENCHES
-from benchmarks.setting import Engine
+from benchmarks.one import BENCHES, ENGINES
+from benchmarks.peers.presence import missing
+from benchmarks.setting import PEERS, Engine, Peer
 from sagalog.broker import broker
 
-ENGINES: tuple[Engine, ...] = ("kafka", "embedded")
 TIMEOUT_S = 300.0
 _FIGURES = msgspec.json.Decoder(list[Figure])
 
@@ -29,21 +31,30 @@ _FIGURES = msgspec.json.Decoder(list[Figure])
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print, and write what there is after each benchmark; 1 if one failed."""
     options = _parser().parse_args(arguments)
-    console = Console(width=max(110, Console().width))
-    engines: list[Engine] = options.engine or list(ENGINES)
+    names = _names(options)
+    console = Console(width=max(150 if "peers" in names else 110, Console().width))
+    left_out = _left_out(names, options.engine)
+    runs = [run for run in _runs(names, options.engine, options.rounds) if run[1] not in left_out]
     figures: list[Figure] = []
     failed: list[str] = []
+
+    def made() -> Report:
+        return report(medians(figures), _said(options), failed, list(left_out.values()))
+
     with ExitStack() as stack:
-        bootstrap = stack.enter_context(broker(say=console.print)).bootstrap if "kafka" in engines else ""
-        for name, engine in _runs(options.only, engines, options.rounds):
+        has_kafka = any(engine == "kafka" for _, engine in runs)
+        bootstrap = stack.enter_context(broker(say=console.print)).bootstrap if has_kafka else ""
+        for name, engine in runs:
             console.print(f"[dim]{name} on {engine} …[/dim]")
             found = _run(name, engine, bootstrap, options)
             figures.extend(found)
             if not found:
                 failed.append(f"{name} on {engine}")
             if options.json:
-                _write(report(medians(figures), _said(options), failed), options.json)
-    console.print(table(report(medians(figures), _said(options), failed)))
+                _write(made(), options.json)
+    console.print(table(made()))
+    for line in left_out.values():
+        console.print(f"left out: {line}", markup=False)
     for name in failed:
         console.print(f"[bold]{name} failed[/bold]")
     return 1 if failed else 0
@@ -52,8 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="How fast it is, beside bare loops.")
     add, names = parser.add_argument, ", ".join(BENCHES)
-    add("--engine", action="append", choices=["kafka", "embedded", "memory"], help="default: kafka and embedded")
+    add("--engine", action="append", choices=list(ENGINES), help="default: all of ours that a benchmark is about")
     add("--only", action="append", choices=list(BENCHES), metavar="NAME", help=f"one of {names}")
+    add("--peers", action="store_true", help="other event stores too, beside ours, as --only peers does alone")
     add("--quick", action="store_true", help="seconds each: shows that it works, not how fast it is")
     add("--rounds", type=int, default=1, help="measure so often, and give the medians")
     add("--events", type=int, help="records per benchmark, where that is a choice")
@@ -61,27 +73,46 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _runs(only: Sequence[str] | None, engines: Sequence[Engine], rounds: int) -> Iterator[tuple[str, Engine]]:
+def _names(options: argparse.Namespace) -> list[str]:
+    return options.only or [name for name, bench in BENCHES.items() if bench.is_usual or options.peers]
+
+
+def _runs(
+    names: Sequence[str], engines: Sequence[Engine | Peer] | None, rounds: int
+) -> Iterator[tuple[str, Engine | Peer]]:
     """Names and engines, those of one name together. Rounds are far apart, so that a busy minute spoils but one."""
     for _ in range(rounds):
-        for name in only or BENCHES:
-            for engine in engines:
+        for name in names:
+            for engine in engines or BENCHES[name].usual:
                 if engine in BENCHES[name].engines:
                     yield name, engine
 
 
-def _run(name: str, engine: Engine, bootstrap: str, options: argparse.Namespace) -> list[Figure]:
+def _left_out(names: Sequence[str], engines: Sequence[Engine | Peer] | None) -> dict[Engine | Peer, str]:
+    """The other event stores that cannot be measured here, and how they could."""
+    wanted = {engine for _, engine in _runs(names, engines, 1)}
+    return {peer: why for peer in PEERS if peer in wanted and (why := missing(peer)) is not None}
+
+
+def _run(name: str, engine: Engine | Peer, bootstrap: str, options: argparse.Namespace) -> list[Figure]:
     """The figures of one benchmark; none if it failed, having said why."""
     command = [sys.executable, "-m", "benchmarks.one", name, "--engine", engine]
     command += ["--bootstrap", bootstrap] if engine == "kafka" else []
     command += ["--quick"] if options.quick else []
     command += ["--events", str(options.events)] if options.events else []
-    try:
-        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=TIMEOUT_S, check=True)
-    except subprocess.SubprocessError as error:
-        print(error, file=sys.stderr)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as process:
+        try:
+            printed, _ = process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired as error:
+            print(error, file=sys.stderr)
+            return []
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)  # a server that it started as well
+    if process.returncode:
+        print(f"{' '.join(command)} ended with {process.returncode}", file=sys.stderr)
         return []
-    return _FIGURES.decode(done.stdout)
+    return _FIGURES.decode(printed)
 
 
 def _said(options: argparse.Namespace) -> dict[str, str]:

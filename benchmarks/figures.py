@@ -1,18 +1,22 @@
-"""Measured figures: a value, the bare loop's beside it, and what was aimed at."""
+"""Measured figures: a value, the bare loop's beside it, what was aimed at, and what was on disk by then."""
 
 from __future__ import annotations
 
 import os
 import platform
 import statistics
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from tempfile import NamedTemporaryFile
 
 import msgspec
 from rich.table import Table
 
 _PACKAGES = ("confluent-kafka", "rocksdict", "fastavro", "pydantic", "msgspec")
+_PEERS = ("eventsourcing", "psycopg", "umadb")
 _GIB = 1024**3
 
 
@@ -39,6 +43,8 @@ class Figure(msgspec.Struct, frozen=True, omit_defaults=True):
     """`/s`, `µs`, `ms`, `s` or `MiB`."""
     bare: float | None = None
     target: Target | None = None
+    synced: str = ""
+    """What has been synced to disk when an append is acknowledged; empty where the figure is about something else."""
     bench: str = ""
     engine: str = ""
     """Both are filled in by who runs the benchmark."""
@@ -69,9 +75,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     figures: Sequence[Figure]
     failed: Sequence[str] = ()
     """Benchmarks that ended with an error."""
+    left_out: Sequence[str] = ()
+    """Other event stores that are not installed here, and how to install them."""
 
 
-def report(figures: Sequence[Figure], options: dict[str, str], failed: Sequence[str]) -> Report:
+def report(
+    figures: Sequence[Figure], options: dict[str, str], failed: Sequence[str] = (), left_out: Sequence[str] = ()
+) -> Report:
     """The report of a run that ends now, on this machine. Its load tells whether others used it too."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     return Report(
@@ -81,20 +91,43 @@ def report(figures: Sequence[Figure], options: dict[str, str], failed: Sequence[
             "memory": f"{memory:.0f} GiB",
             "system": f"{platform.system()} {platform.machine()}",
             "load": f"{os.getloadavg()[0]:.1f}",
+            "sync": f"{_sync_ms():.2g} ms",
         },
-        versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}},
+        versions={"python": platform.python_version(), **dict(_versions())},
         options=options,
         figures=figures,
         failed=failed,
+        left_out=left_out,
     )
 
 
+def _sync_ms(times: int = 25) -> float:
+    """How long a record of 100 bytes takes to be on the disk where the benchmarks work."""
+    took: list[float] = []
+    with NamedTemporaryFile(prefix="sagalog-bench-") as file:
+        for _ in range(times):
+            began = time.perf_counter()
+            file.write(bytes(100))
+            file.flush()
+            os.fsync(file.fileno())
+            took.append((time.perf_counter() - began) * 1_000)
+    return statistics.median(took)
+
+
+def _versions() -> Iterator[tuple[str, str]]:
+    for name in _PACKAGES:
+        yield name, version(name)
+    for name in _PEERS:
+        with suppress(PackageNotFoundError):
+            yield name, version(name)
+
+
 def medians(figures: Iterable[Figure]) -> list[Figure]:
-    """One figure of several rounds': the medians of the values, and of the bare loops'."""
-    rounds: dict[tuple[str, str, str], list[Figure]] = {}
+    """One figure of several rounds': the medians of the values, and of the bare loops'. Those of one name together."""
+    rounds: dict[tuple[str, str], dict[str, list[Figure]]] = {}
     for figure in figures:
-        rounds.setdefault((figure.bench, figure.engine, figure.name), []).append(figure)
-    return [_median(same) for same in rounds.values()]
+        rounds.setdefault((figure.bench, figure.name), {}).setdefault(figure.engine, []).append(figure)
+    return [_median(same) for engines in rounds.values() for same in engines.values()]
 
 
 def _median(same: Sequence[Figure]) -> Figure:
@@ -107,17 +140,23 @@ def _median(same: Sequence[Figure]) -> Figure:
 
 
 def table(found: Report) -> Table:
-    """What people read."""
-    cores, load = found.machine["cores"], found.machine["load"]
-    title = f"{found.at}, {cores} cores, load {load}, Python {found.versions['python']}"
+    """What people read. What was synced is a column where a figure says it."""
+    machine = found.machine
+    title = (
+        f"{found.at}, {machine['cores']} cores, load {machine['load']}, a synced write {machine['sync']}, "
+        f"Python {found.versions['python']}"
+    )
     made = Table(title=title, title_justify="left")
     made.add_column("figure")
     for name in ("engine", "measured", "bare loop", "ratio", "target", "reached"):
         made.add_column(name, justify="right")
+    has_synced = any(figure.synced for figure in found.figures)
+    if has_synced:
+        made.add_column("synced when acknowledged")
     for before, figure in zip([None, *found.figures], found.figures, strict=False):
         if before is not None and before.bench != figure.bench:
             made.add_section()
-        made.add_row(figure.name, figure.engine, *_cells(figure))
+        made.add_row(figure.name, figure.engine, *_cells(figure), *([figure.synced] if has_synced else []))
     return made
 
 

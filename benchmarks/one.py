@@ -16,10 +16,12 @@ from tempfile import TemporaryDirectory
 import msgspec
 
 from benchmarks.figures import Figure
-from benchmarks.setting import Engine, Setting
+from benchmarks.setting import PEERS, Engine, Peer, Setting
 from sagalog.logs import configure_unless_done
 
-ALL: tuple[Engine, ...] = ("kafka", "embedded", "memory")
+USUAL: tuple[Engine, ...] = ("kafka", "embedded")
+ALL: tuple[Engine, ...] = (*USUAL, "memory")
+SYNCED: tuple[Engine, ...] = ("kafka", "embedded", "embedded-fsync")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +29,27 @@ class Bench:
     """A module with `measure(setting) -> list of figures`."""
 
     module: str
-    engines: Sequence[Engine] = ALL
+    engines: Sequence[Engine | Peer] = ALL
+    usual: Sequence[Engine | Peer] = USUAL
+    """Those that it runs on if nobody says which."""
+    is_usual: bool = True
+    """Whether it runs if nobody says which."""
 
 
 BENCHES = {
     "commands": Bench("benchmarks.commands"),
     "restore": Bench("benchmarks.restores"),
-    "append": Bench("benchmarks.appends"),
+    "append": Bench("benchmarks.appends", (*SYNCED, "memory"), SYNCED),
+    "load": Bench("benchmarks.loads"),
     "view": Bench("benchmarks.stateful"),
     "state": Bench("benchmarks.states"),
     "state-restore": Bench("benchmarks.state_restores"),
     "worker": Bench("benchmarks.jobs"),
     "saga": Bench("benchmarks.trips"),
-    "footprint": Bench("benchmarks.footprint", ("kafka",)),
+    "footprint": Bench("benchmarks.footprint", ("kafka",), ("kafka",)),
+    "peers": Bench("benchmarks.peers.beside", (*SYNCED, "memory", *PEERS), (*SYNCED, *PEERS), is_usual=False),
 }
+ENGINES: tuple[Engine | Peer, ...] = (*SYNCED, "memory", *PEERS)
 
 
 def measure(name: str, setting: Setting) -> list[Figure]:
@@ -53,7 +62,7 @@ def main() -> None:
     """Run the benchmark that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=list(BENCHES))
-    parser.add_argument("--engine", choices=list(ALL), default="kafka")
+    parser.add_argument("--engine", choices=list(ENGINES), default="kafka")
     parser.add_argument("--bootstrap", default="", help="a Kafka's host:port")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--events", type=int)

@@ -7,9 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
-Engine = Literal["kafka", "embedded", "memory"]
+Engine = Literal["kafka", "embedded", "embedded-fsync", "memory"]
+"""Ours. `embedded-fsync` is the embedded engine that syncs its disk before it acknowledges."""
+Peer = Literal["eventsourcing-sqlite", "eventsourcing-postgresql", "umadb"]
+"""Other event stores."""
+PEERS: tuple[Peer, ...] = get_args(Peer)
 
 RUN = os.urandom(3).hex()
 """Part of all names, because a broker may keep the topics of earlier runs."""
@@ -21,7 +25,7 @@ PATIENCE_S = 120.0
 class Setting:
     """What a benchmark is given."""
 
-    engine: Engine
+    engine: Engine | Peer
     bootstrap: str
     """Where Kafka is; empty on other engines, where no bare loop runs."""
     folder: Path
@@ -33,10 +37,12 @@ class Setting:
 
     @property
     def url(self) -> str:
-        """The log's URL."""
+        """The log's URL, on an engine of ours."""
         if self.engine == "kafka":
             return f"kafka://{self.bootstrap}"
-        return f"embedded://{self.folder / 'log'}" if self.engine == "embedded" else f"memory://bench-{RUN}"
+        if self.engine == "memory":
+            return f"memory://bench-{RUN}"
+        return f"embedded://{self.folder / 'log'}" + ("?fsync=commit" if self.engine == "embedded-fsync" else "")
 
     @property
     def state(self) -> str:

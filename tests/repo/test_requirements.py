@@ -34,17 +34,25 @@ def test_no_host_is_named(file: Path) -> None:
     assert not re.search(r"://|--index|--find-links|--trusted-host|@ file", file.read_text())
 
 
-def test_both_files_pin_the_same_versions() -> None:
-    """The demo runs on the versions that the tests ran on."""
-    developed, run = (_pins(_ROOT / "requirements" / name) for name in ("dev.txt", "run.txt"))
+def test_all_files_pin_the_same_versions() -> None:
+    """The demo and the benchmarks run on the versions that the tests ran on."""
+    developed, run, peers = (_pins(_ROOT / "requirements" / name) for name in ("dev.txt", "run.txt", "peers.txt"))
 
     assert run.items() <= developed.items()
+    assert {name: peers[name] for name in peers.keys() & developed} == {
+        name: developed[name] for name in peers.keys() & developed
+    }
 
 
 def test_all_extras_are_pinned() -> None:
-    """Every dependency that pyproject.toml names is in the pins of the developers."""
+    """Every dependency that pyproject.toml names is in the pins of the developers, or of those who measure others."""
     project = tomllib.loads((_ROOT / "pyproject.toml").read_text())["project"]
-    named = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    extras: dict[str, list[str]] = project["optional-dependencies"]
+    named = [*project["dependencies"], *(line for extra in extras for line in extras[extra] if extra != "peers")]
 
-    names = {re.split(r"[><=\[; ]", line)[0].lower() for line in named}
-    assert names <= set(_pins(_ROOT / "requirements" / "dev.txt"))
+    assert _names(named) <= set(_pins(_ROOT / "requirements" / "dev.txt"))
+    assert _names(extras["peers"]) <= set(_pins(_ROOT / "requirements" / "peers.txt"))
+
+
+def _names(lines: list[str]) -> set[str]:
+    return {re.split(r"[><=\[; ]", line)[0].lower() for line in lines}

@@ -1,0 +1,146 @@
+"""Other event stores are measured as ours are, and left out by name where they are not installed."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+
+import msgspec
+import pytest
+
+from benchmarks import __main__ as run
+from benchmarks.figures import Figure, Report, report, table
+from benchmarks.loads import CENTS
+from benchmarks.one import measure
+from benchmarks.peers import beside, presence
+from benchmarks.setting import PEERS, Setting
+
+_ROOT = Path(__file__).parent.parent.parent
+
+
+class _Store:
+    """A store in a dictionary, which answers as late as a server does."""
+
+    synced = "nothing"
+
+    def __init__(self) -> None:
+        self.counts: dict[str, int] = {}
+        self.reopened = 0
+        self._answer = Event()
+
+    def writer(self, stream: str) -> Callable[[], None]:
+        def write() -> None:
+            self._answer.wait(0.005)
+            self.fill(stream, 1)
+
+        return write
+
+    def fill(self, stream: str, events: int, *, since: int = 0) -> None:
+        assert since in (0, self.counts.get(stream, 0))
+        self.counts[stream] = self.counts.get(stream, 0) + events
+
+    def load(self, stream: str) -> int:
+        return self.counts[stream] * CENTS
+
+    def take_snapshot(self, stream: str) -> bool:
+        return False
+
+    def reopen(self) -> None:
+        self.reopened += 1
+
+
+def test_another_store_is_measured_as_ours_is(tmp_path: Path) -> None:
+    """Its figures have the names of ours and say what it syncs, without an aim; first loads are by a new connection."""
+    ours = measure("peers", Setting("embedded", "", tmp_path, quick=True))
+    store = _Store()
+
+    theirs = list(beside.figures_of(store, Setting("umadb", "", tmp_path, quick=True)))
+
+    assert [figure.name for figure in theirs] == [figure.name for figure in ours][:-1]  # it has no snapshots
+    assert [figure.name for figure in theirs[:4]] == [
+        "appends, 1 writer",
+        "append p50, 1 writer",
+        "append p99, 1 writer",
+        "appends, 16 writers",
+    ]
+    assert all(figure.synced == "nothing" for figure in theirs if figure.name.startswith("append"))
+    assert not any(figure.target for figure in theirs)
+    assert store.reopened == 1
+
+
+def test_what_is_not_installed_is_left_out_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run without them is no failure: it says how they would be installed, in the file too."""
+    monkeypatch.setattr(presence, "find_spec", lambda name: None)
+    file = tmp_path / "figures.json"
+
+    code = run.main(
+        [
+            "--quick",
+            "--only",
+            "peers",
+            "--json",
+            str(file),
+            "--engine",
+            "memory",
+            *(f"--engine={name}" for name in PEERS),
+        ]
+    )
+
+    found = msgspec.json.decode(file.read_bytes(), type=Report)
+    assert code == 0
+    assert {figure.engine for figure in found.figures} == {"memory"}
+    assert [line.split(":")[0] for line in found.left_out] == list(PEERS)
+    assert "left out: umadb: umadb not installed: make bench PEERS=1" in capsys.readouterr().out
+
+
+def test_postgresql_is_looked_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its packages are not enough: the server must be there."""
+    monkeypatch.setattr(presence, "find_spec", lambda name: object())
+    monkeypatch.setattr(presence, "programs", lambda: None)
+
+    assert presence.missing("eventsourcing-sqlite") is None
+    assert "apt-get install postgresql" in str(presence.missing("eventsourcing-postgresql"))
+
+
+def test_other_stores_are_asked_for() -> None:
+    """Nobody who measures sagalog needs them: `make bench` runs without, `make bench PEERS=1` installs them."""
+    plain, peers = (
+        subprocess.run(
+            ["make", "--dry-run", "--always-make", "bench", *more],
+            cwd=_ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for more in ([], ["PEERS=1"])
+    )
+
+    assert "peers" not in plain
+    assert "--require-hashes -r requirements/peers.txt" in peers
+    assert "--peers" in peers
+
+
+def test_a_benchmark_that_takes_too_long_has_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is ended, with the servers that it started, and named."""
+    monkeypatch.setattr(run, "TIMEOUT_S", 0.01)
+
+    code = run.main(["--quick", "--only", "peers", "--engine", "memory"])
+
+    assert code == 1
+    assert "peers on memory failed" in capsys.readouterr().out
+
+
+def test_what_was_synced_is_a_column() -> None:
+    """It is there if a figure says it."""
+    without, with_it = (
+        table(report([Figure("appends", 5, "/s", synced=synced)], {})).columns[-1].header for synced in ("", "nothing")
+    )
+
+    assert without == "reached"
+    assert with_it == "synced when acknowledged"
