@@ -122,6 +122,11 @@ def _versions() -> Iterator[tuple[str, str]]:
             yield name, version(name)
 
 
+def p99(took: Sequence[float]) -> float:
+    """The 99th percentile; of a single value, that one."""
+    return statistics.quantiles(took, n=100)[98] if len(took) > 1 else took[0]
+
+
 def medians(figures: Iterable[Figure]) -> list[Figure]:
     """One figure of several rounds': the medians of the values, and of the bare loops'. Those of one name together."""
     rounds: dict[tuple[str, str], dict[str, list[Figure]]] = {}

@@ -19,7 +19,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from benchmarks.commands import Deposited
-from benchmarks.figures import Figure, Target
+from benchmarks.figures import Figure, Target, p99
 from benchmarks.setting import PEERS, RUN, Setting
 from consumers import Service
 from eventstore import Aggregate, EventStore, Snapshots, evolve
@@ -75,7 +75,7 @@ class Loads:
         """What people want to know. Aims are for our own engines."""
         aims = setting.engine not in PEERS
         yield Figure("load of 100 events, p50", statistics.median(self.first), "ms", target=_at_most(1, aims))
-        yield Figure("load of 100 events, p99", statistics.quantiles(self.first, n=100)[98], "ms")
+        yield Figure("load of 100 events, p99", p99(self.first), "ms")
         yield Figure("load of 100 events again, p50", statistics.median(self.again), "ms", target=_at_most(1, aims))
         if self.folded is not None:
             yield Figure("load of a long stream, all folded", self.folded, "ms")

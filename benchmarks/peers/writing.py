@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from threading import Barrier
 
 WARM_UP_S = 0.3
 
 
-def by_threads(writers: list[Callable[[], None]], seconds: float) -> list[float]:
-    """Milliseconds of each call, of all writers together."""
-    ready = Barrier(len(writers))
+@dataclass(frozen=True, slots=True)
+class Appends:
+    """Milliseconds of each append of all writers, and the seconds from the first one's begin to the last one's end."""
+
+    took: Sequence[float]
+    seconds: float
+
+
+def by_threads(writers: list[Callable[[], None]], seconds: float) -> Appends:
+    """Each writer is called again and again by a thread of its own."""
+    began = list[float]()
+    ready = Barrier(len(writers), lambda: began.append(time.perf_counter()))
     with ThreadPoolExecutor(len(writers)) as pool:
         each = list(pool.map(lambda write: _calls(write, ready, seconds), writers))
-    return [one for took in each for one in took]
+    return Appends([one for took in each for one in took], time.perf_counter() - began[0])
 
 
 def _calls(write: Callable[[], None], ready: Barrier, seconds: float) -> list[float]:
