@@ -62,6 +62,7 @@ class Process:
         self._providers = Providers()
         self._http = ANY_PORT
         self._registry: str | None = None
+        self._standby = False
         self._drain = DRAIN
         self._opened = ExitStack()
         self._hosting: Hosting | None = None
@@ -190,7 +191,7 @@ class Process:
             registry=self._registry,
         )  # fmt: skip
         opened.callback(host.close)
-        hosting = Hosting(host, self._plans, elsewhere=self._elsewhere)
+        hosting = Hosting(host, self._plans, elsewhere=self._elsewhere, standby=self._standby)
         tables = Tables(hosting)
         opened.callback(tables.close)
         hosting.start()

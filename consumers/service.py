@@ -52,13 +52,15 @@ class Service(Process):
         slot: str | None = None,
         http: str = ANY_PORT,
         registry: str | None = None,
+        standby: bool = False,
     ) -> None:
         """`log`: its URL; None: the variable SAGALOG_LOG when it starts. `state`: a folder for what can be rebuilt.
 
         `slot`: this process's stable name among the service's processes; None: the variable SAGALOG_SLOT, else 0.
         `http`: where health, metrics and tables are served; port 0: any free one.
         `registry`: the URL of a Confluent-compatible schema registry; None: the variable SAGALOG_REGISTRY, else the
-        registry in the log.
+        registry in the log. `standby`: also follow the partitions of the processors that other processes of the service
+        own, so that they are taken over in a moment when one dies; each such process reads and keeps everything.
 
         Raises:
             ValueError: two components have one name.
@@ -69,7 +71,7 @@ class Service(Process):
         names = [plan.name for plan in self._plans]
         for twice in sorted({one for one in names if names.count(one) > 1}):
             raise ValueError(f"{name} has two components named {twice!r}: their topics and groups would be the same")
-        self._http, self._registry = http, registry
+        self._http, self._registry, self._standby = http, registry, standby
 
     @property
     def log(self) -> str | None:
@@ -90,6 +92,7 @@ class Service(Process):
         http: str | None = None,
         drain: timedelta | None = None,
         only: Collection[str] = (),
+        standby: bool | None = None,
     ) -> None:
         """Override, before it starts, what its definition says: whoever runs a service knows where. None: as it is.
 
@@ -108,6 +111,7 @@ class Service(Process):
                 raise ComponentUnknown(self.name, one, self.components)
         self._url, self._state, self._slot = log or self._url, state or self._state, slot or self._slot
         self._http, self._drain = http or self._http, self._drain if drain is None else drain
+        self._standby = self._standby if standby is None else standby
         here = tuple(plan for plan in self._plans if not only or any(_is_named(plan, one) for one in only))
         self._elsewhere += tuple(plan for plan in self._plans if plan not in here)
         self._plans = here

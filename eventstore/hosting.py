@@ -30,6 +30,7 @@ from eventstore.processor.importing import IMPORT_MESSAGES
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.port import AnyProcessor, Joinable, keeps_states
 from eventstore.processor.snapshotting import SNAPSHOT_MESSAGES
+from eventstore.processor.standby import Standby
 from eventstore.processor.topics import inbox_of, topics_of
 from eventstore.processor.unit import Unit
 from eventstore.settling import is_settled
@@ -58,8 +59,11 @@ class StartFailed(EventStoreError):
 class Hosting:
     """Plans at work. Meets the `Runtime` protocol."""
 
-    def __init__(self, host: Host, plans: Sequence[Plan], *, elsewhere: Sequence[Plan] = ()) -> None:
-        """`elsewhere`: what other processes of the service host; its topics and types are made known here too."""
+    def __init__(
+        self, host: Host, plans: Sequence[Plan], *, elsewhere: Sequence[Plan] = (), standby: bool = False
+    ) -> None:
+        """`elsewhere`: what other processes of the service host; its topics and types are made known here too.
+        `standby`: follow the partitions of processors that other processes own, too."""
         self.host, self.plans = host, tuple(plans)
         self._known = (*plans, *elsewhere)
         processors = self._processors = joined(processor for plan in plans for processor in plan.processors)
@@ -67,8 +71,13 @@ class Hosting:
         self._unit: LoopThread | None = None
         self._is_stopping = False
         self._asking, self._reachable = Asking(host, self._current_unit), Reachable(self.plans, host.log.url)
+        self._standby: LoopThread | None = None
         if processors:
-            self._unit = LoopThread(lambda: Unit(host, processors, moved=self._asking.send), host.clock)
+            followed = Standby(host, host.service, processors, self._is_unit_ready) if standby else None
+            self._standby = None if followed is None else LoopThread(lambda: followed, host.clock)
+            self._unit = LoopThread(
+                lambda: Unit(host, processors, moved=self._asking.send, standby=followed), host.clock
+            )
         loops = [partial(make, host) for plan in plans for make in plan.loops]
         self.threads = [LoopThread(lambda: self._asking, host.clock)]
         self.threads += [self._unit] if self._unit is not None else []
@@ -83,7 +92,7 @@ class Hosting:
         """
         collect_less_often()
         try:
-            threads = tuple(self.threads)
+            threads = self._all_threads()
             self._prepare()
             for thread in threads:
                 thread.start()
@@ -121,7 +130,7 @@ class Hosting:
         """
         self._is_stopping = True
         deadline = self.host.clock.monotonic() + drain.total_seconds()
-        answers, *others = self.threads
+        answers, *others = self._all_threads()
         have_ended = self._end(others, deadline)
         have_ended &= self._end([answers], deadline)  # the last one, so that what the others pass on is still sent
         self._asking.close()
@@ -158,7 +167,7 @@ class Hosting:
 
     def metrics(self) -> dict[str, Mapping[str, float]]:
         """Each loop's metrics, by its name."""
-        return {thread.loop.name: {**_metrics(thread), **thread.loop.metrics()} for thread in self.threads}
+        return {thread.loop.name: {**_metrics(thread), **thread.loop.metrics()} for thread in self._all_threads()}
 
     async def ask(
         self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
@@ -178,6 +187,13 @@ class Hosting:
             return None
         count = self._partitions.get(inbox_of(processor))
         return None if count is None else unit.index(processor, partition_of(key, count), key)
+
+    def _all_threads(self) -> tuple[LoopThread, ...]:
+        """Those that somebody waits for, and the standby."""
+        return (*self.threads, *([self._standby] if self._standby is not None else []))
+
+    def _is_unit_ready(self) -> bool:
+        return self._unit is not None and self._unit.is_ready()
 
     def _current_unit(self) -> Unit | None:
         if self._unit is None or self._unit.error is not None:

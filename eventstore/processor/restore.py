@@ -2,9 +2,14 @@
 
 The two topics are read side by side, in no order between them: where both speak of the same timer, the higher step
 wins; what is erased of a stream stays erased, and its head stands, whatever is read of its events (E2).
+
+Rows are kept until there are many, and then loaded with the positions that they go up to: a kill takes some of the
+newest rows with their positions, and those records are read again. Heads are written last, once per stream.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 
 from eventstore.event_records import RecordUnreadable, meta_of, stream_and_version, stream_text
 from eventstore.log.records import Record
@@ -27,85 +32,148 @@ from eventstore.processor.rows import (
 from eventstore.processor.snapshots import PREFIX as SNAPSHOT
 from eventstore.processor.snapshots import version_of_snapshot
 from eventstore.processor.topics import DEDUPLICATION_WINDOW_MS
-from eventstore.state.port import Row, State
+from eventstore.state.port import State
 from schemas import Handled, Metadata
 
-ROWS_AT_ONCE = 2_000
-"""Rows per write: a write holds the interpreter."""
-HEADS_KEPT = 200_000
-"""Streams whose last version is kept in memory while restoring."""
+ROWS_AT_ONCE = 20_000
+"""Rows that are kept until they are loaded."""
 
 
 class Restore:
-    """Restores one partition's state, record by record."""
+    """Restores one partition's state from where it stands."""
 
     def __init__(self, state: State, synced: SyncedTo, now_ms: int) -> None:
-        self._state, self._began_ms = state, now_ms
+        self._state = state
         self._rows: dict[bytes, bytes | None] = {}
         self._heads: dict[bytes, int] = {}
-        self._step, self._events, self._journal, _ = synced
+        """The highest versions of streams that were read since rows were written last."""
+        self._step, self._events, self._journal, synced_ms = synced
+        self._now_ms = now_ms
+        self.in_sync_ms = synced_ms or now_ms
+        """When everything that there was had been read; or, of rows that never had everything, when that began."""
+        self._is_loading = False
+        """Whether rows were loaded that a kill may still take."""
 
     @property
     def positions(self) -> tuple[int, int]:
         """The next positions in the events topic and in the state topic."""
         return self._events, self._journal
 
-    def event(self, record: Record) -> None:
-        """Take in a record of the events topic."""
-        self._events = record.offset + 1
-        stream, version = stream_and_version(record)
-        if record.value is None:
-            self._rows[event_key(stream, version)] = None
-            self._flush_if_large()
-            return
-        meta = meta_of(record)
-        key, value = event_row(stream, version, record.timestamp_ms, record.offset, meta, record.value)
-        self._rows[key] = value
-        self._head(stream, version)
-        if b'"done":' in meta:
-            metadata = Metadata.decode(meta)
-            if metadata.done is not None:
-                self._handled(stream_text(record, stream), metadata, metadata.done, record.timestamp_ms)
-        self._flush_if_large()
+    def events(self, records: Sequence[Record]) -> None:
+        """Take in records of the events topic, in their order."""
+        rows, heads = self._rows, self._heads
+        for record in records:
+            stream, version = stream_and_version(record)
+            value = record.value
+            if value is None:
+                rows[event_key(stream, version)] = None
+                continue
+            meta = meta_of(record)
+            key, row = event_row(stream, version, record.timestamp_ms, record.offset, meta, value)
+            rows[key] = row
+            if version > heads.get(stream, -1):
+                heads[stream] = version
+            if b'"done":' in meta:
+                metadata = Metadata.decode(meta)
+                if metadata.done is not None:
+                    self._told(record, stream, metadata, metadata.done)
+        if records:
+            self._events = records[-1].offset + 1
+            self._load_if_many()
 
-    def journaled(self, record: Record) -> None:
-        """Take in a record of the state topic: its key and value are a row."""
-        self._journal = record.offset + 1
-        key, value = record.key, record.value
-        if key is None:
-            raise RecordUnreadable(record.topic, record.partition, record.offset, "it has no key")
-        if key[:1] == b"t" and value is not None:
-            self._newer(key, value)
-        elif key[:1] == ERASED and value is not None:
-            self._newer(key, value)
-            self._head(key[1:], decode_erasure(value).head)
-        elif key[:1] == b"g" and value is not None:
-            self._further(key, value)
-        elif key[:1] == SNAPSHOT and value is not None:
-            self._later(key, value)
-        else:
-            if key[:1] == b"d" and value is not None:
-                self._step = max(self._step, step_of(value))
-            self._rows[key] = value
-        self._flush_if_large()
+    def journaled(self, records: Sequence[Record]) -> None:
+        """Take in records of the state topic, in their order: their keys and values are rows."""
+        for record in records:
+            key, value = record.key, record.value
+            if key is None:
+                raise RecordUnreadable(record.topic, record.partition, record.offset, "it has no key")
+            if value is None:
+                self._rows[key] = None
+            else:
+                self._row(key, value)
+        if records:
+            self._journal = records[-1].offset + 1
+            self._load_if_many()
 
-    def flush(self, events: int, journal: int, now_ms: int) -> SyncedTo:
-        """Write what was taken in, and that everything before these positions was."""
+    def reached(self, events: int, journal: int) -> None:
+        """The journals were read so far, and there was nothing more than what was taken in."""
         self._events, self._journal = max(self._events, events), max(self._journal, journal)
-        synced = SyncedTo(self._step, self._events, self._journal, now_ms)
-        self._state.write([*self._rows.items(), synced_row(synced)])
-        self._rows = {}
+
+    def forget(self, keys: Iterable[bytes]) -> None:
+        """These rows are of no use any more."""
+        self._rows.update(dict.fromkeys(keys))
+
+    def in_sync(self, as_of_ms: int) -> None:
+        """Everything that there was at that time was taken in."""
+        self.in_sync_ms = self._now_ms = max(self.in_sync_ms, as_of_ms)
+
+    def write(self) -> SyncedTo:
+        """Write what was taken in, and how far that goes: from now on it survives a kill of the process."""
+        synced = SyncedTo(self._step, self._events, self._journal, self.in_sync_ms)
+        if self._is_loading:
+            self._load()
+            self._state.flush()
+            self._is_loading = False
+        else:
+            self._state.write([*self._take_rows(synced).items()])
         return synced
 
-    def _handled(self, key: str, metadata: Metadata, done: Handled, time_ms: int) -> None:
+    def finish(self, now_ms: int) -> SyncedTo:
+        """As `write`; it is in sync as of now."""
+        self.in_sync(now_ms)
+        return self.write()
+
+    def _load_if_many(self) -> None:
+        if len(self._rows) >= ROWS_AT_ONCE:
+            self._load()
+
+    def _load(self) -> None:
+        self._is_loading = True
+        self._state.load(self._take_rows(SyncedTo(self._step, self._events, self._journal, self.in_sync_ms)))
+
+    def _take_rows(self, synced: SyncedTo) -> dict[bytes, bytes | None]:
+        """What is to be written now."""
+        rows, self._rows = self._rows, {}
+        heads, self._heads = self._heads, {}
+        known = self._state.get_many([head_row(stream, 0)[0] for stream in heads])
+        for (stream, version), row in zip(heads.items(), known, strict=True):
+            if row is None or version_of_head(row) < version:
+                key, value = head_row(stream, version)
+                rows[key] = value
+        key, value = synced_row(synced)
+        rows[key] = value
+        return rows
+
+    def _row(self, key: bytes, value: bytes) -> None:
+        """A row that the state topic has."""
+        kind = key[:1]
+        if kind == b"t":
+            self._newer(key, value)
+        elif kind == ERASED:
+            self._newer(key, value)
+            self._head(key[1:], decode_erasure(value).head)
+        elif kind == b"g":
+            self._further(key, value)
+        elif kind == SNAPSHOT:
+            self._later(key, value)
+        else:
+            if kind == b"d":
+                self._step = max(self._step, step_of(value))
+            self._rows[key] = value
+
+    def _told(self, record: Record, stream: bytes, metadata: Metadata, done: Handled) -> None:
+        """What the last event of a commit says of the input that it handled."""
         self._step = max(self._step, done.step)
-        if time_ms > self._began_ms - DEDUPLICATION_WINDOW_MS:
-            self._rows[outcome_key(done.input)] = encode_outcome(Outcome(done.step, time_ms, done.answer))
-        for name in done.cancelled:
-            self._newer(timer_key(key, name), encode_timer(Timer(done.step, CLEARED, b"")))
-        for name, due_ms, payload in done.timers:
-            self._newer(timer_key(key, name), encode_timer(Timer(done.step, due_ms, payload)))
-        row = stage_of(metadata)
+        if record.timestamp_ms > self._now_ms - DEDUPLICATION_WINDOW_MS:
+            outcome = Outcome(done.step, record.timestamp_ms, done.answer)
+            self._rows[outcome_key(done.input)] = encode_outcome(outcome)
+        if done.cancelled or done.timers:
+            key = stream_text(record, stream)
+            for name in done.cancelled:
+                self._newer(timer_key(key, name), encode_timer(Timer(done.step, CLEARED, b"")))
+            for name, due_ms, payload in done.timers:
+                self._newer(timer_key(key, name), encode_timer(Timer(done.step, due_ms, payload)))
+        row = stage_of(metadata) if metadata.attributes else None
         if row is not None:
             self._further(*row)
 
@@ -132,27 +200,10 @@ class Restore:
             self._rows[key] = value
 
     def _head(self, stream: bytes, version: int) -> None:
-        """Versions of a stream ascend within its partition; what was read before this restore may lie beyond."""
-        known = self._heads.get(stream)
-        if known is None:
-            row = self._state.get(head_row(stream, 0)[0])
-            known = -1 if row is None else version_of_head(row)
-        if version > known:
-            known = version
-            key, value = head_row(stream, version)
-            self._rows[key] = value
-        self._heads[stream] = known
-        if len(self._heads) > HEADS_KEPT:
-            self._heads.clear()
+        """Versions of a stream ascend within its partition; what was read before may lie beyond."""
+        self._heads[stream] = max(version, self._heads.get(stream, -1))
 
     def _current(self, key: bytes) -> bytes | None:
         if key in self._rows:
             return self._rows[key]
         return self._state.get(key)
-
-    def _flush_if_large(self) -> None:
-        if len(self._rows) >= ROWS_AT_ONCE:
-            rows: list[Row] = [*self._rows.items()]
-            synced = SyncedTo(self._step, self._events, self._journal, self._began_ms)
-            self._state.write([*rows, synced_row(synced)])
-            self._rows = {}

@@ -17,7 +17,8 @@ from eventstore.processor.partition import Partition
 from eventstore.processor.port import AnyProcessor
 from eventstore.processor.predecessor import commit_metadata
 from eventstore.processor.routes import Routes
-from eventstore.processor.takeover import Takeover
+from eventstore.processor.standby import Standby
+from eventstore.processor.takeover import Taken, Takeover
 
 log = structlog.get_logger()
 
@@ -38,10 +39,12 @@ class Served:
         processors: Mapping[str, AnyProcessor],
         commits: Commits,
         dropped: Callable[[TopicPartition], None],
+        standby: Standby | None = None,
     ) -> None:
-        """`processors`: by the names of their inboxes. `dropped` is told of each partition that is no longer here."""
+        """`processors`: by the names of their inboxes. `dropped` is told of each partition that is no longer here.
+        `standby`: what follows the others."""
         self._host, self._group, self._processors, self._commits = host, group, processors, commits
-        self._dropped, self._routes = dropped, Routes(host.log)
+        self._dropped, self._routes, self._standby = dropped, Routes(host.log), standby
         self._metadata = commit_metadata(commits.transactional_id, host.address)
         self._takeovers: list[Takeover] = []
         self.consumer: GroupConsumer | None = None
@@ -51,6 +54,7 @@ class Served:
         self.is_joined = False
         self._joined_at = 0.0
         self._counts = EntityCounts()
+        self._restored = 0
         self._inbox_ends: dict[TopicPartition, int] = {}
         """Up to where the inboxes of partitions that were just taken are to be read before local calls."""
         self.stashed: list[Record] = []
@@ -76,10 +80,15 @@ class Served:
         return not are_busy and all(positions.get(at, -1) >= ends[at] for at, _ in served)
 
     def metrics(self) -> dict[str, float]:
-        """How many partitions are served, how many timers they have, and what they count of their entities."""
+        """How many partitions are served, how many timers they have, how many records were read to take them, and what
+        they count of their entities."""
         served = list(self.partitions.values())
         timers = sum(len(one.timers) for one in served)
-        now = {"processor_partitions": float(len(served)), "processor_timers": float(timers)}
+        now = {
+            "processor_partitions": float(len(served)),
+            "processor_timers": float(timers),
+            "processor_restored_records_total": float(self._restored),
+        }
         return now | self._counts.metrics()
 
     def note_membership(self, *, joined: bool) -> None:
@@ -119,10 +128,15 @@ class Served:
         """Listener: take partitions, in slices."""
         if partitions:
             assert self.consumer is not None, "callbacks come inside poll"
+            if self._standby is not None:
+                self._standby.claim(partitions)
             targets = [(at, self._processors[at.topic]) for at in partitions]
             self._takeovers.append(
-                Takeover(self._host, self._group, self.consumer, self._routes, targets, self._metadata, self._counts)
-            )
+                Takeover(
+                    self._host, self._group, self.consumer, self._routes, targets, self._metadata, self._counts,
+                    self._standby,
+                )
+            )  # fmt: skip
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Listener: nothing is under way between batches, so there is nothing to finish."""
@@ -138,7 +152,7 @@ class Served:
         for takeover in list(self._takeovers):
             for taken, partition in takeover.step():
                 self._inbox_ends[taken.inbox] = taken.inbox_end
-                self._serve(taken.inbox, taken.position, partition)
+                self._serve(taken, partition)
             if not takeover.targets:
                 self._takeovers.remove(takeover)
 
@@ -156,13 +170,18 @@ class Served:
         self.consumer.pause(assigned)
         return assigned
 
-    def _serve(self, at: TopicPartition, position: int, partition: Partition[Any]) -> None:
+    def _serve(self, taken: Taken, partition: Partition[Any]) -> None:
         assert self.consumer is not None, "callbacks come inside poll"
+        at = taken.inbox
         self.partitions[at] = partition
-        self._commits.take(at, position)
-        self.consumer.start(at, position)
+        self._restored += taken.restored
+        self._commits.take(at, taken.position)
+        self.consumer.start(at, taken.position)
         self.stashed.extend(partition.undecided.stashed())
-        log.info("partition_taken", group=self._group, topic=at.topic, partition=at.partition)
+        log.info(
+            "partition_taken", group=self._group, topic=at.topic, partition=at.partition, restored=taken.restored,
+            followed=taken.was_followed,
+        )  # fmt: skip
 
     def _drop(self, at: TopicPartition) -> None:
         served = self.partitions.pop(at, None)
@@ -174,3 +193,5 @@ class Served:
         self._inbox_ends.pop(at, None)
         self._commits.forget(at)
         self._dropped(at)
+        if self._standby is not None:
+            self._standby.release(at)

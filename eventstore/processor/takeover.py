@@ -21,14 +21,12 @@ from eventstore.log.port import GroupConsumer, Reader
 from eventstore.log.records import Position, Record, TopicPartition
 from eventstore.processor.changelog_partition import StatePartition
 from eventstore.processor.counts import EntityCounts
+from eventstore.processor.journals import Journals, Rows, open_rows, runs
 from eventstore.processor.partition import Partition
 from eventstore.processor.port import AnyProcessor, keeps_states
 from eventstore.processor.predecessor import Predecessor
-from eventstore.processor.restore import Restore
 from eventstore.processor.routes import Routes
-from eventstore.processor.rows import POSITION_KEY, SyncedTo, decode_synced
-from eventstore.processor.topics import TOMBSTONE_RETENTION_MS, events_of, state_of
-from eventstore.state.port import State
+from eventstore.processor.standby import Standby
 
 log = structlog.get_logger()
 
@@ -38,8 +36,6 @@ LONGEST_SLICE_SECONDS = 0.4
 STANDSTILL_SECONDS = 15.0
 """Longer than an open transaction lives."""
 RECORDS_AT_ONCE = 2_000
-FORMAT = "1"
-"""Version of the row layouts; state of another one is discarded."""
 
 
 class Phase(Enum):
@@ -56,31 +52,32 @@ class Phase(Enum):
 class Taken:
     """One partition being taken."""
 
-    inbox: TopicPartition
-    processor: AnyProcessor
+    written: Journals
     position: int = -1
-    restore: Restore | None = None
-    state: State | None = None
-    synced: SyncedTo | None = None
-    events_end: int = 0
-    state_end: int = 0
+    rows: Rows | None = None
     inbox_end: int = 0
+    restored: int = 0
+    """Records of the journals that were read."""
+    was_followed: bool = False
+    """Whether the rows are those of the standby."""
 
     @property
-    def events(self) -> TopicPartition | None:
-        """None: it keeps states, and has no events."""
-        if keeps_states(self.processor):
-            return None
-        return TopicPartition(events_of(self.processor.name), self.inbox.partition)
+    def inbox(self) -> TopicPartition:
+        return self.written.inbox
 
     @property
-    def journal(self) -> TopicPartition:
-        return TopicPartition(state_of(self.processor.name), self.inbox.partition)
+    def processor(self) -> AnyProcessor:
+        return self.written.processor
 
     @property
-    def journals(self) -> list[TopicPartition]:
+    def journals(self) -> Sequence[TopicPartition]:
         """What it is restored from, what tells of handled inputs first."""
-        return [self.journal] if self.events is None else [self.events, self.journal]
+        return self.written.sides
+
+    def close(self) -> None:
+        """Give it up."""
+        if self.rows is not None:
+            self.rows.close()
 
 
 class Takeover:
@@ -95,15 +92,18 @@ class Takeover:
         targets: Sequence[tuple[TopicPartition, AnyProcessor]],
         metadata: str,
         counts: EntityCounts,
+        standby: Standby | None = None,
     ) -> None:
+        """`standby`: what followed the partitions until now, if something did."""
         self._host, self._group, self._consumer, self._routes = host, group, consumer, routes
-        self._counts = counts
+        self._counts, self._standby = counts, standby
         self._metadata = metadata
-        self.targets = {inbox: Taken(inbox, processor) for inbox, processor in targets}
+        self.targets = {inbox: Taken(Journals(inbox, processor)) for inbox, processor in targets}
         self.phase = Phase.MANIFEST
         self._patience = SLICE_SECONDS
         self._predecessor = Predecessor(host, group, metadata)
         self._reader: Reader | None = None
+        self._ends: dict[TopicPartition, int] = {}
         self._reached: dict[TopicPartition, int] = {}
         self._reached_at = host.clock.monotonic()
         self._slices: dict[Phase, Callable[[], None]] = {
@@ -116,16 +116,15 @@ class Takeover:
     def drop(self, inbox: TopicPartition) -> None:
         """Give up one partition: it was revoked."""
         taken = self.targets.pop(inbox, None)
-        if taken is not None and taken.state is not None:
-            taken.state.close()
+        if taken is not None:
+            taken.close()
         if not self.targets:
             self.close()
 
     def close(self) -> None:
         """Give up all."""
         for taken in self.targets.values():
-            if taken.state is not None:
-                taken.state.close()
+            taken.close()
         self.targets.clear()
         self._close_reader()
 
@@ -189,108 +188,83 @@ class Takeover:
         )
 
     def _take_ends(self) -> None:
-        taken = self.targets.values()
-        journals = [side for one in taken for side in one.journals]
-        ends = self._host.log.end_positions([*journals, *self.targets], isolation="uncommitted")
-        topics = self._host.log.describe({side.topic for side in journals})
-        positions: dict[TopicPartition, int] = {}
-        for one in taken:
-            one.state_end, one.inbox_end = ends[one.journal], ends[one.inbox]
-            one.events_end = 0 if one.events is None else ends[one.events]
-            self._open_state(
-                one, ";".join([FORMAT, str(one.inbox.partition), *(topics[side.topic].id for side in one.journals)])
-            )
-            assert one.restore is not None, "opened above"
-            events, positions[one.journal] = one.restore.positions
-            if one.events is not None:
-                positions[one.events] = events
-        if any(positions[side] < ends[side] for side in positions):
-            self._reader = self._host.log.reader(positions)
+        sides = [side for one in self.targets.values() for side in one.journals]
+        ends = self._host.log.end_positions([*sides, *self.targets], isolation="uncommitted")
+        topics = self._host.log.describe({side.topic for side in sides})
+        self._ends = {side: ends[side] for side in sides}
+        try:
+            for one in self.targets.values():
+                one.inbox_end = ends[one.inbox]
+                self._take_rows(one, one.written.identity(topics))
+        except TimeoutError:
+            return  # the standby is at work on them: in the next slice
+        if not self._is_restored():
+            self._read({side: at for one in self.targets.values() for side, at in _rows(one).positions.items()})
         self.phase = Phase.RESTORE
 
-    def _open_state(self, one: Taken, identity: str) -> None:
-        """K13: discard what was in sync too long ago, or lies beyond the topic's end."""
-        name = f"{self._group}/{one.processor.name}/{one.inbox.partition}"
-        state = self._host.state.open(name, identity)
-        synced = _synced(state)
-        age_ms = self._host.clock.now_ms() - synced.synced_ms
-        beyond = synced.events > one.events_end or synced.state > one.state_end
-        if synced.synced_ms and (beyond or age_ms > TOMBSTONE_RETENTION_MS / 2):
-            log.info("state_discarded", state=name, beyond_end=beyond, age_ms=age_ms)
-            state.close()
-            self._host.state.discard(name)
-            state = self._host.state.open(name, identity)
-            synced = _synced(state)
-        one.state, one.synced = state, synced
-        one.restore = Restore(state, synced, self._host.clock.now_ms())
+    def _take_rows(self, one: Taken, identity: str) -> None:
+        """Those that the standby made, if they are of use, else those of the folder (K13)."""
+        if one.rows is not None:
+            return
+        followed = None if self._standby is None else self._standby.take(one.inbox, SLICE_SECONDS)
+        if followed is not None:
+            if followed.identity == identity and followed.are_of_use(self._ends, self._host.clock.now_ms()):
+                one.rows, one.was_followed = followed, True
+                return
+            followed.close()
+        one.rows = open_rows(self._host, self._group, one.written, identity, self._ends)
 
     def _restore(self) -> None:
         """Read for one slice. The reader may go beyond the ends; that does no harm, the unit is not serving yet."""
-        if self._reader is not None:
-            routes = {
-                (side.topic, side.partition): (one, side == one.events)
-                for one in self.targets.values()
-                for side in one.journals
-            }
-            deadline = self._host.clock.monotonic() + SLICE_SECONDS
-            while self._host.clock.monotonic() < deadline and not self._is_restored():
-                self._absorb(self._reader.read(RECORDS_AT_ONCE, 0.01), routes)
-            if not self._is_restored():
-                self._look_at_progress(self._reader)
+        deadline = self._host.clock.monotonic() + SLICE_SECONDS
+        while not self._is_restored():
+            reader = self._reader
+            assert reader is not None, "opened with the rows"
+            if self._host.clock.monotonic() >= deadline:
+                self._look_at_progress()
                 return
-        for one in self.targets.values():
-            self._finish(one)
+            for side, records in runs(reader.read(RECORDS_AT_ONCE, 0.01)):
+                self._absorb(side, records)
+            self._advance(reader)
         self.phase = Phase.DONE
 
-    def _look_at_progress(self, reader: Reader) -> None:
+    def _absorb(self, side: TopicPartition, records: Sequence[Record]) -> None:
+        one = next((one for one in self.targets.values() if side in one.journals), None)
+        if one is not None:
+            one.restored += len(records)
+            _rows(one).take_in(side, records)
+
+    def _advance(self, reader: Reader) -> None:
+        """Markers and aborted records are passed, too."""
+        for one in self.targets.values():
+            _rows(one).reached({side: reader.position(side) for side in one.journals})
+
+    def _is_restored(self) -> bool:
+        return all(_rows(one).have(self._ends) for one in self.targets.values())
+
+    def _look_at_progress(self) -> None:
         """What stands still is told, and read on by another reader: a connection may have been lost with its question.
 
         An open transaction holds a committed reader up, too, until it is ended or its time-out has ended it.
         """
-        ends = {one.journal: one.state_end for one in self.targets.values()}
-        ends |= {one.events: one.events_end for one in self.targets.values() if one.events is not None}
-        reached, now = {side: reader.position(side) for side in ends}, self._host.clock.monotonic()
+        reached = {side: at for one in self.targets.values() for side, at in _rows(one).positions.items()}
+        now = self._host.clock.monotonic()
         if reached != self._reached:
             self._reached, self._reached_at = reached, now
         elif now - self._reached_at >= STANDSTILL_SECONDS:
-            waits = {f"{side.topic}/{side.partition}": f"{at} of {ends[side]}" for side, at in reached.items()}
+            waits = {f"{side.topic}/{side.partition}": f"{at} of {self._ends[side]}" for side, at in reached.items()}
             log.warning("restore_stands_still", group=self._group, seconds=STANDSTILL_SECONDS, reached=waits)
             self._reached_at = now
-            self._close_reader()
-            self._reader = self._host.log.reader(reached)
+            self._read(reached)
 
-    def _absorb(self, records: Sequence[Record], routes: dict[tuple[str, int], tuple[Taken, bool]]) -> None:
-        for record in records:
-            found = routes.get((record.topic, record.partition))
-            if found is None or found[0].restore is None:
-                continue
-            if found[1]:
-                found[0].restore.event(record)
-            else:
-                found[0].restore.journaled(record)
-
-    def _is_restored(self) -> bool:
-        reader = self._reader
-        assert reader is not None, "asked while restoring"
-        return all(
-            reader.position(one.journal) >= one.state_end
-            and (one.events is None or reader.position(one.events) >= one.events_end)
-            for one in self.targets.values()
-        )
-
-    def _finish(self, one: Taken) -> None:
-        assert one.restore is not None, "opened before"
-        events, journal = one.restore.positions
-        if self._reader is not None:
-            events = events if one.events is None else max(events, self._reader.position(one.events))
-            journal = max(journal, self._reader.position(one.journal))
-        one.synced = one.restore.flush(events, journal, self._host.clock.now_ms())
+    def _read(self, positions: dict[TopicPartition, int]) -> None:
+        self._close_reader()
+        self._reader = self._host.log.reader(positions)
 
     def _partition(self, taken: Taken) -> Partition[Any]:
-        assert taken.state is not None, "restored before"
-        assert taken.synced is not None, "restored before"
-        number, processor, monotonic = taken.inbox.partition, taken.processor, self._host.clock.monotonic
-        common = (self._group, taken.state, self._host.serde, self._routes, taken.synced, self._counts, monotonic)
+        rows, number, processor = _rows(taken), taken.inbox.partition, taken.processor
+        synced, monotonic = rows.restore.finish(self._host.clock.now_ms()), self._host.clock.monotonic
+        common = (self._group, rows.state, self._host.serde, self._routes, synced, self._counts, monotonic)
         if keeps_states(processor):
             return StatePartition(processor, number, *common)
         return Partition(processor, number, *common)
@@ -301,6 +275,6 @@ class Takeover:
             self._reader = None
 
 
-def _synced(state: State) -> SyncedTo:
-    row = state.get(POSITION_KEY)
-    return SyncedTo(0, 0, 0, 0) if row is None else decode_synced(row)
+def _rows(taken: Taken) -> Rows:
+    assert taken.rows is not None, "opened before"
+    return taken.rows

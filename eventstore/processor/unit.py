@@ -31,6 +31,7 @@ from eventstore.processor.port import AnyProcessor, keeps_states
 from eventstore.processor.predecessor import commit_metadata
 from eventstore.processor.questions import Questions
 from eventstore.processor.served import Served
+from eventstore.processor.standby import Standby
 from eventstore.processor.topics import inbox_of
 
 log = structlog.get_logger()
@@ -49,8 +50,9 @@ class Unit:
         *,
         moved: Callable[[Call], None],
         group: str | None = None,
+        standby: Standby | None = None,
     ) -> None:
-        """`moved` takes over the local calls for partitions that are not here (any more)."""
+        """`moved` takes over the local calls for partitions that are not here (any more). `standby` follows those."""
         self._host, self.group, self._moved = host, group or host.service, moved
         self.name = f"unit {self.group}"
         by_inbox = {inbox_of(processor.name): processor for processor in processors}
@@ -58,7 +60,7 @@ class Unit:
         self._topics = sorted(by_inbox)
         self._intake, self._barrier = Intake(host.serde), Barrier(host.log)
         self._commits = Commits(host.log, host.clock, id_, commit_metadata(id_, host.address))
-        self._served = Served(host, self.group, by_inbox, self._commits, self._barrier.forget)
+        self._served = Served(host, self.group, by_inbox, self._commits, self._barrier.forget, standby)
         self._calls = Calls()
         self._pace = Pace(host.clock, self._calls)
         self._waiting: list[Call] = []

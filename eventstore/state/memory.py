@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from weakref import WeakSet
 
 from eventstore.state.port import Row
@@ -49,6 +49,12 @@ class MemoryState:
                     if key not in self._rows:
                         self._add(key)
                     self._rows[key] = value
+
+    def load(self, rows: Mapping[bytes, bytes | None]) -> None:
+        self.write([*rows.items()])
+
+    def flush(self) -> None:
+        """Memory is not kept anyway."""
 
     def scan(self, start: bytes, end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         with self._lock:

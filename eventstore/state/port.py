@@ -7,7 +7,7 @@ contract.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, TypeAlias
 
 Row: TypeAlias = tuple[bytes, bytes | None]
@@ -30,6 +30,24 @@ class State(Protocol):
 
         Raises:
             StateDiskFull: nothing was written.
+        """
+        ...
+
+    def load(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Write all rows or none, faster than `write`: a kill may take what was loaded last, but nothing before it.
+
+        Call `flush` before the next `write`.
+
+        Raises:
+            StateDiskFull: nothing was written.
+        """
+        ...
+
+    def flush(self) -> None:
+        """What was loaded survives kill −9 of the process from now on.
+
+        Raises:
+            StateDiskFull: it does not.
         """
         ...
 

@@ -1,7 +1,8 @@
 """State in RocksDB: one folder per name, below a root (rule K13).
 
 Writes go through RocksDB's write-ahead log without fsync: they survive kill −9 of the process, and what a power failure
-takes is replayed from the log.
+takes is replayed from the log. What is loaded does not go through it: a kill takes what was not flushed to files, which
+happens in the order in which it was loaded.
 
 Layout of `<root>/<name>/`, version 1:
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, cast
@@ -36,6 +37,7 @@ from rocksdict import (
     ReadOptions,
     WriteBatch,
     WriteBufferManager,
+    WriteOptions,
 )
 
 from eventstore.folder_lock import FolderLock
@@ -49,6 +51,8 @@ LOCKED_S = 1.0
 """How long to wait for a lock before a fresh folder is used."""
 
 _MIB = 1 << 20
+_UNLOGGED = WriteOptions()
+_UNLOGGED.disable_wal = True  # type: ignore[method-assign,assignment] # a property, whatever its stub says
 
 
 class RocksState:
@@ -75,15 +79,20 @@ class RocksState:
             raise self._named(error) from error
 
     def write(self, rows: Sequence[Row]) -> None:
-        batch = WriteBatch(raw_mode=True)
-        put, delete = batch.put, batch.delete
-        for key, value in rows:
-            if value is None:
-                delete(key)
-            else:
-                put(key, value)
         try:
-            self._database.write(batch)
+            self._database.write(_batch(rows))
+        except Exception as error:
+            raise self._named(error) from error
+
+    def load(self, rows: Mapping[bytes, bytes | None]) -> None:
+        try:
+            self._database.write(_batch(rows.items()), _UNLOGGED)
+        except Exception as error:
+            raise self._named(error) from error
+
+    def flush(self) -> None:
+        try:
+            self._database.flush()
         except Exception as error:
             raise self._named(error) from error
 
@@ -119,6 +128,17 @@ class RocksState:
         if self._closed:
             return StateError(f"the state in {self.folder} was closed")
         return _named(self.folder, error)
+
+
+def _batch(rows: Iterable[Row]) -> WriteBatch:
+    batch = WriteBatch(raw_mode=True)
+    put, delete = batch.put, batch.delete
+    for key, value in rows:
+        if value is None:
+            delete(key)
+        else:
+            put(key, value)
+    return batch
 
 
 class _Scan(Iterator[tuple[bytes, bytes]]):

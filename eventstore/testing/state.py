@@ -67,6 +67,18 @@ class StateContract:
 
         assert list(state.scan(b"")) == [(b"a", b"2"), (b"c", b"3")]
 
+    def test_loads_rows_as_it_writes_them(self, state: State) -> None:
+        """Loaded rows are read at once, before and after they are flushed; None deletes; what is written later wins."""
+        state.write([(b"a", b"1"), (b"b", b"1")])
+
+        state.load({b"a": b"2", b"b": None, b"c": b"2", b"d": b"2"})
+        loaded = list(state.scan(b""))
+        state.flush()
+        state.write([(b"c", b"3")])
+
+        assert loaded == [(b"a", b"2"), (b"c", b"2"), (b"d", b"2")]
+        assert list(state.scan(b"")) == [(b"a", b"2"), (b"c", b"3"), (b"d", b"2")]
+
     def test_scans_a_range_in_key_order(self, state: State) -> None:
         """Start is included, end is not, order is that of the bytes."""
         state.write([(bytes([n]), b"%d" % n) for n in (5, 1, 255, 3, 4, 2)])

@@ -37,6 +37,7 @@ def run(
     http: str | None = None,
     only: Annotated[tuple[str, ...], Parameter(consume_multiple=True)] = (),
     drain: float = DRAIN.total_seconds(),
+    standby: bool = False,
     log_format: Literal["text", "json"] = "text",
     verbose: bool = False,
 ) -> int:
@@ -61,6 +62,9 @@ def run(
         Host these components and no others.
     drain
         How many seconds what is under way may take when it stops.
+    standby
+        Also follow what other processes of the service own, to take it over in a moment. Each process then reads and
+        keeps everything.
     log_format
         Of what is logged.
     verbose
@@ -70,6 +74,8 @@ def run(
     loaded = load_service(service)
     url = _url(loaded, log)
     slot = os.environ.get(SLOT_VARIABLE, "0")
+    if standby:
+        loaded.configure(standby=True)
     if processes == 1:
         _configured(loaded, url, state, slot, http, only, drain)
         stop_with_supervisor()
@@ -80,6 +86,7 @@ def run(
     options = ["--log", url, "--drain", str(drain), "--log-format", log_format]
     options += ["--state", str(state)] if state is not None else []
     options += ["--verbose"] if verbose else []
+    options += ["--standby"] if standby else []
     options += ["--only", *only] if only else []
 
     def command(number: int) -> list[str]:

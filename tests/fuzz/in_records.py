@@ -70,15 +70,15 @@ def _restore() -> Restore:
 
 def _restore_event(record: Record) -> None:
     restore = _restore()
-    restore.event(record)
-    restore.flush(1, 0, 0)
+    restore.events([record])
+    restore.write()
 
 
 def _restore_row(key: bytes, value: bytes) -> None:
     restore = _restore()
-    restore.journaled(_record(key=key, value=value))
-    restore.journaled(_record(key=key, value=value))
-    restore.flush(0, 1, 0)
+    restore.journaled([_record(key=key, value=value)])
+    restore.journaled([_record(key=key, value=value)])
+    restore.write()
 
 
 def _schemas_topic(key: bytes, value: bytes) -> None:

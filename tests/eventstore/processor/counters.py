@@ -16,6 +16,7 @@ from eventstore.log.records import Record, TopicPartition
 from eventstore.process_host import ProcessHost
 from eventstore.processor.inputs import Answered, Call
 from eventstore.processor.port import DecideContext
+from eventstore.processor.standby import Standby
 from eventstore.processor.topics import inbox_of, topics_of
 from eventstore.processor.unit import Unit
 from eventstore.state.memory import MemoryStateEngine
@@ -124,6 +125,8 @@ class Bench:
     registry: Registry = field(default_factory=MemoryRegistry)
     processors: Sequence[Any] = field(default_factory=lambda: [Counters()])
     moved: list[Call] = field(default_factory=list[Call])
+    follows: bool = False
+    """Whether it has a standby for what others own."""
 
     def __post_init__(self) -> None:
         self.serde = Serde(self.registry, MESSAGES)
@@ -132,8 +135,13 @@ class Bench:
         )
         for processor in self.processors:
             self.log.create(topics_of(processor, self.service))
-        self.unit = Unit(self.host, self.processors, moved=self.moved.append)
+        self.standby = Standby(self.host, self.service, self.processors, self._is_ready)
+        standby = self.standby if self.follows else None
+        self.unit = Unit(self.host, self.processors, moved=self.moved.append, standby=standby)
         self.unit.open()
+
+    def _is_ready(self) -> bool:
+        return self.unit.is_ready()
 
     def run(self, until: Callable[[], bool] | None = None, *, steps: int = 2_000) -> None:
         """Step until the condition holds, or until the unit is ready and settled."""

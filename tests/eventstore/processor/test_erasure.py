@@ -257,11 +257,10 @@ def test_the_erasure_outranks_events_in_whatever_order_they_are_restored(events_
     state = MemoryState()
     restore = Restore(state, SyncedTo(0, 0, 0, 0), 0)
 
-    steps = [(restore.event, events), (restore.journaled, journal)]
+    steps = [(restore.events, events), (restore.journaled, journal)]
     for take, records in steps if events_first else reversed(steps):
-        for record in records:
-            take(record)
-        restore.flush(0, 0, 0)
+        take(records)
+        restore.write()
 
     assert [one.version for one in StreamIndex(state, EntityCounts()).read("a")] == [2]
     assert StreamIndex(state, EntityCounts()).head("a") == 2

@@ -88,12 +88,12 @@ def test_a_step_that_was_undone_stays_undone_whichever_topic_is_read_last(last: 
     done = Record("counter.state", 0, 0, 0, b"gs/1/one", bytes((1, 1)))
 
     if last == "state":
-        restore.event(undone)
-        restore.journaled(done)
+        restore.events([undone])
+        restore.journaled([done])
     else:
-        restore.journaled(done)
-        restore.event(undone)
-    restore.flush(1, 1, 0)
+        restore.journaled([done])
+        restore.events([undone])
+    restore.write()
 
     assert state.get(b"gs/1/one") == bytes((1, 2))
 

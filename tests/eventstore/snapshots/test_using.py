@@ -171,15 +171,15 @@ def test_on_restore_the_higher_version_stands(stored: bool) -> None:
         state.write([(KEY, higher.value)])
     restore = Restore(state, SyncedTo(0, 0, 0, 0), 0)
     if not stored:
-        restore.journaled(higher)
+        restore.journaled([higher])
 
-    restore.journaled(lower)
-    restore.flush(0, 0, 0)
+    restore.journaled([lower])
+    restore.write()
     assert state.get(KEY) == higher.value
 
-    restore.journaled(msgspec.structs.replace(lower, value=None))
-    restore.journaled(lower)
-    restore.flush(0, 0, 0)
+    restore.journaled([msgspec.structs.replace(lower, value=None)])
+    restore.journaled([lower])
+    restore.write()
     assert state.get(KEY) == lower.value
 
 

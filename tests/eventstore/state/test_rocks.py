@@ -36,6 +36,18 @@ class TestRocksState(StateContract):
         return open_state(tmp_path)
 
 
+LOADER = """
+import sys
+from eventstore.state import open_state
+state = open_state(sys.argv[1]).open("stock/0", "v1")
+for step in range(1_000_000):
+    state.load({b"%d" % (step % 97): b"%d" % step, b"r%d" % step: bytes(20_000), b"step": b"%d" % step})
+    if step == 10:
+        state.flush()
+    print(step, flush=True)
+"""
+
+
 FAILING = """
 import resource, sys
 from eventstore.state import open_state
@@ -62,9 +74,9 @@ def engine(tmp_path: Path) -> RocksStateEngine:
     return RocksStateEngine(tmp_path)
 
 
-def start_holder(folder: Path) -> subprocess.Popen[str]:
+def start_holder(folder: Path, program: str = HOLDER) -> subprocess.Popen[str]:
     """A process that holds the state and writes on and on."""
-    return subprocess.Popen([sys.executable, "-c", HOLDER, str(folder)], stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen([sys.executable, "-c", program, str(folder)], stdout=subprocess.PIPE, text=True)
 
 
 def end(process: subprocess.Popen[str]) -> None:
@@ -93,6 +105,24 @@ def test_writes_survive_kill_9_whole(tmp_path: Path) -> None:
 
         assert step >= told[-1]
         assert rows == {b"%d" % step}
+
+
+def test_a_kill_takes_the_last_of_what_was_loaded_and_nothing_before(tmp_path: Path) -> None:
+    """What was flushed is there; of what was loaded after it there is all up to some moment, each as a whole."""
+    process = start_holder(tmp_path, LOADER)
+    assert process.stdout is not None
+    told = [int(process.stdout.readline()) for _ in range(2_000)]  # more than fits into memory's share
+    end(process)
+
+    state = open_state(tmp_path).open("stock/0", "v1")
+    step = int(state.get(b"step") or b"-1")
+    large = {int(key[1:]) for key, _ in state.scan(b"r", b"s")}
+    last = {int(value) for _, value in state.scan(b"0", b"a")}
+    state.close()
+
+    assert 10 <= step <= told[-1] + 1_000
+    assert large == set(range(step + 1))
+    assert last == set(range(max(0, step - 96), step + 1))
 
 
 def test_folder_of_a_stopped_neighbour_is_left_alone(tmp_path: Path) -> None:
