@@ -11,6 +11,7 @@ from eventstore.log.partition import partition_of
 from tests.chaos.streams.history import ANYTHING, NO_STREAM, Operation
 from tests.chaos.streams.log_scan import Final, Logged
 from tests.chaos.streams.model import PARTITIONS, content_of, labels
+from tests.chaos.streams.timeline import Timeline
 from tests.chaos.streams.violations import Rule, Violation, violated
 
 
@@ -22,6 +23,10 @@ class Append:
     content: str
     calls: list[Operation] = field(default_factory=list[Operation])
     found: list[Logged] = field(default_factory=list[Logged])
+
+    @property
+    def name(self) -> str:
+        return f"{self.content} in {self.stream}"
 
     @property
     def acknowledged(self) -> list[Operation]:
@@ -81,17 +86,24 @@ def check_versions(final: Final) -> Iterator[Violation]:
             expected = event.version + 1
 
 
-def check_appends(appends: Mapping[tuple[str, str], Append]) -> Iterator[Violation]:
-    """Each append against the log, and those of one commit id against each other."""
-    for append in appends.values():
+def timelines_of(appends: Iterable[Append], final: Final) -> dict[str, Timeline]:
+    """The states of all streams that callers or the log know."""
+    ends = defaultdict[str, list[int]](list)
+    for append in appends:
+        ends[append.stream] += [append.last] if append.found else []
+    return {stream: Timeline(ends[stream], final.erasures.get(stream, ())) for stream in {*ends, *final.erasures}}
+
+
+def check_appends(appends: Iterable[Append], timelines: Mapping[str, Timeline]) -> Iterator[Violation]:
+    """Each append against the log."""
+    for append in appends:
         yield from _check_log(append)
         yield from _check_answers(append)
-        yield from _check_expected(append)
-    yield from _check_commit_ids(appends.values())
+        yield from _check_expected(append, timelines[append.stream])
 
 
 def _check_log(append: Append) -> Iterator[Violation]:
-    what = f"{append.content} in {append.stream}"
+    what = append.name
     if not append.calls:
         yield violated(Rule.UNKNOWN_WRITER, f"{what}: nobody appended it")
         return
@@ -108,7 +120,7 @@ def _check_log(append: Append) -> Iterator[Violation]:
 
 
 def _check_answers(append: Append) -> Iterator[Violation]:
-    what, acknowledged = f"{append.content} in {append.stream}", append.acknowledged
+    what, acknowledged = append.name, append.acknowledged
     told = {call.result.version for call in acknowledged if call.result is not None}
     if len(told) > 1:
         yield violated(Rule.REPEATS, f"{what}: answers {sorted(map(str, told))}", *acknowledged)
@@ -127,30 +139,18 @@ def _ends(append: Append) -> Sequence[int]:
     return [event.version for event in append.found if event.label == last]
 
 
-def _check_expected(append: Append) -> Iterator[Violation]:
+def _check_expected(append: Append, timeline: Timeline) -> Iterator[Violation]:
     expected = [call.invoke.expected for call in append.effective]
-    if append.found and expected and not any(fits(each, append.first - 1) for each in expected):
-        what = f"{append.content} in {append.stream}: after version {append.first - 1}, expected {expected}"
+    head = timeline.states[timeline.after_append(append.last) - 1].visible if append.found else -1
+    if append.found and expected and not any(fits(each, head) for each in expected):
+        what = f"{append.name}: after version {head}, expected {expected}"
         yield violated(Rule.EXPECTED, what, *append.effective)
     for call in append.calls:
         actual = call.result.version if call.result is not None else None
         if call.outcome == "lost" and actual is not None and fits(call.invoke.expected, actual):
-            yield violated(Rule.EXPECTED, f"{append.content} in {append.stream}: refused where it fits", call)
+            yield violated(Rule.EXPECTED, f"{append.name}: refused where it fits", call)
 
 
 def fits(expected: int, head: int) -> bool:
-    """Whether an append that expects this may come after version `head` (−1: no events)."""
+    """Whether an append or erasure that expects this may come after version `head` (−1: no events)."""
     return expected == ANYTHING or (head == -1 if expected == NO_STREAM else head == expected)
-
-
-def _check_commit_ids(appends: Iterable[Append]) -> Iterator[Violation]:
-    contents = defaultdict[tuple[str, str], list[Append]](list)
-    for append in appends:
-        for commit in {call.invoke.commit for call in append.calls} - {""}:
-            if append.found or append.acknowledged:
-                contents[append.stream, commit].append(append)
-    for (stream, commit), several in contents.items():
-        if len(several) > 1:
-            names = [append.content for append in several]
-            calls = [call for append in several for call in append.calls]
-            yield violated(Rule.REPEATS, f"commit id {commit} of {stream} has the contents {names}", *calls)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -9,19 +10,23 @@ from eventstore.errors import CommitIdReused, EventStoreError, InputFailed, Wron
 from eventstore.expected import ANY, Expected
 from eventstore.expected import NO_STREAM as NO_EVENTS
 from eventstore.store import EventStore
+from eventstore.streams import Appended, Erased
 from tests.chaos.streams.history import ANYTHING, NO_STREAM, Invoke, Outcome, Recorder, Return, now
-from tests.chaos.streams.model import Noted, Notes, label
+from tests.chaos.streams.model import AGGREGATES, Noted, label
 from tests.chaos.streams.ways import Ways
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """How an append went."""
+    """How an append or erasure went."""
 
     invoke: Invoke
     outcome: Outcome
-    version: int | None
-    """Of its last event, or of the stream's head if the race was lost."""
+    version: int | None = None
+    """Of its last event, or of the stream's head if the race was lost. None after an erasure."""
+    erased: int = 0
+    first: int = 0
+    error: str = ""
 
 
 class Client:
@@ -38,9 +43,18 @@ class Client:
         id_ = f"c{content}" if commit == "" else commit or ""
         return await self._append(op, stream, expected, content, id_, count)
 
-    async def repeat(self, before: Invoke) -> Done:
-        """Append the same content under the same commit id again."""
+    async def erase(
+        self, stream: str, *, before: int | None = None, expected: int = ANYTHING, commit: str = ""
+    ) -> Done:
+        """Delete the stream, or truncate it. `commit`: empty for one of its own."""
         op = self._recorder.next_op()
+        return await self._erase(op, stream, before, expected, commit or f"c{self._process}:{op}")
+
+    async def repeat(self, before: Invoke) -> Done:
+        """Append the same content, or erase the same, under the same commit id again."""
+        op = self._recorder.next_op()
+        if before.do != "append":
+            return await self._erase(op, before.stream, before.before, before.expected, before.commit)
         return await self._append(op, before.stream, before.expected, before.content, before.commit, before.count)
 
     async def read(
@@ -71,22 +85,26 @@ class Client:
         )
         return max((version for version, _ in events), default=-1)
 
-    async def load(self, stream: str, *, consistent: bool = False) -> int | None:
-        """Load the aggregate; returns the version it was folded up to, None if it failed."""
+    async def load(self, stream: str, *, aggregate: str = "notes", consistent: bool = False) -> int | None:
+        """Load an aggregate; returns the version it was folded up to, None if it failed."""
         invoke = Invoke(
-            op=self._recorder.next_op(), at=now(), caller=self._number, do="load", stream=stream, consistent=consistent
-        )
+            op=self._recorder.next_op(), at=now(), caller=self._number, do="load", stream=stream,
+            aggregate=aggregate, consistent=consistent,
+        )  # fmt: skip
         self._recorder.write(invoke)
         with self._ways.watched(stream) as way:
             try:
-                notes = await self._store.load(Notes, stream, consistent=consistent)
+                notes = await self._store.load(AGGREGATES[aggregate], stream, consistent=consistent)
             except EventStoreError as error:
                 self._failed(invoke, error)
                 return None
         self._recorder.write(
-            Return(op=invoke.op, at=now(), outcome="ok", count=notes.count, digest=notes.digest, way=way.found)
-        )
-        return notes.count - 1
+            Return(
+                op=invoke.op, at=now(), outcome="ok", version=notes.version, count=notes.count, digest=notes.digest,
+                way=way.found, is_from_snapshot=way.is_from_snapshot,
+            )
+        )  # fmt: skip
+        return notes.version
 
     async def _append(self, op: int, stream: str, expected: int, content: str, commit: str, count: int) -> Done:
         events = [Noted(content=content, place=place, of=count) for place in range(count)]
@@ -95,22 +113,48 @@ class Client:
             content=content, count=count,
         )  # fmt: skip
         self._recorder.write(invoke)
-        outcome, version, error = await self._outcome(invoke, events)
-        self._recorder.write(Return(op=op, at=now(), outcome=outcome, version=version, error=error))
-        return Done(invoke, outcome, version)
+        append = self._store.append(stream, events, expected=_said(expected), commit_id=commit or None)
+        return await self._ended(invoke, append)
 
-    async def _outcome(self, invoke: Invoke, events: list[Noted]) -> tuple[Outcome, int | None, str]:
-        named: dict[int, Expected] = {ANYTHING: ANY, NO_STREAM: NO_EVENTS}
-        expected = named.get(invoke.expected, invoke.expected)
-        try:
-            done = await self._store.append(invoke.stream, events, expected=expected, commit_id=invoke.commit or None)
-        except WrongExpectedVersion as lost:
-            return "lost", lost.actual if isinstance(lost.actual, int) else -1, ""
-        except (CommitIdReused, InputFailed) as error:
-            return "refused", None, type(error).__name__
-        except EventStoreError as error:
-            return "unknown", None, type(error).__name__
-        return "ok", done.version, ""
+    async def _erase(self, op: int, stream: str, before: int | None, expected: int, commit: str) -> Done:
+        invoke = Invoke(
+            op=op, at=now(), caller=self._number, do="delete" if before is None else "truncate", stream=stream,
+            expected=expected, commit=commit, before=before,
+        )  # fmt: skip
+        self._recorder.write(invoke)
+        if before is None:
+            return await self._ended(invoke, self._store.delete(stream, expected=_said(expected), commit_id=commit))
+        erased = self._store.truncate(stream, before=before, expected=_said(expected), commit_id=commit)
+        return await self._ended(invoke, erased)
+
+    async def _ended(self, invoke: Invoke, call: Awaitable[Appended | Erased]) -> Done:
+        done = await _done(invoke, call)
+        self._recorder.write(
+            Return(
+                op=invoke.op, at=now(), outcome=done.outcome, version=done.version, erased=done.erased,
+                first=done.first, error=done.error,
+            )
+        )  # fmt: skip
+        return done
 
     def _failed(self, invoke: Invoke, error: EventStoreError) -> None:
         self._recorder.write(Return(op=invoke.op, at=now(), outcome="failed", error=type(error).__name__))
+
+
+def _said(expected: int) -> int | Expected:
+    named: dict[int, Expected] = {ANYTHING: ANY, NO_STREAM: NO_EVENTS}
+    return named.get(expected, expected)
+
+
+async def _done(invoke: Invoke, call: Awaitable[Appended | Erased]) -> Done:
+    try:
+        done = await call
+    except WrongExpectedVersion as lost:
+        return Done(invoke, "lost", lost.actual if isinstance(lost.actual, int) else -1)
+    except (CommitIdReused, InputFailed) as error:
+        return Done(invoke, "refused", error=type(error).__name__)
+    except EventStoreError as error:
+        return Done(invoke, "unknown", error=type(error).__name__)
+    if isinstance(done, Appended):
+        return Done(invoke, "ok", done.version)
+    return Done(invoke, "ok", erased=done.events, first=done.first)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from tests.chaos.fleet import DRAIN_SECONDS, IN_ORDER, TAIL_CHARACTERS
 from tests.chaos.streams.model import STORE
+from tests.chaos.streams.subscriptions import slot_of
 
 ROOT = Path(__file__).parents[3]
 
@@ -93,9 +94,9 @@ class Crew:
         self._places[slot] = place
         self.start(slot)
 
-    def histories(self) -> list[Path]:
-        """The files of all incarnations so far."""
-        return sorted((self._folder / "history").glob("*.jsonl"))
+    def subscribers(self) -> list[Path]:
+        """The files of the subscribers in the places that there are now."""
+        return [file for file in (self._folder / "history").glob("*.subscriber.jsonl") if slot_of(file) in self._places]
 
     def kill(self, slot: str, *, away: float | None) -> bool:
         """kill −9; it is started again after so many seconds, or never. False: it was not there."""

@@ -1,4 +1,6 @@
-"""Follow the events topic while a storm goes on: who owns what, and how lately each partition took an append."""
+"""Follow a store's topics while a storm goes on: what they have, before Kafka's cleaner takes it, who owns what, and
+how lately each partition took an append.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +9,16 @@ from eventstore.log.port import Log, Reader
 from eventstore.log.records import TopicPartition
 from eventstore.processor.predecessor import transactional_id_of
 from eventstore.processor.topics import inbox_of
+from tests.chaos.streams.log_scan import LogScan
 from tests.chaos.streams.model import PARTITIONS
 
 
 class Follower:
     """Reads what is committed."""
 
-    def __init__(self, log: Log, topic: str) -> None:
-        self._log, self._topic = log, topic
+    def __init__(self, log: Log, scan: LogScan) -> None:
+        """`scan` collects what is read."""
+        self._log, self._scan = log, scan
         self._reader: Reader | None = None
         self._latest_ms = dict.fromkeys(range(PARTITIONS), 0)
 
@@ -27,8 +31,11 @@ class Follower:
         reader = self._reader or self._open()
         if reader is None:
             return
-        for record in reader.read(2_000, seconds):
-            self._latest_ms[record.partition] = max(self._latest_ms[record.partition], record.timestamp_ms)
+        records = reader.read(2_000, seconds)
+        self._scan.take(records)
+        for record in records:
+            if record.topic == self._scan.topics[0]:
+                self._latest_ms[record.partition] = max(self._latest_ms[record.partition], record.timestamp_ms)
 
     def not_past(self, instant_ms: int) -> list[int]:
         """Partitions without an append that was decided on later."""
@@ -55,8 +62,10 @@ class Follower:
 
     def _open(self) -> Reader | None:
         try:
-            if self._topic in self._log.describe([self._topic]):
-                self._reader = self._log.reader({TopicPartition(self._topic, each): 0 for each in range(PARTITIONS)})
+            topics = self._scan.topics
+            if len(self._log.describe(topics)) == len(topics):
+                at = [TopicPartition(topic, number) for topic in topics for number in range(PARTITIONS)]
+                self._reader = self._log.reader(dict.fromkeys(at, 0))
         except LogError:
             return None
         return self._reader

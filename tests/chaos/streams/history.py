@@ -4,6 +4,10 @@
     {"e":"return","op":17,"at":…,"outcome":"ok","version":6}
     {"e":"stalled","since":…,"until":…}
 
+A subscriber has a file of its own, a line for the events that it took and where it goes on from:
+
+    {"e":"delivered","at":…,"events":[["3-1",6,"0.1:17#1/2"]],"position":"2:…:0=12"}
+
 `at` is CLOCK_MONOTONIC in nanoseconds, which on Linux is one clock for all processes of a machine. An operation begins
 before its line is written and ends before its end's line is, so that the interval in the history holds the true one. A
 line is one `write`: kill −9 loses none that was written, and a last line without its end is no line. What has no
@@ -16,19 +20,21 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import msgspec
 
-Kind: TypeAlias = Literal["append", "read", "load"]
+Kind: TypeAlias = Literal["append", "delete", "truncate", "read", "load", "arm", "disarm"]
 Outcome: TypeAlias = Literal["ok", "lost", "refused", "unknown", "failed"]
 """`lost`: the stream is elsewhere. `refused`: nothing happened, for another reason. `unknown`: it may have happened.
 `failed`: a read that gave nothing."""
 
 NO_STREAM, ANYTHING = -1, -3
-"""What an append expects beside versions."""
+"""What an append or erasure expects beside versions."""
+READS = frozenset({"read", "load"})
+ERASES = frozenset({"delete", "truncate"})
 
 
 class Invoke(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="e", tag="invoke"):
@@ -41,7 +47,7 @@ class Invoke(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     stream: str
     expected: int = ANYTHING
     commit: str = ""
-    """The commit id of an append; empty: it has none."""
+    """The commit id of an append or erasure; empty: it has none."""
     content: str = ""
     """Names what is appended; its events are content#0, content#1, …"""
     count: int = 0
@@ -50,6 +56,12 @@ class Invoke(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     until: int | None = None
     backwards: bool = False
     limit: int | None = None
+    before: int | None = None
+    """The first version that a truncation keeps."""
+    aggregate: str = ""
+    """What was loaded."""
+    due_ms: int = 0
+    """When an alarm goes off."""
 
 
 class Return(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="e", tag="return"):
@@ -59,7 +71,10 @@ class Return(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     at: int
     outcome: Outcome
     version: int | None = None
-    """Of an append's last event; of the stream's head, if the race was lost."""
+    """Of an append's last event; of the stream's head, if the race was lost; of a load."""
+    erased: int = 0
+    first: int = 0
+    """What an erasure told: how many events went, and the first version that is kept."""
     events: list[tuple[int, str]] = []
     """What a read gave: versions and contents."""
     first_at: int = 0
@@ -69,6 +84,10 @@ class Return(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_
     """What a load folded: how many events, and a digest of their contents."""
     way: str = ""
     """Whence a read got its events: `index:N` for the process's own Nth index, `owner`, or `topic`."""
+    is_from_snapshot: bool = False
+    """Whether a load went on from a snapshot."""
+    acked_ms: int = 0
+    """By the wall clock: when it was known that the log has what was sent."""
     error: str = ""
 
 
@@ -86,15 +105,33 @@ class Disturbed(msgspec.Struct, frozen=True, tag_field="e", tag="disturbed"):
     until: int
 
 
-Line: TypeAlias = Invoke | Return | Stalled | Disturbed
+class Delivered(msgspec.Struct, frozen=True, tag_field="e", tag="delivered"):
+    """What a subscriber was given, in this order, and where it goes on from."""
+
+    at: int
+    events: list[tuple[str, int, str]]
+    """Streams, versions and contents."""
+    position: str
+
+
+class Refused(msgspec.Struct, frozen=True, tag_field="e", tag="refused"):
+    """A subscriber could not go on from where it stood."""
+
+    at: int
+    error: str
+
+
+Line: TypeAlias = Invoke | Return | Stalled | Disturbed | Delivered | Refused
 _decode = msgspec.json.Decoder(Line).decode
 _encode = msgspec.json.Encoder().encode
 
 
 class Recorder:
-    """Writes the history of one process."""
+    """Writes the history of one process, behind the whole lines that the file has."""
 
     def __init__(self, file: Path) -> None:
+        if file.exists():
+            os.truncate(file, file.read_bytes().rfind(b"\n") + 1)
         self._file = os.open(file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         self._ops = 0
 
@@ -151,17 +188,38 @@ class Operation:
 
     def __str__(self) -> str:
         did, got = self.invoke, self.result
-        what = f"{self.name} {did.do} {did.stream}"
-        if did.do == "append":
-            what += f" {did.content}×{did.count} expected={did.expected} commit={did.commit or '-'}"
-        else:
-            what += f"{' consistent' if did.consistent else ''} after={did.after} until={did.until} limit={did.limit}"
-            what += " backwards" if did.backwards else ""
+        what = f"{self.name} {did.do} {did.stream}{_asked(did)}"
         if got is None:
             return f"{what} at {did.at / 1e9:.6f}, never ended"
-        seen = f" {got.events[0][0]}…{got.events[-1][0]}" if got.events else ""
-        told = {"append": f" {got.version}", "load": f" count={got.count}", "read": seen}[did.do]
-        return f"{what} at {did.at / 1e9:.6f}–{got.at / 1e9:.6f}: {got.outcome}{told} {got.way}{got.error}".rstrip()
+        told = f"{got.outcome}{_told(did, got)} {got.way}{got.error}".rstrip()
+        return f"{what} at {did.at / 1e9:.6f}–{got.at / 1e9:.6f}: {told}"
+
+
+def _asked(did: Invoke) -> str:
+    match did.do:
+        case "append":
+            return f" {did.content}×{did.count} expected={did.expected} commit={did.commit or '-'}"
+        case "delete" | "truncate":
+            return f" before={did.before} expected={did.expected} commit={did.commit}"
+        case "arm" | "disarm":
+            return f" due={did.due_ms}"
+        case _:
+            bounds = f" after={did.after} until={did.until} limit={did.limit}{' backwards' if did.backwards else ''}"
+            return f" {did.aggregate}{' consistent' if did.consistent else ''}{bounds if did.do == 'read' else ''}"
+
+
+def _told(did: Invoke, got: Return) -> str:
+    match did.do:
+        case "append":
+            return f" {got.version}"
+        case "delete" | "truncate":
+            return f" erased={got.erased} first={got.first}" if got.outcome == "ok" else f" {got.version}"
+        case "arm" | "disarm":
+            return f" acked={got.acked_ms}"
+        case "load":
+            return f" version={got.version} count={got.count}{' snapshot' if got.is_from_snapshot else ''}"
+        case "read":
+            return f" {got.events[0][0]}…{got.events[-1][0]}" if got.events else " nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +237,11 @@ class History:
     operations: list[Operation]
     disturbances: list[Window]
     """When an owner may have been replaced without knowing it."""
+    subscribers: dict[str, list[Delivered | Refused]] = field(default_factory=dict[str, list[Delivered | Refused]])
+
+    def delivered(self) -> list[list[Delivered]]:
+        """What each subscriber was given."""
+        return [[line for line in lines if isinstance(line, Delivered)] for lines in self.subscribers.values()]
 
     def undisturbed(self, since: float, until: float) -> bool:
         """Whether none of the disturbances reaches into this span."""
@@ -192,12 +255,16 @@ GRACE_NS = 10_000_000_000
 def read_histories(folder: Path) -> History:
     """The histories of all processes that wrote into the folder; the nemesis is one of them."""
     operations, disturbances = list[Operation](), list[Window]()
+    subscribers = dict[str, list[Delivered | Refused]]()
     for file in sorted(folder.glob("*.jsonl")):
         lines = list(whole_lines(file.read_bytes()))
         operations += _joined(file.stem, lines)
         spans = [line for line in lines if isinstance(line, Stalled | Disturbed)]
         disturbances += [Window(span.since, span.until + GRACE_NS) for span in spans]
-    return History(operations, disturbances)
+        taken = [line for line in lines if isinstance(line, Delivered | Refused)]
+        if taken:
+            subscribers[file.stem] = taken
+    return History(operations, disturbances, subscribers)
 
 
 def whole_lines(data: bytes) -> Iterator[Line]:

@@ -17,13 +17,14 @@ import asyncio
 import faulthandler
 import os
 import signal
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from eventstore.component import Host, Plan
 from eventstore.errors import EventStoreError
 from eventstore.hosting import Hosting, stop_or_leave
 from eventstore.log import open_log
@@ -36,17 +37,21 @@ from eventstore.processor.inputs import Outgoing
 from eventstore.state.port import StateEngine
 from eventstore.store import EventStore
 from sagalog.logs import configure
+from tests.chaos.streams.alarms import AlarmClient, plan_of, set_alarms
 from tests.chaos.streams.client import Client
 from tests.chaos.streams.full_disk import LimitedState
 from tests.chaos.streams.history import Recorder, Stalled, now
 from tests.chaos.streams.model import STORE, Noted, make_store
 from tests.chaos.streams.planted import plant
+from tests.chaos.streams.subscriptions import file_of, subscribe
 from tests.chaos.streams.ways import Ways, watch
 from tests.chaos.streams.workload import Caller
 
 STALL_NS = 1_500_000_000
 """What did not run for so long may have lost its partitions without knowing it, or be about to."""
 TICK_SECONDS = 0.25
+ALARMS_SHARE = 3
+"""One of so many callers has another one beside it that sets alarms."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -75,11 +80,12 @@ async def _run(chosen: argparse.Namespace) -> None:
         loop.add_signal_handler(number, stopped.set)
     recorder, store = Recorder(chosen.history), make_store(chosen.store)
     with ExitStack() as opened:
-        if not await _start(store, chosen, opened, stopped):
+        hosting = await _start(store, chosen, opened, stopped)
+        if hosting is None:
             return
         print("up", flush=True)
         try:
-            work = _work(store, chosen, recorder)
+            work = _work(store, hosting, chosen, recorder, opened)
             waiting = asyncio.create_task(stopped.wait())
             done, _ = await asyncio.wait([*work, waiting], return_when=asyncio.FIRST_COMPLETED)
             for task in [*work, waiting]:
@@ -91,42 +97,54 @@ async def _run(chosen: argparse.Namespace) -> None:
             await to_the_end(opened.close)
 
 
-def _work(store: EventStore[Noted], chosen: argparse.Namespace, recorder: Recorder) -> list[asyncio.Task[None]]:
-    ways = Ways(store)
-    process = chosen.history.stem
-    clients = [Client(store, recorder, ways, process, number) for number in range(chosen.callers)]
-    callers = [Caller(client, f"{chosen.seed} {process} {number}") for number, client in enumerate(clients)]
-    return [asyncio.create_task(_notice_stalls(recorder)), *(asyncio.create_task(each.run()) for each in callers)]
+def _work(
+    store: EventStore[Noted], hosting: Hosting, chosen: argparse.Namespace, recorder: Recorder, opened: ExitStack
+) -> list[asyncio.Task[None]]:
+    ways, process, count = Ways(store), chosen.history.stem, chosen.callers
+    work: list[Coroutine[Any, Any, None]] = [_notice_stalls(recorder)]
+    for number in range(count):
+        caller = Caller(Client(store, recorder, ways, process, number), f"{chosen.seed} {process} {number}")
+        work.append(caller.run())
+    if count:
+        work.append(subscribe(store, file_of(chosen.history), f"{chosen.seed} {process}"))
+    for number in range(count, count + count // ALARMS_SHARE):
+        client = AlarmClient(store.name, hosting, recorder, process, number)
+        opened.callback(client.close)
+        work.append(set_alarms(client, f"{chosen.seed} {process} {number}"))
+    return [asyncio.create_task(each) for each in work]
 
 
 async def _start(
     store: EventStore[Noted], chosen: argparse.Namespace, opened: ExitStack, stopped: asyncio.Event
-) -> bool:
-    """Host the store, again and again while the log cannot be reached. False: asked to stop meanwhile."""
+) -> Hosting | None:
+    """Host the store, again and again while the log cannot be reached. None: asked to stop meanwhile."""
     parent = os.getppid()
     while not stopped.is_set() and os.getppid() == parent:
         try:
-            await to_the_end(_host, store, chosen, opened)
+            return await to_the_end(_host, store, chosen, opened)
         except EventStoreError as error:
             print(f"not started: {error}", flush=True)
             await to_the_end(opened.close)
-        else:
-            return True
-    return False
+    return None
 
 
-def _host(store: EventStore[Noted], chosen: argparse.Namespace, opened: ExitStack) -> None:
-    plan = store.__component__()
+def _host(store: EventStore[Noted], chosen: argparse.Namespace, opened: ExitStack) -> Hosting:
+    plans = [store.__component__(), plan_of(store.name)]
     log = open_log(chosen.log)
     opened.callback(log.close)
     host = make_host(store.name, log, slot=chosen.slot, state=chosen.state or "memory://")
     opened.callback(host.close)
     if chosen.state:
         host.state = _limited(host.state, Path(chosen.state))
-    mine = plan if chosen.state else replace(plan, processors=())
-    hosting = Hosting(host, [mine], elsewhere=[] if mine is plan else [plan])
+    hosting = Hosting(host, plans) if chosen.state else as_guest(host, plans)
     hosting.start()
     opened.callback(stop_or_leave, hosting, timedelta(seconds=5), opened)
+    return hosting
+
+
+def as_guest(host: Host, plans: Sequence[Plan]) -> Hosting:
+    """What uses the plans' processors and owns none of them."""
+    return Hosting(host, [replace(plan, processors=()) for plan in plans], elsewhere=plans)
 
 
 def _limited(engine: StateEngine, folder: Path) -> StateEngine:

@@ -1,4 +1,4 @@
-"""What callers store: events that name the append they came with, and an aggregate that remembers their order."""
+"""What callers store: events that name the append they came with, and aggregates that remember their order."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 from eventstore.aggregate import Aggregate, evolve
+from eventstore.processor.snapshots import Snapshots
 from eventstore.store import EventStore
 from schemas import Event
 
 STORE = "chaos"
 PARTITIONS = 4
+SNAPSHOT_EVERY = 10
 
 
 class Noted(Event, name="chaos.noted"):
@@ -33,6 +35,22 @@ class Notes(Aggregate[Noted], name="chaos_notes"):
         self.digest = chained(self.digest, label(event))
 
 
+class KeptNotes(Aggregate[Noted], name="chaos_kept_notes", snapshot=Snapshots(every=SNAPSHOT_EVERY)):
+    """The same, with snapshots."""
+
+    count: int = 0
+    digest: str = ""
+
+    @evolve
+    def noted(self, event: Noted) -> None:
+        self.count += 1
+        self.digest = chained(self.digest, label(event))
+
+
+AGGREGATES: dict[str, type[Notes | KeptNotes]] = {"notes": Notes, "kept": KeptNotes}
+"""By the names that histories have."""
+
+
 def label(event: Noted) -> str:
     """An event's name in histories."""
     return f"{event.content}#{event.place}/{event.of}"
@@ -46,12 +64,6 @@ def labels(content: str, count: int) -> list[str]:
 def content_of(name: str) -> str:
     """The append that an event came with."""
     return name.rpartition("#")[0]
-
-
-def is_last(name: str) -> bool:
-    """Whether it is the last event of its append."""
-    place, _, of = name.rpartition("#")[2].partition("/")
-    return int(place) + 1 == int(of)
 
 
 def chained(digest: str, name: str) -> str:

@@ -9,8 +9,9 @@
   are on their way for a while, as they may be: what was committed lately cannot be read yet.
 - K6: a commit whose outcome is unknown is taken for one that failed, and is decided again on the old state.
 - K8: earlier inputs are forgotten: a repeat is decided again.
-
-K9, the order of timers, is not here, as the store has no timers: see `tests/chaos/test_planted.py`.
+- K9: a due timer fires at once, whatever waits in the inbox.
+- E2: a successor does not learn what was erased.
+- E2-VERSIONS: a successor takes a deleted stream for one that never was.
 """
 
 from __future__ import annotations
@@ -29,10 +30,16 @@ from eventstore.log.kafka.transactor import KafkaTransactor
 from eventstore.log.port import Batch
 from eventstore.log.records import Isolation, Position, Record, TopicPartition
 from eventstore.processor.commits import Commits
+from eventstore.processor.due import Barrier
+from eventstore.processor.erasure import PREFIX as ERASED
+from eventstore.processor.erasure import decode_erasure
+from eventstore.processor.index import event_key, head_row
 from eventstore.processor.inputs import Outgoing
 from eventstore.processor.outcomes import Outcomes
-from eventstore.processor.rows import Outcome
+from eventstore.processor.restore import Restore
+from eventstore.processor.rows import Outcome, SyncedTo
 from eventstore.processor.takeover import Takeover
+from eventstore.state.port import Row
 
 OVERSLEPT_SECONDS, PATIENCE_SECONDS = 1.0, 10.0
 
@@ -185,6 +192,42 @@ def _forgetful() -> None:
     Outcomes.find = find  # type: ignore[method-assign]
 
 
+def _timers_at_once() -> None:
+    def instants(
+        self: Barrier, due: list[TopicPartition], positions: Mapping[TopicPartition, int], now_ms: int
+    ) -> dict[TopicPartition, int]:
+        return dict.fromkeys(due, now_ms)
+
+    Barrier.instants = instants  # type: ignore[method-assign]
+
+
+def _deletions_forgotten() -> None:
+    real = Restore.journaled
+
+    def journaled(self: Restore, record: Record) -> None:
+        if (record.key or b"")[:1] != ERASED:
+            real(self, record)
+
+    Restore.journaled = journaled  # type: ignore[method-assign]
+
+
+def _deleted_is_new() -> None:
+    real = Restore.flush
+
+    def flush(self: Restore, events: int, journal: int, now_ms: int) -> SyncedTo:
+        synced = real(self, events, journal, now_ms)
+        gone: list[Row] = []
+        for key, value in self._state.scan(ERASED, ERASED + b"\xff"):
+            erased, stream = decode_erasure(value), key[1:]
+            if erased.first > erased.head:
+                gone += [(key, None), (head_row(stream, 0)[0], None)]
+                gone += [(event_key(stream, version), None) for version in range(erased.first)]
+        self._state.write(gone)
+        return synced
+
+    Restore.flush = flush  # type: ignore[method-assign]
+
+
 _PLANTS: dict[str, Callable[[], None]] = {
     "K2": _without_positions,
     "K3": _member_of_the_moment,
@@ -192,4 +235,7 @@ _PLANTS: dict[str, Callable[[], None]] = {
     "K4-MARKERS": _late_markers,
     "K6": _unknown_is_failed,
     "K8": _forgetful,
+    "K9": _timers_at_once,
+    "E2": _deletions_forgotten,
+    "E2-VERSIONS": _deleted_is_new,
 }

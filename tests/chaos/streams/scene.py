@@ -6,7 +6,6 @@ import asyncio
 import signal
 from collections.abc import AsyncGenerator, Callable
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,11 +14,13 @@ from eventstore.log import open_log
 from eventstore.offload import to_the_end
 from eventstore.process_host import make_host
 from eventstore.store import EventStore
+from tests.chaos.streams.alarms import AlarmClient, plan_of
 from tests.chaos.streams.checker import Verdict, check
 from tests.chaos.streams.client import Client, Done
 from tests.chaos.streams.crew import Place, Running
 from tests.chaos.streams.history import Recorder, read_histories
-from tests.chaos.streams.log_scan import scan
+from tests.chaos.streams.log_scan import Final, scan
+from tests.chaos.streams.member import as_guest
 from tests.chaos.streams.model import Noted, make_store
 from tests.chaos.streams.ways import Ways, watch
 from tests.waiting import eventually_async
@@ -70,9 +71,14 @@ class Scene:
         self.kafka, self.folder, self._stack = kafka, folder, stack
         self.store: EventStore[Noted] = make_store(name)
         (folder / "history").mkdir()
-        recorder = Recorder(folder / "history" / "here.jsonl")
-        stack.callback(recorder.close)
-        self.client = Client(self.store, recorder, Ways(self.store), "here", 0)
+        self._recorder = Recorder(folder / "history" / "here.jsonl")
+        stack.callback(self._recorder.close)
+        self.client = Client(self.store, self._recorder, Ways(self.store), "here", 0)
+
+    def use(self, hosting: Hosting) -> None:
+        """What the guest runs."""
+        self.alarms = AlarmClient(self.store.name, hosting, self._recorder, "here", 1)
+        self._stack.callback(self.alarms.close)
 
     def owner(self, slot: str, *, planted: str = "", url: str | None = None) -> Owner:
         """Start an owner."""
@@ -87,14 +93,31 @@ class Scene:
             done = await self.client.repeat(done.invoke)
         return done
 
+    async def erase(self, stream: str = "s", *, before: int | None = None) -> Done:
+        """Delete or truncate, and repeat it under its commit id until it is answered."""
+        done = await self.client.erase(stream, before=before)
+        while done.outcome == "unknown":
+            done = await self.client.repeat(done.invoke)
+        return done
+
+    async def alarm(self, due_ms: int) -> str:
+        """Set an alarm; returns its key."""
+        while (key := await self.alarms.arm(due_ms)) is None:
+            pass
+        return key
+
     async def verdict(self) -> Verdict:
         """What the checker says now."""
-        return await asyncio.to_thread(self._verdict)
+        return check(read_histories(self.folder / "history"), await self.final())
 
-    def _verdict(self) -> Verdict:
+    async def final(self) -> Final:
+        """What the log says now."""
+        return await asyncio.to_thread(self._scan)
+
+    def _scan(self) -> Final:
         log = open_log(f"kafka://{self.kafka}")
         try:
-            return check(read_histories(self.folder / "history"), scan(log, self.store.topic))
+            return scan(log, self.store.name)
         finally:
             log.close()
 
@@ -105,19 +128,20 @@ async def scene(kafka: str, name: str, folder: Path) -> AsyncGenerator[Scene]:
     watch()
     with ExitStack() as stack:
         made = Scene(kafka, name, folder, stack)
-        plan, opened = made.store.__component__(), ExitStack()
+        plans, opened = [made.store.__component__(), plan_of(name)], ExitStack()
 
-        def start() -> None:
+        def start() -> Hosting:
             log = open_log(f"kafka://{kafka}")
             opened.callback(log.close)
             host = make_host(name, log, slot="here", state="memory://")
             opened.callback(host.close)
-            hosting = Hosting(host, [replace(plan, processors=())], elsewhere=[plan])
+            hosting = as_guest(host, plans)
             hosting.start()
             opened.callback(stop_or_leave, hosting, timedelta(seconds=5), opened)
+            return hosting
 
         try:
-            await to_the_end(start)
+            made.use(await to_the_end(start))
             yield made
         finally:
             await to_the_end(opened.close)

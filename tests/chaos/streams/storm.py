@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from eventstore.log import open_log
+from eventstore.processor.topics import events_of, state_of
 from eventstore.testing.proxy import END_TXN, FETCH, HEARTBEAT, PRODUCE, TXN_OFFSET_COMMIT, KafkaProxy
 from sagalog.broker import Cluster, broker
 from tests.chaos.ledger import dead_letters
@@ -21,8 +22,8 @@ from tests.chaos.streams.faults import DISTURBING, Fault, Kind, schedule
 from tests.chaos.streams.following import Follower
 from tests.chaos.streams.full_disk import Disk
 from tests.chaos.streams.history import Disturbed, Recorder, now, read_histories
-from tests.chaos.streams.log_scan import scan
-from tests.chaos.streams.model import STORE, make_store
+from tests.chaos.streams.log_scan import LogScan
+from tests.chaos.streams.model import STORE
 from tests.chaos.streams.unavailability import Hit, unavailability
 from tests.chaos.streams.violations import Rule, Violation
 
@@ -32,6 +33,8 @@ NEMESIS_SECONDS = 60.0
 START_SECONDS, RECOVERY_SECONDS = 90.0, 90.0
 CALM_SECONDS = 3.0
 """How long operations go on when everything runs again."""
+CLEANED = {"segment.ms": "2000", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "4000"}
+"""Settings with which Kafka's cleaner goes over the topics of events and state again and again."""
 DELAYED = (PRODUCE, FETCH, END_TXN, TXN_OFFSET_COMMIT, HEARTBEAT)
 
 
@@ -74,7 +77,9 @@ class StreamStorm:
         opened.callback(self._crew.abandon)
         self._nemesis = Recorder(folder / "history" / "nemesis.jsonl")
         opened.callback(self._nemesis.close)
-        self._follower = Follower(self._log, make_store().topic)
+        self._scan = LogScan(self._log, STORE)
+        opened.callback(self._scan.close)
+        self._follower = Follower(self._log, self._scan)
         opened.callback(self._follower.close)
         self._down = set[int]()
         self._hits: list[Hit] = []
@@ -85,9 +90,12 @@ class StreamStorm:
         began = time.monotonic()
         self._crew.start_all()
         if self._await_appends(START_SECONDS):
+            for topic in (events_of(STORE), state_of(STORE)):
+                self._log.configure(topic, CLEANED)
             self._rage()
             self._end_faults()
-            self._await_appends(RECOVERY_SECONDS)
+            if self._await_appends(RECOVERY_SECONDS):
+                self._await_subscribers(RECOVERY_SECONDS)
             self._calm()
         self._crew.close()
         self._check()
@@ -120,6 +128,17 @@ class StreamStorm:
                 return False
         return True
 
+    def _await_subscribers(self, seconds: float) -> None:
+        """Every subscriber that there is goes on."""
+        files = {file: file.stat().st_size for file in self._crew.subscribers()}
+        deadline = time.monotonic() + seconds
+        while files and time.monotonic() < deadline:
+            self._turn()
+            files = {file: size for file, size in files.items() if file.stat().st_size == size}
+        for file in files:
+            late = f"{file.stem} was given nothing within {seconds:g} s"
+            self.report.violations.append(Violation(Rule.RECOVERY, late))
+
     def _calm(self) -> None:
         until = time.monotonic() + CALM_SECONDS
         while time.monotonic() < until:
@@ -143,7 +162,7 @@ class StreamStorm:
         self._follower.follow(0.05)
 
     def _check(self) -> None:
-        final, history = scan(self._log, make_store().topic), read_histories(self._folder / "history")
+        final, history = self._scan.final(), read_histories(self._folder / "history")
         found, self.report.verdict = self.report.violations, check(history, final)
         self.report.violations.extend(found)
         self.report.violations.extend(Violation(Rule.PROCESS, problem) for problem in self._crew.problems)

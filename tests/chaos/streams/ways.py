@@ -14,7 +14,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from eventstore.loading import Fold
 from eventstore.processor.index import StreamIndex
+from eventstore.processor.snapshots import Snapshot
 from eventstore.reading import Streams
 from eventstore.remote_reading import Owners
 from eventstore.store import EventStore
@@ -26,6 +28,7 @@ class Way:
 
     marks: set[str] = field(default_factory=set[str])
     found: str = ""
+    is_from_snapshot: bool = False
 
 
 _current: ContextVar[Way | None] = ContextVar("way", default=None)
@@ -72,7 +75,7 @@ def _mark(what: str) -> None:
 @cache
 def watch() -> None:
     """Have the store's parts leave marks, in this process, from now on."""
-    page, fenced, from_topic = Owners.page, Owners.fenced, Streams._topic_pages
+    page, fenced, from_topic, begin = Owners.page, Owners.fenced, Streams._topic_pages, Fold.begin
 
     async def marked_page(self: Owners, *arguments: Any) -> Any:
         _mark("owner")
@@ -87,6 +90,13 @@ def watch() -> None:
         async for rows in from_topic(self, *arguments):
             yield rows
 
+    def marked_begin(self: Fold, snapshot: Snapshot) -> bool:
+        has_begun, way = begin(self, snapshot), _current.get()
+        if way is not None:
+            way.is_from_snapshot = way.is_from_snapshot or has_begun
+        return has_begun
+
+    Fold.begin = marked_begin  # type: ignore[method-assign]
     Owners.page = marked_page  # type: ignore[assignment, method-assign]
     Owners.fenced = marked_fenced  # type: ignore[method-assign]
     Streams._topic_pages = marked_topic_pages  # type: ignore[assignment, method-assign]

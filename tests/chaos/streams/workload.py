@@ -1,4 +1,4 @@
-"""What callers do: appends of every kind, reads of every kind, chosen by a seed, one after the other per caller.
+"""What callers do: appends, erasures and reads of every kind, chosen by a seed, one after the other per caller.
 
 Streams are few and grow for some seconds, then new ones take their place, so that writers race and reads stay short. An
 append whose outcome is unknown is mostly repeated under its commit id until it is known, as users do.
@@ -12,7 +12,8 @@ from collections import deque
 from random import Random
 
 from tests.chaos.streams.client import Client, Done
-from tests.chaos.streams.history import Invoke
+from tests.chaos.streams.history import ANYTHING, Invoke
+from tests.chaos.streams.model import AGGREGATES
 
 STREAMS = 10
 STREAM_SECONDS = 15.0
@@ -20,7 +21,10 @@ REMEMBERED = 50
 """How many commits a caller knows to repeat."""
 PAUSE_SECONDS = 0.04
 _SIZES = (1, 1, 1, 1, 2, 3, 5, 40)
-_CHOICES = {"any": 4, "expected": 8, "repeat": 2, "reuse": 0.3, "read": 4, "consistent": 3, "load": 1}
+_CHOICES = {
+    "any": 4, "expected": 8, "truncate": 0.6, "delete": 0.3, "repeat": 2, "reuse": 0.3,
+    "read": 4, "consistent": 3, "load": 2,
+}  # fmt: skip
 
 
 class Caller:
@@ -31,7 +35,7 @@ class Caller:
         self._heads = dict[str, int]()
         self._known: deque[Invoke] = deque(maxlen=REMEMBERED)
         self._open: list[Invoke] = []
-        """Appends of unknown outcome, to be repeated."""
+        """Appends and erasures of unknown outcome, to be repeated."""
 
     async def run(self) -> None:
         """Go on for ever."""
@@ -57,12 +61,27 @@ class Caller:
                     self._learn(await client.repeat(chance.choice(self._known)))
             case "reuse":
                 if self._known:
-                    before = chance.choice(self._known)
-                    await client.append(before.stream, commit=before.commit)
+                    await self._reuse(chance.choice(self._known))
+            case "truncate" | "delete" as kind:
+                await self._erase(stream, is_deletion=kind == "delete")
             case "load":
-                self._note(stream, await client.load(stream, consistent=chance.random() < 0.5))
+                aggregate, consistent = chance.choice(list(AGGREGATES)), chance.random() < 0.5
+                self._note(stream, await client.load(stream, aggregate=aggregate, consistent=consistent))
             case kind:
                 await self._read(stream, consistent=kind == "consistent")
+
+    async def _erase(self, stream: str, *, is_deletion: bool) -> None:
+        head = self._heads.get(stream, -1)
+        before = None if is_deletion else max(0, head + self._chance.randrange(-15, 3))
+        expected = self._chance.choice((head, ANYTHING))
+        self._learn(await self._client.erase(stream, before=before, expected=expected))
+
+    async def _reuse(self, before: Invoke) -> None:
+        """A commit id that stands for something else."""
+        if self._chance.random() < 0.7:
+            await self._client.append(before.stream, commit=before.commit)
+        else:
+            await self._client.erase(before.stream, before=1_000_000, commit=before.commit)
 
     async def _read(self, stream: str, *, consistent: bool) -> None:
         chance, head = self._chance, self._heads.get(stream, -1)
@@ -80,11 +99,12 @@ class Caller:
         seen = await self._client.read(
             stream, consistent=consistent, after=after, until=until, backwards=backwards, limit=limit
         )
-        if seen is not None and seen >= 0:
+        if seen is not None and seen >= 0:  # what gave nothing may have been asked for too much
             self._note(stream, seen)
 
     def _learn(self, done: Done) -> None:
-        self._note(done.invoke.stream, done.version)
+        is_deletion = done.invoke.do == "delete" and done.outcome == "ok"
+        self._note(done.invoke.stream, -1 if is_deletion else done.version)
         if done.invoke.commit and done.outcome == "unknown" and self._chance.random() < 0.8:
             self._open.append(done.invoke)
         if done.invoke.commit and done.outcome in ("ok", "unknown"):
