@@ -7,6 +7,7 @@ Every value begins with version byte 1; integers are big-endian:
                                an answer, flag 2: is in the state topic
     b"t" key 0x00 name     ->  1 step:u64 due_ms:i64 payload                     a timer; due −1: cancelled or fired
     b"g" saga/step         ->  1 stage:u8                                        a saga's step: 1 done, 2 undone (P2)
+    b"o" service           ->  1    who took the partition first, see `eventstore.processor.first_take` (K12)
     b"u" input-id          ->  a stashed input, see `eventstore.processor.stash` (K7)
     b"m"                   ->  1 step:u64 events:i64 state:i64 synced_ms:i64     how far this state goes
 

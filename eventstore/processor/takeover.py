@@ -16,11 +16,12 @@ from typing import Any
 import structlog
 
 from eventstore.component import Host
-from eventstore.log.errors import PartitionCountChanged, PositionMissing, StaleMember
+from eventstore.log.errors import PartitionCountChanged, StaleMember
 from eventstore.log.port import GroupConsumer, Reader
 from eventstore.log.records import Position, Record, TopicPartition
 from eventstore.processor.changelog_partition import StatePartition
 from eventstore.processor.counts import EntityCounts
+from eventstore.processor.first_take import take_first
 from eventstore.processor.journals import Journals, Rows, open_rows, runs
 from eventstore.processor.partition import Partition
 from eventstore.processor.port import AnyProcessor, keeps_states
@@ -166,26 +167,14 @@ class Takeover:
         self.phase = Phase.ENDS
 
     def _first_positions(self, inboxes: list[TopicPartition]) -> dict[TopicPartition, int]:
-        """A partition without a committed position gets its low watermark committed (K2), if it was never served.
+        """A partition without a committed position gets its low watermark committed (K2), if nobody ever had it (K12).
 
         Its journals tell: what refused inputs of the inbox came to is in none of them, so nobody can start over.
         """
+        take_first(self._host.log, self._group, {inbox: self.targets[inbox].journals for inbox in inboxes})
         starts = self._host.log.start_positions(inboxes)
-        ends = self._host.log.end_positions({side for inbox in inboxes for side in self.targets[inbox].journals})
-        for inbox in inboxes:
-            written = [side.topic for side in self.targets[inbox].journals if ends[side] > 0]
-            if written:
-                raise PositionMissing(self._group, *inbox, self._ways_out(inbox.topic, written[0]))
         self._consumer.commit({inbox: Position(starts[inbox], self._metadata) for inbox in inboxes})
         return starts
-
-    def _ways_out(self, inbox: str, journal: str) -> str:
-        return (
-            f"its journal {journal} has records, so another service runs the processor (was this one renamed?), or the "
-            "positions are lost: let one service run it; or stop all and say where this group goes on, by "
-            f"`sagalog group reset {self._group} --topic {inbox} --to end`, or `--to start` if what was refused may be "
-            "decided on again"
-        )
 
     def _take_ends(self) -> None:
         sides = [side for one in self.targets.values() for side in one.journals]
