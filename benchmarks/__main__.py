@@ -24,7 +24,7 @@ from benchmarks.peers.presence import missing
 from benchmarks.setting import PEERS, Engine, Peer
 from sagalog.broker import broker
 
-TIMEOUT_S = 300.0
+TIMEOUT_S = 600.0
 _FIGURES = msgspec.json.Decoder(list[Figure])
 
 

@@ -18,6 +18,8 @@ from rich.table import Table
 _PACKAGES = ("confluent-kafka", "rocksdict", "fastavro", "pydantic", "msgspec")
 _PEERS = ("eventsourcing", "psycopg", "umadb")
 _GIB = 1024**3
+_COLUMNS = ("figure", "engine", "measured", "bare loop", "ratio", "target", "reached", "synced when acknowledged")
+_WORDS = ("figure", "synced when acknowledged")
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -145,35 +147,35 @@ def _median(same: Sequence[Figure]) -> Figure:
 
 
 def table(found: Report) -> Table:
-    """What people read. What was synced is a column where a figure says it."""
+    """What people read. A column is there if a figure has something to say in it."""
     machine = found.machine
     title = (
         f"{found.at}, {machine['cores']} cores, load {machine['load']}, a synced write {machine['sync']}, "
         f"Python {found.versions['python']}"
     )
     made = Table(title=title, title_justify="left")
-    made.add_column("figure")
-    for name in ("engine", "measured", "bare loop", "ratio", "target", "reached"):
-        made.add_column(name, justify="right")
-    has_synced = any(figure.synced for figure in found.figures)
-    if has_synced:
-        made.add_column("synced when acknowledged")
-    for before, figure in zip([None, *found.figures], found.figures, strict=False):
+    cells = [_cells(figure) for figure in found.figures]
+    columns = [name for name in _COLUMNS if any(row[name] for row in cells)]
+    for name in columns:
+        made.add_column(name, justify="left" if name in _WORDS else "right")
+    for before, figure, row in zip([None, *found.figures], found.figures, cells, strict=False):
         if before is not None and before.bench != figure.bench:
             made.add_section()
-        made.add_row(figure.name, figure.engine, *_cells(figure), *([figure.synced] if has_synced else []))
+        made.add_row(*(row[name] for name in columns))
     return made
 
 
-def _cells(figure: Figure) -> tuple[str, ...]:
-    reached = {None: "", True: "yes", False: "[bold]no[/bold]"}[figure.is_reached]
-    return (
-        _number(figure.value, figure.unit),
-        "" if figure.bare is None else _number(figure.bare, figure.unit),
-        "" if figure.ratio is None else f"{figure.ratio:.2f}",
-        "" if figure.target is None else str(figure.target),
-        reached,
-    )
+def _cells(figure: Figure) -> dict[str, str]:
+    return {
+        "figure": figure.name,
+        "engine": figure.engine,
+        "measured": _number(figure.value, figure.unit),
+        "bare loop": "" if figure.bare is None else _number(figure.bare, figure.unit),
+        "ratio": "" if figure.ratio is None else f"{figure.ratio:.2f}",
+        "target": "" if figure.target is None else str(figure.target),
+        "reached": {None: "", True: "yes", False: "[bold]no[/bold]"}[figure.is_reached],
+        "synced when acknowledged": figure.synced,
+    }
 
 
 def _number(value: float, unit: str) -> str:

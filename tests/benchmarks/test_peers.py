@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from benchmarks import __main__ as run
-from benchmarks.figures import Figure, Report, report, table
+from benchmarks.figures import Figure, Report, Target, report, table
 from benchmarks.loads import CENTS
 from benchmarks.one import measure
 from benchmarks.peers import beside, presence
@@ -137,10 +137,10 @@ def test_a_benchmark_that_takes_too_long_has_failed(
 
 
 def test_what_was_synced_is_a_column() -> None:
-    """It is there if a figure says it."""
-    without, with_it = (
-        table(report([Figure("appends", 5, "/s", synced=synced)], {})).columns[-1].header for synced in ("", "nothing")
-    )
+    """A column is there if a figure has something to say in it."""
+    plain, synced = Figure("sagas", 5, "/s"), Figure("appends", 5, "/s", 6, Target(at_least=5), synced="nothing")
 
-    assert without == "reached"
-    assert with_it == "synced when acknowledged"
+    without, with_all = ([column.header for column in table(report([each], {})).columns] for each in (plain, synced))
+
+    assert without == ["figure", "measured"]
+    assert with_all == ["figure", "measured", "bare loop", "ratio", "target", "reached", "synced when acknowledged"]
