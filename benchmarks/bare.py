@@ -167,3 +167,33 @@ def _fill(bootstrap: str, inbox: str, count: int) -> None:
         if number % 1_000 == 0:
             producer.poll(0)
     producer.flush(60)
+
+
+def restore_loop(bootstrap: str, folder: Path, topic: str, count: int, batch: int) -> float:
+    """Records a second that are read from the topic's start, and written to RocksDB as they are, so many at once."""
+    watch, state, seen = Stopwatch(), opened(folder), 0
+    consumer = Consumer(
+        {
+            "bootstrap.servers": bootstrap,
+            "group.id": "bare",
+            "queued.min.messages": 200_000,
+            "fetch.queue.backoff.ms": 1,
+        }
+    )
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in range(PARTITIONS)])
+    while seen < count:
+        rows, positions = WriteBatch(raw_mode=True), dict[int, int]()
+        for message in _consumed(consumer, batch):
+            key, value = message.key(), message.value()
+            assert key is not None
+            assert value is not None
+            rows.put(key, value)
+            positions[message.partition() or 0] = message.offset() or 0
+            seen += 1
+        for partition, position in positions.items():
+            rows.put(b"p%d" % partition, b"%d" % position)
+        state.write(rows)
+    per_second = count / watch.seconds
+    consumer.close()
+    state.close()
+    return per_second

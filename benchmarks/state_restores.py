@@ -7,12 +7,8 @@ writes one RocksDB row per state, 2,000 at once.
 from __future__ import annotations
 
 from datetime import timedelta
-from pathlib import Path
 
-from confluent_kafka import Consumer, TopicPartition
-from rocksdict import WriteBatch
-
-from benchmarks.bare import opened
+from benchmarks.bare import restore_loop
 from benchmarks.figures import Figure, Target
 from benchmarks.setting import PARTITIONS, RUN, Setting, Stopwatch, until
 from benchmarks.states import ByStruct, Sum, metric
@@ -49,9 +45,10 @@ def _restored(setting: Setting, log: Log, keys: int) -> Figure:
         make_host(service, log, state="memory://" if setting.engine == "memory" else str(setting.folder / name))
         for name in ("before", "after")
     )
+    topic = state_of(processor.name)
     _start(first, processor)  # so that the group has positions before the journal has records
-    _fill(log, state_of(processor.name), processor, keys)
-    bare = _bare(setting.bootstrap, setting.folder / "bare-restore", keys) if setting.bootstrap else None
+    _fill(log, topic, processor, keys)
+    bare = restore_loop(setting.bootstrap, setting.folder / "bare", topic, keys, 2_000) if setting.bootstrap else None
     seconds = _start(second, processor)
     first.close()
     second.close()
@@ -79,34 +76,3 @@ def _fill(log: Log, topic: str, processor: ByStruct, keys: int) -> None:
             producer.poll(0)
     producer.flush(60)
     producer.close()
-
-
-def _bare(bootstrap: str, folder: Path, count: int) -> float:
-    """States a second."""
-    watch, state, seen = Stopwatch(), opened(folder), 0
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap,
-            "group.id": "bare",
-            "queued.min.messages": 200_000,
-            "fetch.queue.backoff.ms": 1,
-        }
-    )
-    consumer.assign([TopicPartition(state_of(_Kept.name), partition, 0) for partition in range(PARTITIONS)])
-    while seen < count:
-        batch, positions = WriteBatch(raw_mode=True), dict[int, int]()
-        message = consumer.poll(0.1)
-        for each in [message, *consumer.consume(1_999, 0)] if message is not None else []:
-            key, value = each.key(), each.value()
-            assert key is not None
-            assert value is not None
-            batch.put(key, value)
-            positions[each.partition() or 0] = each.offset() or 0
-            seen += 1
-        for partition, position in positions.items():
-            batch.put(b"p%d" % partition, b"%d" % position)
-        state.write(batch)
-    per_second = count / watch.seconds
-    consumer.close()
-    state.close()
-    return per_second

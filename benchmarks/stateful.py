@@ -8,26 +8,13 @@ its topic is one: rows and positions are one write. What both computed is compar
 
 from __future__ import annotations
 
-import time
-from pathlib import Path
-
-import msgspec
-from rocksdict import WriteBatch
-
-from benchmarks.bare import API_S, Loop, commit, consumer_of, create, opened, transactor_of
+from benchmarks.bare import Loop
+from benchmarks.bare_totals import Totals, totals_loop
 from benchmarks.figures import Figure, Target
-from benchmarks.setting import RUN, Setting, Stopwatch
+from benchmarks.setting import Setting, Stopwatch
 from benchmarks.view import TOPIC, Measured, produce, run_view
 from eventstore.log import open_log
 from schemas import MemoryRegistry, Serde
-
-COMMIT_S, LIMIT = 0.1, 10_000
-Rows = dict[str, tuple[int, int]]
-
-
-class _Measured(msgspec.Struct):
-    sensor: str
-    amount: int
 
 
 def measure(setting: Setting) -> list[Figure]:
@@ -36,7 +23,10 @@ def measure(setting: Setting) -> list[Figure]:
     serde = Serde(MemoryRegistry(), [Measured], format="json")
     log = open_log(setting.url)
     produce(log, serde, count)
-    bare, expected = _bare(setting.bootstrap, setting.folder / "bare", count) if setting.bootstrap else (None, None)
+    bare: Loop | None = None
+    expected: Totals | None = None
+    if setting.bootstrap:
+        bare, expected = totals_loop(setting.bootstrap, setting.folder / "bare", TOPIC, count, has_joining=True)
     watch = Stopwatch()
     rows = run_view(setting.url, setting.folder / "view", count, serde)
     seconds, cpu = watch.seconds, watch.cpu
@@ -47,45 +37,3 @@ def measure(setting: Setting) -> list[Figure]:
         Figure("view, stateful workload", count / seconds, "/s", bare.per_second if bare else None, aim),
         Figure("processor time of an event", cpu / count * 1e6, "µs", bare.cpu_us if bare else None),
     ]
-
-
-def _bare(bootstrap: str, folder: Path, count: int) -> tuple[Loop, Rows]:
-    changelog, outputs = f"bare-{RUN}-changelog", f"bare-{RUN}-outputs"
-    create(bootstrap, changelog, outputs)
-    producer, state = transactor_of(bootstrap, f"{changelog}-tx"), opened(folder)
-    decode, encode = msgspec.json.Decoder(_Measured).decode, msgspec.json.Encoder().encode
-    rows: Rows = {}
-    watch, seen = Stopwatch(), 0
-    consumer = consumer_of(bootstrap, TOPIC)
-    while seen < count:
-        dirty: dict[str, int] = {}
-        positions: dict[int, int] = {}
-        producer.begin_transaction()
-        began = time.perf_counter()
-        while seen < count and time.perf_counter() - began < COMMIT_S:
-            first = consumer.poll(0.01)
-            for message in [first, *consumer.consume(LIMIT - 1, 0)] if first is not None else []:
-                value, partition = message.value(), message.partition() or 0
-                assert value is not None
-                event = decode(value[5:])
-                known, amount = rows.get(event.sensor, (0, 0))
-                rows[event.sensor] = row = known + 1, amount + event.amount
-                producer.produce(outputs, encode(row), event.sensor, partition)
-                dirty[event.sensor] = partition
-                positions[partition] = (message.offset() or 0) + 1
-                seen += 1
-        encoded = {sensor.encode(): encode(rows[sensor]) for sensor in dirty}
-        for (key, value), partition in zip(encoded.items(), dirty.values(), strict=True):
-            producer.produce(changelog, value, key, partition)
-        if not positions:
-            producer.abort_transaction(API_S)
-            continue
-        commit(producer, consumer, positions, TOPIC)
-        batch = WriteBatch(raw_mode=True)
-        for key, value in encoded.items():
-            batch.put(key, value)
-        state.write(batch)
-    took = Loop(count / watch.seconds, watch.cpu / count * 1e6)
-    consumer.close()
-    state.close()
-    return took, rows

@@ -9,17 +9,15 @@ service, with its metadata. Each is timed from its first transaction to its last
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from datetime import timedelta
-from pathlib import Path
 from random import Random
 from typing import Any, Literal
 
 import msgspec
-from rocksdict import WriteBatch
 
-from benchmarks.bare import API_S, Loop, commit, consumer_of, create, opened, transactor_of
+from benchmarks.bare import Loop
+from benchmarks.bare_totals import Totals, totals_loop
 from benchmarks.figures import Figure, Target
 from benchmarks.setting import PARTITIONS, RUN, Setting, Stopwatch, until
 from eventstore import decide
@@ -36,11 +34,10 @@ from eventstore.processor.port import AnyProcessor, DecideContext, StateContext
 from eventstore.processor.topics import inbox_of, topics_of
 from schemas import Command, Message, Metadata, Serde
 
-KEYS, COMMIT_S, LIMIT = 10_000, 0.1, 10_000
+KEYS = 10_000
 CLASS, STRUCT = f"bench_{RUN}_class", f"bench_{RUN}_struct"
 OUTPUTS, COUNTS = f"bench_{RUN}_outputs", f"bench-{RUN}-counts"
 HANDLED = "processor_inputs_total"
-Totals = dict[str, tuple[int, int]]
 
 
 class Measured(Command[None], to=STRUCT, key="sensor", name="bench.measured"):
@@ -143,7 +140,7 @@ def measure(setting: Setting) -> list[Figure]:
         host.serde = Serde(host.registry, [*processor.messages, Counted], format="json")
         fill(log, host.serde, processor.name, kind, count)
         if bare is None and setting.bootstrap:
-            bare, expected = _bare(setting.bootstrap, setting.folder / "bare", inbox_of(processor.name), count)
+            bare, expected = totals_loop(setting.bootstrap, setting.folder / "bare", inbox_of(processor.name), count)
         rate, cpu, found = _service(host, processor, count)
         assert bare is None or found == expected, "the processor and the bare loop disagree"
         aim = Target(ratio=0.5) if bare else Target(at_least=80_000)
@@ -207,54 +204,3 @@ def _totals(hosting: Hosting, processor: AnyProcessor) -> Totals:
 
 def metric(hosting: Hosting, name: str) -> float:
     return sum(loop.get(name, 0.0) for loop in hosting.metrics().values())
-
-
-class _Bare(msgspec.Struct):
-    sensor: str
-    amount: int
-
-
-def _bare(bootstrap: str, folder: Path, inbox: str, count: int) -> tuple[Loop, Totals]:
-    changelog, outputs = f"bare-{RUN}-states", f"bare-{RUN}-counted"
-    create(bootstrap, changelog, outputs)
-    producer, state = transactor_of(bootstrap, f"{changelog}-tx"), opened(folder)
-    decode, encode = msgspec.json.Decoder(_Bare).decode, msgspec.json.Encoder().encode
-    rows: Totals = {}
-    consumer, seen = consumer_of(bootstrap, inbox), 0
-    watch: Stopwatch | None = None
-    first = 0
-    while seen < count:
-        dirty: dict[str, int] = {}
-        positions: dict[int, int] = {}
-        producer.begin_transaction()
-        began = time.perf_counter()
-        while seen < count and time.perf_counter() - began < COMMIT_S:
-            message = consumer.poll(0.01)
-            for each in [message, *consumer.consume(LIMIT - 1, 0)] if message is not None else []:
-                value, partition = each.value(), each.partition() or 0
-                assert value is not None
-                event = decode(value[5:])
-                known, amount = rows.get(event.sensor, (0, 0))
-                rows[event.sensor] = row = known + 1, amount + event.amount
-                producer.produce(outputs, encode(row), event.sensor, partition)
-                dirty[event.sensor] = partition
-                positions[partition] = (each.offset() or 0) + 1
-                seen += 1
-        if not positions:
-            producer.abort_transaction(API_S)
-            continue
-        encoded = {sensor.encode(): encode(rows[sensor]) for sensor in dirty}
-        for (key, value), partition in zip(encoded.items(), dirty.values(), strict=True):
-            producer.produce(changelog, value, key, partition)
-        commit(producer, consumer, positions, inbox)
-        batch = WriteBatch(raw_mode=True)
-        for key, value in encoded.items():
-            batch.put(key, value)
-        state.write(batch)
-        if watch is None:
-            watch, first = Stopwatch(), seen
-    assert watch is not None
-    took = Loop((count - first) / watch.seconds, watch.cpu / max(1, count - first) * 1e6)
-    consumer.close()
-    state.close()
-    return took, rows
