@@ -20,6 +20,7 @@ from eventstore.component import Host
 from eventstore.dead_letters import dead_letter_headers
 from eventstore.event_records import place_of
 from eventstore.log.errors import (
+    DataRefused,
     Fenced,
     LogError,
     MessageTooLarge,
@@ -195,6 +196,8 @@ class ReactorLoop:
             transactor.commit(positions, batch.member)
         except (OutcomeUnknown, Fenced) as error:
             self._begin_again(error, replace=True)
+        except DataRefused:
+            raise
         except TransactionAborted as error:
             self._begin_again(error, replace=False)
         else:

@@ -14,6 +14,7 @@
     ├── InvalidRecord             a record the topic cannot hold (no key on a compacted topic)
     ├── Fenced                    another process took over this transactional id
     ├── TransactionAborted        nothing of the unit happened: decide again
+    ├── DataRefused               nothing of the unit happened: one of its records is not taken
     ├── StaleMember               the group moved on since the batch was polled
     ├── OutcomeUnknown            the unit may or may not have happened: ask the log
     ├── EmbeddedInUse             the embedded folder belongs to another process
@@ -135,6 +136,16 @@ class TransactionAborted(LogError):
     """Nothing of the unit happened: drop what was computed, read again from the last committed positions."""
 
     is_retryable = True
+
+
+class DataRefused(TransactionAborted):
+    """Nothing of the unit happened, because the log does not take one of its records: the same unit fails again."""
+
+    is_retryable = False
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"nothing of the unit happened, for a record of it is not taken: {why}")
+        self.why = why
 
 
 class StaleMember(TransactionAborted):

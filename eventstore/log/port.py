@@ -208,6 +208,7 @@ class Transactor(Protocol):
         Raises:
             ValueError: `positions` is empty or holds a negative offset although `member` is given (K2).
             StaleMember: the member's assignment changed since that poll, or it is not in the group any more; aborted.
+            DataRefused: nothing happened, and will not with these records; the transactor is usable.
             TransactionAborted: nothing happened; the unit is closed; this transactor is usable.
             Fenced: the id was taken over; nothing happened; close this transactor.
             OutcomeUnknown: it may have happened (K6); close this transactor and open another under the same id.

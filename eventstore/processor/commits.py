@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 import structlog
 
 from eventstore.clock import Clock
-from eventstore.log.errors import InvalidRecord, MessageTooLarge, TopicMissing, TransactionAborted
+from eventstore.log.errors import DataRefused, InvalidRecord, MessageTooLarge, TopicMissing
 from eventstore.log.port import Batch, Log, Transactor
 from eventstore.log.records import Position, TopicPartition
 from eventstore.processor.inputs import AnswerOut, Outgoing
@@ -81,7 +81,7 @@ class Commits:
         Returns the offset of the last record per partition that it wrote.
 
         Raises:
-            TransactionAborted: nothing of it happened.
+            TransactionAborted: nothing of it happened; `DataRefused`: because of what a record holds.
             OutcomeUnknown: only the log knows whether it happened.
             Fenced: another unit has the transactional id; nothing of it happened.
         """
@@ -97,7 +97,7 @@ class Commits:
         try:
             transactor.produce_all(self._with_a_place(out))
         except (MessageTooLarge, InvalidRecord) as error:
-            raise TransactionAborted(f"a record of the unit cannot be written: {error}") from error
+            raise DataRefused(str(error)) from error
         ends = transactor.commit(positions, batch.member)
         self._sent.update((at, position.offset) for at, position in positions.items())
         self._sent_ms = self._clock.now_ms()

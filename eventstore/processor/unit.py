@@ -15,7 +15,7 @@ from contextlib import ExitStack
 import structlog
 
 from eventstore.component import Host
-from eventstore.log.errors import Fenced, InvalidRecord, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
+from eventstore.log.errors import DataRefused, Fenced, LogError, OutcomeUnknown, TransactionAborted
 from eventstore.log.port import Batch, GroupConsumer, Transactor
 from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.batch import BATCH_INPUTS, STATE_BATCH_INPUTS, Decisions, Inputs
@@ -72,6 +72,8 @@ class Unit:
         self._parts = Parts()
         self._questions = Questions(host, self._served.index, self._counts, moved)
         self._consumer: GroupConsumer | None = None
+        self._is_between_steps = True
+        """Whether everything that was polled was handled or is to be read again."""
 
     @property
     def _transactor(self) -> Transactor | None:
@@ -108,6 +110,7 @@ class Unit:
     def step(self, timeout: float) -> bool:
         consumer = self._consumer
         assert consumer is not None, "open() comes first"
+        self._is_between_steps = False
         batch = consumer.poll(self._limit, self._patience(timeout))
         self._served.note_membership(joined=batch.member is not None)
         for at in self._served.partitions:
@@ -121,6 +124,7 @@ class Unit:
             self._pace.worked()
         else:
             self._pace.idle(timeout)
+        self._is_between_steps = True
         return worked
 
     def _patience(self, timeout: float) -> float:
@@ -130,7 +134,7 @@ class Unit:
         return 0.0 if self._served.is_taking() or self._questions else self._pace.patience(timeout)
 
     def stop(self, deadline: float) -> None:
-        """Finish waiting calls while there is time, then leave the group. No batch is open between steps."""
+        """Finish waiting calls while there is time, then leave the group."""
         try:
             while self._calls and self._host.clock.monotonic() < deadline:
                 self.step(0.01)
@@ -139,8 +143,11 @@ class Unit:
             self._leave()
 
     def _send_last_positions(self) -> None:
-        """Spare the successor what was read without output. That it has to be read again does no harm."""
-        if self._consumer is None:
+        """Spare the successor what was read without output. That it has to be read again does no harm.
+
+        After a step that failed, what it had polled may be neither handled nor read again.
+        """
+        if self._consumer is None or not self._is_between_steps:
             return
         batch = self._consumer.poll(1, 0.0)  # may still assign something
         if batch.member is None or batch.records or not self._commits.is_behind():
@@ -291,9 +298,9 @@ class Unit:
     def _halve(self, error: TransactionAborted, batch: Batch, calls: Sequence[Call]) -> None:
         """A smaller batch next time; one input that fails by its own data is poison."""
         log.warning("batch_aborted", group=self.group, inputs=len(batch.records) + len(calls), error=str(error))
-        if isinstance(error.__cause__, (MessageTooLarge, InvalidRecord)):
+        if isinstance(error, DataRefused):
             if self._limit == 1:
-                self._poison_one(batch, error.__cause__)
+                self._poison_one(batch, error)
             self._limit = max(1, self._limit // 2)
 
     def _poison_one(self, batch: Batch, error: Exception) -> None:

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from eventstore.log.errors import Fenced, InvalidRecord, MessageTooLarge, TransactionAborted
+from eventstore.log.errors import DataRefused, Fenced, InvalidRecord, MessageTooLarge
 from eventstore.log.records import TopicPartition
 from eventstore.testing._log_bench import LogBench, at, places
 
@@ -207,7 +207,7 @@ class UnitPromises:
             unit.produce(topic, 0, None, b"bad")
             unit.commit()
 
-        with pytest.raises((InvalidRecord, TransactionAborted)):
+        with pytest.raises((InvalidRecord, DataRefused)):
             write_bad()
         unit.abort()
         unit.begin()

@@ -6,6 +6,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from eventstore.log.errors import (
     BrokerUnreachable,
+    DataRefused,
     Fenced,
     InvalidRecord,
     LogError,
@@ -54,6 +55,10 @@ STALE = frozenset(
 )
 OVERSIZE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE})
 UNFIT = frozenset({KafkaError.INVALID_RECORD, KafkaError.INVALID_TIMESTAMP, KafkaError.INVALID_MSG})
+CLOCK = (
+    "its time is further from the broker's than message.timestamp.after.max.ms (1 hour) or "
+    "message.timestamp.before.max.ms of the topic say: set this machine's clock"
+)
 OF_RECORDS = (
     OVERSIZE
     | UNFIT
@@ -97,6 +102,8 @@ def of_delivery(error: KafkaError, *, topic: str, partition: int, size_bytes: in
     code = error.code()
     if code in OVERSIZE:
         return MessageTooLarge(topic, size_bytes=size_bytes, limit_bytes=limit_bytes)
+    if code == KafkaError.INVALID_TIMESTAMP:
+        return InvalidRecord(topic, f"{error.str()}; {CLOCK}")
     if code in UNFIT:
         return InvalidRecord(topic, f"{error.str()}; a compacted topic needs a key")
     if code in UNAUTHORIZED:
@@ -138,4 +145,8 @@ def unknown(transactional_id: str, why: str) -> OutcomeUnknown:
 def _aborted(error: KafkaError) -> LogError:
     if error.code() in STALE:
         return StaleMember(f"the group moved on since the poll ({error.str()}): nothing happened, poll again")
+    if error.code() == KafkaError.INVALID_TIMESTAMP:
+        return DataRefused(f"{error.str()}; {CLOCK}")
+    if error.code() in OVERSIZE | UNFIT:
+        return DataRefused(error.str())
     return TransactionAborted(f"nothing of the unit happened ({error.name()}, {error.str()}): decide again")

@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from eventstore.clock import ManualClock, SystemClock
 from eventstore.log import open_log
-from eventstore.log.errors import MessageTooLarge, TransactionAborted
+from eventstore.log.errors import DataRefused
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.log.records import Position, TopicPartition
@@ -113,7 +113,7 @@ def test_data_that_the_broker_refuses_is_poison_at_last(bench: Bench, monkeypatc
         if refused:
             refused.clear()
             transactor.abort()
-            raise TransactionAborted("refused") from MessageTooLarge("counter.events", size_bytes=2, limit_bytes=1)
+            raise DataRefused("counter.events takes no such record")
         return commit(*arguments)
 
     monkeypatch.setattr(transactor, "produce", watched)

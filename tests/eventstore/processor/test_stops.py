@@ -10,7 +10,7 @@ import pytest
 
 from eventstore.clock import ManualClock
 from eventstore.log import open_log
-from eventstore.log.errors import BrokerUnreachable, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
+from eventstore.log.errors import BrokerUnreachable, DataRefused, LogError, OutcomeUnknown, TransactionAborted
 from eventstore.log.partition import partition_of
 from eventstore.log.records import TopicPartition
 from eventstore.processor.inputs import Call
@@ -113,9 +113,7 @@ def test_calls_of_a_batch_that_fails_twice_are_passed_on(
 def test_a_call_whose_dead_letter_cannot_be_written_is_passed_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """K10: the broker refuses a call's data, and is away when the call is to be dead-lettered."""
     unit: Any = bench.unit
-    refused = TransactionAborted("refused")
-    refused.__cause__ = MessageTooLarge("counter.events", size_bytes=2, limit_bytes=1)
-    errors = [refused, AWAY]
+    errors = [DataRefused("counter.events takes no such record"), AWAY]
     unit._limit = 1
     ask(bench)
 
@@ -149,6 +147,32 @@ def test_calls_are_passed_on_when_the_log_cannot_say_whether_timers_may_fire(
     bench.unit.stop(bench.clock.monotonic())
 
     assert passed_on(bench) == ["asked"]
+
+
+@pytest.mark.parametrize("part", ["taking partitions", "asking for timers", "dead-lettering"])
+def test_a_step_that_fails_leaves_what_it_polled_to_the_successor(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """K6: its records were read and not decided on; the stop that follows commits no position beyond them."""
+    unit: Any = bench.unit
+    unit._limit = 1
+    targets: dict[str, tuple[Any, str, LogError]] = {
+        "taking partitions": (unit._served, "take_over", AWAY),
+        "asking for timers": (unit._barrier, "instants", AWAY),
+        "dead-lettering": (unit._transactor, "commit", DataRefused("not even its dead letter is taken")),
+    }
+    target, name, error = targets[part]
+    bench.post(Add(counter="a", by=3))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(target, name, failing(error))
+        with pytest.raises(type(error)):
+            bench.run(lambda: False)
+    bench.unit.stop(bench.clock.monotonic())
+    successor = Bench(bench.log, clock=bench.clock, registry=bench.registry)
+    successor.run()
+
+    assert successor.events("a") == [(0, 3)]
 
 
 def test_a_call_that_happened_and_was_not_answered_gets_its_answer_from_the_successor(

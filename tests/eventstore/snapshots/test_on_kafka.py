@@ -39,7 +39,7 @@ async def test_a_wiped_folder_comes_back_with_the_newest_snapshot(
         for _ in range(3):
             await fill(store, 150)
             await loaded(store._reader())
-        assert kept(log, name) == 3
+        assert written(log, name) > 3
 
         def is_compacted() -> bool:
             producer = log.producer()  # Kafka cleans no segment before a record comes behind it
@@ -59,5 +59,10 @@ async def test_a_wiped_folder_comes_back_with_the_newest_snapshot(
 
 def kept(log: Log, name: str) -> int:
     """How many snapshots of the stream the topic holds."""
-    assert log.end_positions([TopicPartition(state_of(name), 0)])
     return [record.key for record in records_of(log, state_of(name))].count(snapshot_key(b"a", "ledger"))
+
+
+def written(log: Log, name: str) -> int:
+    """How many records the topic ever took."""
+    at = TopicPartition(state_of(name), 0)
+    return log.end_positions([at])[at]

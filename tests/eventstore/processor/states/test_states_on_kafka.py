@@ -83,6 +83,8 @@ class Load:
     def states(self) -> dict[str, Tally]:
         found: dict[str, Tally] = {}
         for record in records_of(self.log, f"{self.name}.state"):
+            if record.key == b"o" + self.name.encode():
+                continue  # who took the partition first
             assert record.key is not None and record.key[:1] == b"k" and record.value is not None
             found[record.key[1:].decode()] = msgspec.json.decode(record.value[10:], type=Tally)
         return found
