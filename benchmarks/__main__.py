@@ -20,7 +20,7 @@ from rich.console import Console
 
 from benchmarks.figures import Figure, Report, medians, report, table
 from benchmarks.one import BENCHES, ENGINES
-from benchmarks.peers.presence import missing
+from benchmarks.peers.presence import missing, versions
 from benchmarks.setting import PEERS, Engine, Peer
 from sagalog.broker import broker
 
@@ -35,11 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(width=max(150 if "peers" in names else 110, Console().width))
     left_out = _left_out(names, options.engine)
     runs = [run for run in _runs(names, options.engine, options.rounds) if run[1] not in left_out]
+    peers = versions([peer for peer in PEERS if any(engine == peer for _, engine in runs)])
     figures: list[Figure] = []
     failed: list[str] = []
 
     def made() -> Report:
-        return report(medians(figures), _said(options), failed, list(left_out.values()))
+        return report(medians(figures), _said(options), failed, list(left_out.values()), peers)
 
     with ExitStack() as stack:
         has_kafka = any(engine == "kafka" for _, engine in runs)

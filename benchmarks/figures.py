@@ -6,17 +6,15 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from tempfile import NamedTemporaryFile
 
 import msgspec
 from rich.table import Table
 
 _PACKAGES = ("confluent-kafka", "rocksdict", "fastavro", "pydantic", "msgspec")
-_PEERS = ("eventsourcing", "psycopg", "umadb")
 _GIB = 1024**3
 _COLUMNS = ("figure", "engine", "measured", "bare loop", "ratio", "target", "reached", "synced when acknowledged")
 _WORDS = ("figure", "synced when acknowledged")
@@ -82,9 +80,16 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def report(
-    figures: Sequence[Figure], options: dict[str, str], failed: Sequence[str] = (), left_out: Sequence[str] = ()
+    figures: Sequence[Figure],
+    options: dict[str, str],
+    failed: Sequence[str] = (),
+    left_out: Sequence[str] = (),
+    peers: Mapping[str, str] | None = None,
 ) -> Report:
-    """The report of a run that ends now, on this machine. Its load tells whether others used it too."""
+    """The report of a run that ends now, on this machine. Its load tells whether others used it too.
+
+    `peers`: the versions of other event stores.
+    """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
     return Report(
         at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -95,7 +100,7 @@ def report(
             "load": f"{os.getloadavg()[0]:.1f}",
             "sync": f"{_sync_ms():.2g} ms",
         },
-        versions={"python": platform.python_version(), **dict(_versions())},
+        versions={"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}, **(peers or {})},
         options=options,
         figures=figures,
         failed=failed,
@@ -114,14 +119,6 @@ def _sync_ms(times: int = 25) -> float:
             os.fsync(file.fileno())
             took.append((time.perf_counter() - began) * 1_000)
     return statistics.median(took)
-
-
-def _versions() -> Iterator[tuple[str, str]]:
-    for name in _PACKAGES:
-        yield name, version(name)
-    for name in _PEERS:
-        with suppress(PackageNotFoundError):
-            yield name, version(name)
 
 
 def p99(took: Sequence[float]) -> float:

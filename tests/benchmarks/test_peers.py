@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 
@@ -15,6 +16,7 @@ from benchmarks.figures import Figure, Report, Target, report, table
 from benchmarks.loads import CENTS
 from benchmarks.one import measure
 from benchmarks.peers import beside, presence
+from benchmarks.peers.page import BEGIN, END, PAGE, page
 from benchmarks.setting import PEERS, Setting
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -106,6 +108,11 @@ def test_postgresql_is_looked_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "apt-get install postgresql" in str(presence.missing("eventsourcing-postgresql"))
 
 
+def test_versions_of_others_are_told() -> None:
+    """A figure without the version of what was measured says little."""
+    assert presence.versions(["eventsourcing-sqlite"]) == {"eventsourcing": version("eventsourcing")}
+
+
 def test_other_stores_are_asked_for() -> None:
     """Nobody who measures sagalog needs them: `make bench` runs without, `make bench PEERS=1` installs them."""
     plain, peers = (
@@ -144,3 +151,29 @@ def test_what_was_synced_is_a_column() -> None:
 
     assert without == ["figure", "measured"]
     assert with_all == ["figure", "measured", "bare loop", "ratio", "target", "reached", "synced when acknowledged"]
+
+
+def test_the_page_has_a_line_for_each_store() -> None:
+    """The table of docs/performance.md is written out of a run's file, which may have other figures too."""
+    names = ("appends, 1 writer", "append p50, 1 writer", "load of 100 events, p50")
+    figures = [
+        Figure(name, value, "/s", synced="nothing", bench="peers", engine=engine)
+        for engine, value in (("umadb", 0.512), ("embedded", 12_345.6))
+        for name in names
+    ]
+    other = Figure("append p50, 1 caller", 5, "ms", bench="append", engine="kafka")
+
+    written = page(report([other, *figures], {"rounds": "3"}, peers={"umadb": "0.7.8"})).splitlines()
+
+    assert "umadb 0.7.8. Medians of 3 rounds, load " in written[0]
+    assert written[4:] == [
+        "| sagalog, `embedded:///…` | nothing | 12,346 |  |  | 12,346 |  | 12,346 |  |  |  |",
+        "| UmaDB | nothing | 0.51 |  |  | 0.51 |  | 0.51 |  |  |  |",
+    ]
+
+
+def test_docs_have_what_the_page_is() -> None:
+    """The committed table has the columns that a new one would have."""
+    shown = PAGE.read_text().split(BEGIN)[1].split(END)[0]
+
+    assert page(report([], {"rounds": "1"})).splitlines()[2] in shown
