@@ -15,7 +15,7 @@ from eventstore.testing.proxy import END_TXN
 from examples.airline.books import read_books
 from examples.airline.demo import expected_parties
 from sagalog.broker import Cluster, broker
-from tests.chaos.faults import FIRST_FAULT_SECONDS, Fault, Kind, schedule
+from tests.chaos.faults import OF_AIRLINE, Fault, Kind
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import Ledger, dead_letters, gaps
 
@@ -84,7 +84,9 @@ class Storm:
         return self.report
 
     def _rage(self, began: float) -> None:
-        faults = schedule(self.report.seed, processes=PROCESSES, proxied=self._proxied, until=self._nemesis_seconds)
+        faults = OF_AIRLINE.schedule(
+            self.report.seed, processes=PROCESSES, proxied=self._proxied, until=self._nemesis_seconds
+        )
         self._fleet.start_all()
         if self.report.seed % 2:
             began = self._await_first_saga()
@@ -101,7 +103,7 @@ class Storm:
         deadline = time.monotonic() + RECOVERY_SECONDS
         while not self._ledger.events and time.monotonic() < deadline:
             self._turn()
-        return time.monotonic() - FIRST_FAULT_SECONDS
+        return time.monotonic() - OF_AIRLINE.first[0]
 
     def _recover(self) -> None:
         while self._later:
@@ -195,6 +197,8 @@ class Storm:
             case Kind.COMMIT_UNANSWERED:
                 fleet.proxy.cut(END_TXN, "unanswered")
                 return True
+            case _:
+                raise AssertionError(f"this nemesis knows no {fault.kind}")
 
     def _restart_broker(self) -> None:
         self._cluster.restart()

@@ -130,7 +130,7 @@ class LateMarkers:
     """
 
     def __init__(self, log: Log, at: TopicPartition, held: int) -> None:
-        self._log, self._at, self._held, self._looks = log, at, held, 5
+        self._log, self.at, self._held, self._looks = log, at, held, 5
         self.ends_are_committed = False
 
     def __getattr__(self, name: str) -> Any:
@@ -141,7 +141,7 @@ class LateMarkers:
     ) -> Mapping[TopicPartition, int]:
         ends = self._log.end_positions(partitions, isolation=isolation)
         if self._looks and (isolation == "committed" or self.ends_are_committed):
-            return {at: min(end, self._held) if at == self._at else end for at, end in ends.items()}
+            return {at: min(end, self._held) if at == self.at else end for at, end in ends.items()}
         return ends
 
     def reader(self, positions: Mapping[TopicPartition, int], **options: Any) -> Any:
@@ -154,7 +154,7 @@ class LateMarkers:
 
 
 class LateReader:
-    """Reads nothing until the marker came."""
+    """Reads nothing of the partition until the marker came."""
 
     def __init__(
         self, late: LateMarkers, log: Log, positions: Mapping[TopicPartition, int], options: Mapping[str, Any]
@@ -162,13 +162,18 @@ class LateReader:
         self._late, self._positions = late, positions
         self._reader: Reader = log.reader(positions, **options)
         self._is_there = False
+        self._held: list[Record] = []
 
     def read(self, max_records: int, timeout: float) -> Sequence[Record]:
         self._is_there = self._is_there or self._late.look()
-        return self._reader.read(max_records, timeout) if self._is_there else []
+        records, self._held = [*self._held, *self._reader.read(max_records, timeout)], []
+        if self._is_there:
+            return records
+        self._held = [record for record in records if TopicPartition(record.topic, record.partition) == self._late.at]
+        return [record for record in records if record not in self._held]
 
     def position(self, at: TopicPartition) -> int:
-        return self._reader.position(at) if self._is_there else self._positions[at]
+        return self._positions[at] if at == self._late.at and not self._is_there else self._reader.position(at)
 
     def close(self) -> None:
         self._reader.close()

@@ -39,8 +39,7 @@ def _check_log(key: str, logged: Sequence[LoggedAlarm], latest: int, calls: Sequ
     armed, disarmed, expired = (kind.__type_name__ for kind in (Armed, Disarmed, Expired))
     if found not in ([], [armed], [armed, disarmed], [armed, expired]):
         yield violated(Rule.TIMERS, f"alarm {key}: {found}", *calls)
-    elif found == [armed] and latest > logged[0].due_ms + LATE_MS:
-        late_ms = latest - logged[0].due_ms
+    elif found == [armed] and (late_ms := latest - max(logged[0].due_ms, logged[0].time_ms)) > LATE_MS:
         yield violated(Rule.TIMERS, f"alarm {key}: it did not go off, {late_ms} ms after its time", *calls)
     elif found == [armed, expired] and logged[1].time_ms < logged[0].due_ms:
         early_ms = logged[0].due_ms - logged[1].time_ms

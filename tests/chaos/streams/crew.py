@@ -31,6 +31,8 @@ class Place:
     url: str
     state: Path | None
     callers: int
+    standby: bool = False
+    """Whether an owner follows what others own."""
     environment: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
@@ -44,6 +46,7 @@ class Running:
         arguments = ["--log", place.url, "--slot", slot, "--seed", str(seed), "--callers", str(place.callers)]
         arguments += ["--store", store, "--history", str(folder / "history" / f"{slot}.{incarnation}.jsonl")]
         arguments += ["--state", str(place.state)] if place.state is not None else []
+        arguments += ["--standby"] if place.standby else []
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tests.chaos.streams.member", *arguments],

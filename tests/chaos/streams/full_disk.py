@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from eventstore.state.errors import StateDiskFull
@@ -75,11 +75,15 @@ class LimitedState:
 class _Limited:
     def __init__(self, state: State, engine: LimitedState, name: str) -> None:
         self._state, self._engine, self._name = state, engine, name
-        self.get, self.get_many, self.close = state.get, state.get_many, state.close
+        self.get, self.get_many, self.flush, self.close = state.get, state.get_many, state.flush, state.close
 
     def write(self, rows: Sequence[Row]) -> None:
         self._engine._require_room(self._name)
         self._state.write(rows)
+
+    def load(self, rows: Mapping[bytes, bytes | None]) -> None:
+        self._engine._require_room(self._name)
+        self._state.load(rows)
 
     def scan(self, start: bytes, end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
         return self._state.scan(start, end, reverse=reverse)

@@ -1,6 +1,7 @@
 """A process under test: serves the store or only uses it, and has callers that record what they do.
 
-    python -m tests.chaos.streams.member --log kafka://… --slot 0 --history FILE [--state DIR] [--callers N] [--seed S]
+    python -m tests.chaos.streams.member --log kafka://… --slot 0 --history FILE [--state DIR [--standby]]
+        [--callers N] [--seed S]
 
 Without `--state` it is a guest, which owns nothing. It says "up" in a line of its output when it works, and ends in
 order at SIGTERM. SIGUSR1 makes it write the stacks of its threads.
@@ -61,6 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--store", default=STORE)
     parser.add_argument("--slot", required=True)
     parser.add_argument("--state", help="folder of an owner; without it this is a guest")
+    parser.add_argument("--standby", action="store_true", help="an owner follows what others own")
     parser.add_argument("--history", required=True, type=Path)
     parser.add_argument("--callers", type=int, default=4)
     parser.add_argument("--seed", type=int, default=0)
@@ -136,7 +138,7 @@ def _host(store: EventStore[Noted], chosen: argparse.Namespace, opened: ExitStac
     opened.callback(host.close)
     if chosen.state:
         host.state = _limited(host.state, Path(chosen.state))
-    hosting = Hosting(host, plans) if chosen.state else as_guest(host, plans)
+    hosting = Hosting(host, plans, standby=chosen.standby) if chosen.state else as_guest(host, plans)
     hosting.start()
     opened.callback(stop_or_leave, hosting, timedelta(seconds=5), opened)
     return hosting

@@ -202,20 +202,20 @@ def _timers_at_once() -> None:
 
 
 def _deletions_forgotten() -> None:
-    real = Restore.journaled
+    real = Restore._row
 
-    def journaled(self: Restore, record: Record) -> None:
-        if (record.key or b"")[:1] != ERASED:
-            real(self, record)
+    def row(self: Restore, key: bytes, value: bytes) -> None:
+        if not key.startswith(ERASED):
+            real(self, key, value)
 
-    Restore.journaled = journaled  # type: ignore[method-assign]
+    Restore._row = row  # type: ignore[method-assign]
 
 
 def _deleted_is_new() -> None:
-    real = Restore.flush
+    real = Restore.finish
 
-    def flush(self: Restore, events: int, journal: int, now_ms: int) -> SyncedTo:
-        synced = real(self, events, journal, now_ms)
+    def finish(self: Restore, now_ms: int) -> SyncedTo:
+        synced = real(self, now_ms)
         gone: list[Row] = []
         for key, value in self._state.scan(ERASED, ERASED + b"\xff"):
             erased, stream = decode_erasure(value), key[1:]
@@ -225,7 +225,7 @@ def _deleted_is_new() -> None:
         self._state.write(gone)
         return synced
 
-    Restore.flush = flush  # type: ignore[method-assign]
+    Restore.finish = finish  # type: ignore[method-assign]
 
 
 _PLANTS: dict[str, Callable[[], None]] = {

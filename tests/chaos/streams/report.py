@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median
 from typing import Any
 
-from tests.chaos.streams.faults import Kind
+from tests.chaos.faults import Kind
 from tests.chaos.streams.storm import Report
 
 SHOWN_VIOLATIONS = 20

@@ -33,7 +33,9 @@ class Owner:
 
     def __init__(self, scene: Scene, slot: str, *, planted: str, url: str) -> None:
         self._halt = scene.folder / f"{slot}.halt"
-        place = Place(url, scene.folder / slot, 0, {"CHAOS_PLANTED": planted, "CHAOS_HALT": str(self._halt)})
+        place = Place(
+            url, scene.folder / slot, 0, environment={"CHAOS_PLANTED": planted, "CHAOS_HALT": str(self._halt)}
+        )
         self._running = Running(slot, place, scene.folder, 0, 0, store=scene.store.name)
 
     async def halt_at_next_append(self, append: Callable[[], object]) -> None:

@@ -15,10 +15,10 @@ from eventstore.log import open_log
 from eventstore.processor.topics import events_of, state_of
 from eventstore.testing.proxy import END_TXN, FETCH, HEARTBEAT, PRODUCE, TXN_OFFSET_COMMIT, KafkaProxy
 from sagalog.broker import Cluster, broker
+from tests.chaos.faults import DISTURBING, OVER_STREAMS, Fault, Kind
 from tests.chaos.ledger import dead_letters
 from tests.chaos.streams.checker import Verdict, check
 from tests.chaos.streams.crew import Crew, Place
-from tests.chaos.streams.faults import DISTURBING, Fault, Kind, schedule
 from tests.chaos.streams.following import Follower
 from tests.chaos.streams.full_disk import Disk
 from tests.chaos.streams.history import Disturbed, Recorder, now, read_histories
@@ -106,7 +106,7 @@ class StreamStorm:
         owners = {
             str(slot): Place(
                 self._proxied if slot == behind_proxy else self._direct, self._disks[slot].folder / "state",
-                OWNER_CALLERS, self._environment,
+                OWNER_CALLERS, standby=slot == standby_owner(self.report.seed), environment=self._environment,
             )
             for slot in range(OWNERS)
         }  # fmt: skip
@@ -215,7 +215,7 @@ class StreamStorm:
         """A member of the group comes and goes: in order, or by kill −9."""
         number = next(self._numbers)
         slot = f"visitor-{number}"
-        self._crew.add(slot, Place(self._direct, self._folder / slot, 1, self._environment))
+        self._crew.add(slot, Place(self._direct, self._folder / slot, 1, environment=self._environment))
         self._after(3.0 + seconds, lambda: self._leave(slot, in_order=bool(number % 2)))
         return True
 
@@ -261,6 +261,11 @@ def proxied_owner(seed: int) -> int:
     return seed % OWNERS
 
 
+def standby_owner(seed: int) -> int:
+    """The owner that follows what the others own."""
+    return (seed + 1) % OWNERS
+
+
 def run_storm(
     seed: int,
     folder: Path,
@@ -277,7 +282,9 @@ def run_storm(
     """
     folder.mkdir(parents=True, exist_ok=True)
     report = Report(seed, nodes)
-    faults = schedule(seed, owners=OWNERS, proxied=proxied_owner(seed), brokers=nodes, until=seconds, kinds=kinds)
+    faults = OVER_STREAMS.schedule(
+        seed, processes=OWNERS, proxied=proxied_owner(seed), brokers=nodes, until=seconds, kinds=kinds
+    )
     with broker(nodes, provider="local") as cluster, ExitStack() as opened:
         StreamStorm(cluster, folder, report, faults, say, opened, environment=environment or {}).run()
     return report

@@ -109,6 +109,15 @@ def test_a_timer_fires_at_last(story: Story) -> None:
     assert story.verdict().rules == {Rule.TIMERS}
 
 
+def test_an_alarm_may_be_set_after_its_time(story: Story) -> None:
+    """Its message waited; it goes off soon."""
+    story.log_alarm((Armed, 13), due=5)
+    story.alarm(0, 14)
+    story.final.alarms["other"] = [story.final.alarms["k"][0].__class__("chaos.armed", 50_000, 0, 15_000)]
+
+    assert story.verdict().violations == []
+
+
 def test_an_alarm_that_was_set_is_there(story: Story) -> None:
     """Acknowledged, and lost."""
     story.alarm(0, 1)

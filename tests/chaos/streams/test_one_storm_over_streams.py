@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.streams.faults import Kind, schedule
+from tests.chaos.faults import OF_AIRLINE, OVER_STREAMS, Kind, Nemesis
 from tests.chaos.streams.storm import run_storm
 
 SEED = 3
@@ -25,9 +25,15 @@ def test_a_storm_breaks_no_promise(tmp_path: Path) -> None:
     assert report.verdict.operations["consistent read", "ok"] > 20
 
 
-def test_faults_follow_from_the_seed() -> None:
+@pytest.mark.parametrize("nemesis", [OF_AIRLINE, OVER_STREAMS], ids=["airline", "streams"])
+def test_faults_follow_from_the_seed(nemesis: Nemesis) -> None:
     """The same seed, the same faults; another one, others; those over minutes are of every kind."""
-    first, again, other = (schedule(seed, owners=3, proxied=1, brokers=3, until=3_000) for seed in (1, 1, 2))
+    first, again, other = (nemesis.schedule(seed, processes=3, proxied=1, brokers=3, until=3_000) for seed in (1, 1, 2))
 
     assert first == again != other
-    assert {fault.kind for fault in first} == set(Kind)
+    assert {fault.kind for fault in first} == set(nemesis.weights)
+
+
+def test_streams_meet_every_kind_of_fault() -> None:
+    """None is left out."""
+    assert set(OVER_STREAMS.weights) == set(Kind)

@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tests.chaos.faults import Kind
 from tests.chaos.streams.appends import appends_of
-from tests.chaos.streams.faults import Kind
 from tests.chaos.streams.history import History
 from tests.chaos.streams.log_scan import Final
 
