@@ -21,24 +21,26 @@ from tests.chaos.streams import report as of_streams
 from tests.chaos.streams import storm as over_streams
 
 KINDS = ("streams", "airline")
+NODES = (1, 3)
 
 
 class Run:
     """Storms and what came out."""
 
-    def __init__(self, folder: Path, nodes: int, seconds: float, say: Callable[[str], None]) -> None:
-        """`nodes`: of the Kafka of storms over streams. `seconds`: how long faults go on in them."""
+    def __init__(self, folder: Path, nodes: int | None, seconds: float, say: Callable[[str], None]) -> None:
+        """`nodes`: of the Kafka of storms over streams; None: one and three in turn. `seconds`: of faults in them."""
         self._folder, self._nodes, self._seconds, self._say = folder, nodes, seconds, say
         self.airline, self.streams = Summary(say), of_streams.Summary()
 
     def storm(self, kind: str, seed: int) -> None:
         """One storm of a kind."""
-        folder = self._folder / f"{kind}-{seed}"
-        self._say(f"{kind}: storm with seed {seed}, logs in {folder}")
+        folder, nodes = self._folder / f"{kind}-{seed}", self._nodes or NODES[self.streams.storms % len(NODES)]
+        where = f" on {nodes} nodes" if kind == "streams" else ""
+        self._say(f"{kind}: storm with seed {seed}{where}, logs in {folder}")
         if kind == "airline":
             self.airline.add(run_storm(seed, folder, say=self._say))
         else:
-            found = over_streams.run_storm(seed, folder, nodes=self._nodes, seconds=self._seconds, say=self._say)
+            found = over_streams.run_storm(seed, folder, nodes=nodes, seconds=self._seconds, say=self._say)
             for line in self.streams.add(found):
                 self._say(line)
 
@@ -62,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=None, help="of the first storm; each further one has the next")
     parser.add_argument("--only", choices=KINDS, default=None, help="storms of this kind alone")
-    parser.add_argument("--nodes", type=int, choices=(1, 3), default=1, help="of the Kafka of storms over streams")
+    parser.add_argument("--nodes", type=int, choices=NODES, default=None, help="of storms over streams; else in turn")
     parser.add_argument("--seconds", type=float, default=over_streams.NEMESIS_SECONDS, help="of faults over streams")
     parser.add_argument("--folder", type=Path, default=None, help="where processes write; kept")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON, and all else to stderr")

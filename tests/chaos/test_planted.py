@@ -106,7 +106,7 @@ def _at_once(
 def test_a_reply_that_waited_comes_before_the_time_out(is_planted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """K9: a timer that does not wait for the inbox fires although what cancels it came in time.
 
-    A store has no timers, so the checker of streams cannot see this: the log of a processor that has them shows it.
+    On a real Kafka, and found by the checker of streams: `tests/chaos/streams/test_planted_protections.py`.
     """
     if is_planted:
         monkeypatch.setattr(Barrier, "instants", _at_once)

@@ -1,6 +1,7 @@
 """Storm after storm for MINUTES (5), the first one with SEED (a random one): `make chaos MINUTES=30 SEED=7`.
 
-NODES=3 has storms over streams on three nodes, ONLY=streams or ONLY=airline has storms of one kind alone.
+NODES=1 or NODES=3 has all storms over streams on so many nodes, ONLY=streams or ONLY=airline has storms of one kind
+alone.
 """
 
 from __future__ import annotations

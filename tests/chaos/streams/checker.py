@@ -35,6 +35,8 @@ class Verdict:
     events: int = 0
     erased: int = 0
     """How many of the events were erased."""
+    cleaned: int = 0
+    """How many records Kafka's cleaner took."""
     delivered: int = 0
     """How many events subscribers were given."""
     from_snapshots: int = 0
@@ -126,6 +128,7 @@ def _of_observer(operation: Operation, timeline: Timeline) -> Iterator[Point]:
 def _counted(history: History, final: Final) -> Verdict:
     verdict = Verdict(streams=len(final.streams), events=sum(map(len, final.streams.values())))
     verdict.erased = sum(max(one.first for one in erased) for erased in final.erasures.values())
+    verdict.cleaned = final.cleaned
     verdict.delivered = sum(len(line.events) for lines in history.delivered() for line in lines)
     reads = succeeded(history.operations)
     verdict.from_snapshots = sum(result_of(read).is_from_snapshot for read in reads)

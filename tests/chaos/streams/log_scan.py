@@ -74,6 +74,8 @@ class Final:
         default_factory=lambda: defaultdict[str, dict[int, str | None]](dict)
     )
     """Stream → version → the event's name, as the last scan found it; None: its tombstone."""
+    cleaned: int = 0
+    """Records that were there and are not any more."""
     alarms: dict[str, list[LoggedAlarm]] = field(default_factory=lambda: defaultdict[str, list[LoggedAlarm]](list))
 
     def labels(self, stream: str) -> dict[int, str]:
@@ -102,11 +104,13 @@ class LogScan:
 
     def final(self) -> Final:
         """Scan the topics from start to end, and sum up."""
-        found, left = Final(), list[Record]()
+        found, left, there = Final(), list[Record](), 0
         for topic in self.topics:
             records = all_records(self._log, topic)
             self.take(records)
             left += records if topic == self._events else []
+            there += len(records)
+        found.cleaned = len(self._records) - there
         ordered = [self._records[at] for at in sorted(self._records)]
         inputs = {at: id_ for record in ordered if (at := self._step(record)) and (id_ := _input(record))}
         for record in ordered:

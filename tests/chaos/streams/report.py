@@ -20,7 +20,8 @@ class Summary:
         self.storms = 0
         self.violations: list[str] = []
         self._seconds = 0.0
-        self._streams = self._events = self._erased = self._delivered = self._from_snapshots = self._old_reads = 0
+        self._streams = self._events = self._erased = self._cleaned = 0
+        self._delivered = self._from_snapshots = self._old_reads = 0
         self._operations = Counter[tuple[str, str]]()
         self._faults = Counter[Kind]()
         self._away = defaultdict[Kind, list[float]](list)
@@ -32,6 +33,7 @@ class Summary:
         self._streams += report.verdict.streams
         self._events += report.verdict.events
         self._erased += report.verdict.erased
+        self._cleaned += report.verdict.cleaned
         self._delivered += report.verdict.delivered
         self._from_snapshots += report.verdict.from_snapshots
         self._old_reads += report.verdict.old_reads
@@ -62,8 +64,8 @@ class Summary:
             away = self._away[fault]
             told = f"{median(away):.1f} s, {max(away):.1f} s ({len(away)})" if away else "-"
             lines.append(f"{fault.value:<42} {times:>5}   {told:>40}")
-        lines += ["", f"events erased: {self._erased:,}, given to subscribers: {self._delivered:,}"]
-        lines += [f"loads from snapshots: {self._from_snapshots:,}"]
+        lines += ["", f"events erased: {self._erased:,}, records that the cleaner took: {self._cleaned:,}"]
+        lines += [f"events given to subscribers: {self._delivered:,}, loads from snapshots: {self._from_snapshots:,}"]
         lines += [f"ordinary reads as of before, while an owner may have been replaced: {self._old_reads:,}"]
         return [*lines, f"violations: {len(self.violations)}", *self.violations[:SHOWN_VIOLATIONS]]
 
@@ -78,6 +80,7 @@ class Summary:
             "faults": {kind.value: times for kind, times in self._faults.items()},
             "unavailability_seconds": {kind.value: figures(away) for kind, away in self._away.items() if away},
             "erased": self._erased,
+            "cleaned": self._cleaned,
             "delivered": self._delivered,
             "loads_from_snapshots": self._from_snapshots,
             "old_reads": self._old_reads,
