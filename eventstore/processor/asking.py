@@ -24,6 +24,8 @@ from eventstore.log.errors import LogClosed, LogError
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Producer, Reader
 from eventstore.log.records import Headers, Topic, TopicPartition
+from eventstore.processor import clock_check
+from eventstore.processor.clock_check import ClockCheck
 from eventstore.processor.inputs import Answered, Call
 from eventstore.processor.mailbox import Mailbox
 from eventstore.processor.parts import ROOM_BYTES, split
@@ -57,6 +59,7 @@ class Asking:
         """Where to read on when the loop failed and starts again."""
         self._is_closed = False
         self._unanswered = 0
+        self._clock_check = ClockCheck(host.clock)
         self._reader: Reader | None = None
         self._producer: Producer | None = None
 
@@ -143,7 +146,7 @@ class Asking:
 
     def open(self) -> None:
         log_, topic = self._host.log, replies_of(self._host.service)
-        log_.create([Topic(name=topic, retention_ms=REPLY_RETENTION_MS)])
+        log_.create([Topic(name=topic, retention_ms=REPLY_RETENTION_MS, settings=clock_check.SETTINGS)])
         home = self._home or TopicPartition(topic, crc32(uuid4().bytes) % log_.describe([topic])[topic].partitions)
         ends = log_.end_positions([home], isolation="uncommitted")
         self._reader = log_.reader(ends if self._next is None else {home: self._next})
@@ -154,10 +157,16 @@ class Asking:
         reader, producer = self._reader, self._producer
         assert reader is not None, "open() comes first"
         assert producer is not None, "open() comes first"
+        assert self._home is not None, "open() comes first"
+        if (question := self._clock_check.question()) is not None:
+            producer.produce(*self._home, clock_check.KEY, question)
         producer.poll(0)
         records = reader.read(RECORDS_AT_ONCE, timeout)
         for record in records:
-            self._take(record.headers, record.value)
+            if record.key == clock_check.KEY:
+                self._clock_check.take(record)
+            else:
+                self._take(record.headers, record.value)
         return bool(records)
 
     def is_ready(self) -> bool:
@@ -168,7 +177,11 @@ class Asking:
 
     def metrics(self) -> Mapping[str, float]:
         waiting, unanswered = float(len(self._waiting)), float(self._unanswered)
-        return {"questions_waiting": waiting, "questions_unanswered_total": unanswered}
+        return {
+            "questions_waiting": waiting,
+            "questions_unanswered_total": unanswered,
+            "clock_ahead_seconds": self._clock_check.ahead_seconds,
+        }
 
     def stop(self, deadline: float) -> None:
         """Release the connections. Questions wait on: the loop may start again, and reads on where it stood."""
