@@ -33,8 +33,13 @@ NEMESIS_SECONDS = 60.0
 START_SECONDS, RECOVERY_SECONDS = 90.0, 90.0
 CALM_SECONDS = 3.0
 """How long operations go on when everything runs again."""
-CLEANED = {"segment.ms": "2000", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "4000"}
-"""Settings with which Kafka's cleaner goes over the topics of events and state again and again."""
+CLEANED = {
+    "segment.ms": "2000",
+    "min.cleanable.dirty.ratio": "0.01",
+    "min.compaction.lag.ms": "20000",
+    "max.compaction.lag.ms": "25000",
+}
+"""Settings with which Kafka's cleaner goes over the topics of events and state again and again, after they were read."""
 DELAYED = (PRODUCE, FETCH, END_TXN, TXN_OFFSET_COMMIT, HEARTBEAT)
 
 
