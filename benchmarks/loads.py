@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -109,7 +109,7 @@ async def _loads(setting: Setting, sizes: Sizes) -> Loads:
 
 
 @asynccontextmanager
-async def _running(setting: Setting) -> AsyncIterator[EventStore[Deposited]]:
+async def _running(setting: Setting) -> AsyncGenerator[EventStore[Deposited]]:
     store = EventStore(f"bench_{RUN}_loads", events=[Deposited])
     async with Service(f"bench-{RUN}-loads", components=[store], log=setting.url, state=setting.state) as service:
         await service.settled()

@@ -7,7 +7,7 @@ version, so that a wrong version is refused. A load is `repository.get`, without
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -109,7 +109,7 @@ def _event(identity: UUID, version: int) -> Aggregate.Event:
 
 
 @contextmanager
-def on_sqlite(folder: Path) -> Iterator[LibraryStore]:
+def on_sqlite(folder: Path) -> Generator[LibraryStore]:
     """On a file in the folder."""
     file = folder / "accounts.db"
     store = LibraryStore({"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": str(file)}, "")
@@ -122,7 +122,7 @@ def on_sqlite(folder: Path) -> Iterator[LibraryStore]:
 
 
 @contextmanager
-def on_postgresql(folder: Path) -> Iterator[LibraryStore]:
+def on_postgresql(folder: Path) -> Generator[LibraryStore]:
     """On a server of its own in the folder."""
     with cluster(folder) as server:
         environment = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pwd
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +17,7 @@ _STOP_S = 20.0
 @contextmanager
 def server(
     command: Sequence[str | Path], is_ready: Callable[[], bool], *, owner: pwd.struct_passwd | None = None
-) -> Iterator[None]:
+) -> Generator[None]:
     """Run it, as `owner` if one is given, and go on when it is ready.
 
     Raises:

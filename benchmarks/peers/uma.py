@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ class UmaStore:
 
 
 @contextmanager
-def on_umadb(folder: Path) -> Iterator[UmaStore]:
+def on_umadb(folder: Path) -> Generator[UmaStore]:
     """Start a server with a file in the folder, and stop it."""
     address = f"127.0.0.1:{free_ports(1)[0]}"
     command = [sys.executable, "-c", _SERVER, "--listen", address, "--db-path", str(folder / "uma.db")]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Barrier
+from threading import Barrier, BrokenBarrierError
 
 WARM_UP_S = 0.3
 
@@ -20,16 +20,29 @@ class Appends:
 
 
 def by_threads(writers: list[Callable[[], None]], seconds: float) -> Appends:
-    """Each writer is called again and again by a thread of its own."""
+    """Each writer is called again and again by a thread of its own.
+
+    Raises:
+        Exception: what a writer raised. The others do not wait for it.
+    """
     began = list[float]()
     ready = Barrier(len(writers), lambda: began.append(time.perf_counter()))
     with ThreadPoolExecutor(len(writers)) as pool:
-        each = list(pool.map(lambda write: _calls(write, ready, seconds), writers))
-    return Appends([one for took in each for one in took], time.perf_counter() - began[0])
+        each = [pool.submit(_calls, write, ready, seconds) for write in writers]
+    ended = time.perf_counter()
+    for done in each:
+        if isinstance(error := done.exception(), Exception) and not isinstance(error, BrokenBarrierError):
+            raise error
+    took = [one for done in each for one in done.result()]
+    return Appends(took, ended - began[0])
 
 
 def _calls(write: Callable[[], None], ready: Barrier, seconds: float) -> list[float]:
-    _until(write, time.perf_counter() + WARM_UP_S, [])
+    try:
+        _until(write, time.perf_counter() + WARM_UP_S, [])
+    except BaseException:
+        ready.abort()  # else the others would wait for this one
+        raise
     ready.wait()
     took: list[float] = []
     _until(write, time.perf_counter() + seconds, took)

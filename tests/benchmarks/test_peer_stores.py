@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ from benchmarks.peers.uma import UmaStore
 
 
 @pytest.fixture(name="sqlite")
-def _sqlite(tmp_path: Path) -> Iterator[LibraryStore]:
+def _sqlite(tmp_path: Path) -> Generator[LibraryStore]:
     with on_sqlite(tmp_path) as store:
         yield store
 
@@ -52,13 +52,36 @@ def test_sqlite_says_what_it_syncs(sqlite: LibraryStore) -> None:
 
 
 @dataclass
+class _Event:
+    kind: str
+    data: bytes
+    tags: list[str]
+
+
+@dataclass
+class _QueryItem:
+    tags: list[str]
+
+
+@dataclass
+class _Query:
+    items: list[_QueryItem]
+
+
+@dataclass
+class _AppendCondition:
+    query: _Query
+    after: int | None
+
+
+@dataclass
 class _Client:
-    """UmaDB's client, as its documentation says."""
+    """UmaDB's client, as its documentation says: a condition fails if events match that came after a position."""
 
     url: str
-    events: list[SimpleNamespace] = field(default_factory=list[SimpleNamespace])
+    events: list[_Event] = field(default_factory=list[_Event])
 
-    def append(self, events: Sequence[SimpleNamespace], condition: SimpleNamespace | None = None) -> int:
+    def append(self, events: Sequence[_Event], condition: _AppendCondition | None = None) -> int:
         if condition is not None:
             known = [at for at, event in enumerate(self.events, 1) if event.tags == condition.query.items[0].tags]
             if any(at > (condition.after or 0) for at in known):
@@ -66,18 +89,14 @@ class _Client:
         self.events.extend(events)
         return len(self.events)
 
-    def read(self, query: SimpleNamespace) -> list[SimpleNamespace]:
+    def read(self, query: _Query) -> list[SimpleNamespace]:
         return [SimpleNamespace(event=event) for event in self.events if event.tags == query.items[0].tags]
 
 
 @pytest.fixture(name="uma")
 def _uma(monkeypatch: pytest.MonkeyPatch) -> UmaStore:
     fake = SimpleNamespace(
-        Client=_Client,
-        Event=lambda kind, data, tags: SimpleNamespace(kind=kind, data=data, tags=tags),
-        Query=lambda items: SimpleNamespace(items=items),
-        QueryItem=lambda tags: SimpleNamespace(tags=tags),
-        AppendCondition=lambda query, after: SimpleNamespace(query=query, after=after),
+        Client=_Client, Event=_Event, Query=_Query, QueryItem=_QueryItem, AppendCondition=_AppendCondition
     )
     monkeypatch.setitem(sys.modules, "umadb", fake)
     return UmaStore("http://here")

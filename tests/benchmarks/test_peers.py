@@ -17,6 +17,7 @@ from benchmarks.loads import CENTS
 from benchmarks.one import measure
 from benchmarks.peers import beside, presence
 from benchmarks.peers.page import BEGIN, END, PAGE, page
+from benchmarks.peers.writing import by_threads
 from benchmarks.setting import PEERS, Setting
 
 _ROOT = Path(__file__).parent.parent.parent
@@ -72,11 +73,21 @@ def test_another_store_is_measured_as_ours_is(tmp_path: Path) -> None:
     assert store.reopened == 1
 
 
+def test_writers_do_not_wait_for_one_that_failed() -> None:
+    """What it raised ends the benchmark at once."""
+
+    def fail() -> None:
+        raise ConnectionError("gone")
+
+    with pytest.raises(ConnectionError, match="gone"):
+        by_threads([_Store().writer("account"), fail], 60.0)
+
+
 def test_what_is_not_installed_is_left_out_by_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A run without them is no failure: it says how they would be installed, in the file too."""
-    monkeypatch.setattr(presence, "find_spec", lambda name: None)
+    monkeypatch.setattr(presence, "find_spec", dict[str, object]().get)
     file = tmp_path / "figures.json"
 
     code = run.main(
@@ -101,7 +112,7 @@ def test_what_is_not_installed_is_left_out_by_name(
 
 def test_postgresql_is_looked_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its packages are not enough: the server must be there."""
-    monkeypatch.setattr(presence, "find_spec", lambda name: object())
+    monkeypatch.setattr(presence, "find_spec", str)
     monkeypatch.setattr(presence, "programs", lambda: None)
 
     assert presence.missing("eventsourcing-sqlite") is None
