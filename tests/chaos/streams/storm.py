@@ -39,7 +39,7 @@ CLEANED = {
     "min.compaction.lag.ms": "20000",
     "max.compaction.lag.ms": "25000",
 }
-"""Settings with which Kafka's cleaner goes over the topics of events and state again and again, after they were read."""
+"""Settings with which Kafka's cleaner goes over the topics again and again, after what it takes was read."""
 DELAYED = (PRODUCE, FETCH, END_TXN, TXN_OFFSET_COMMIT, HEARTBEAT)
 
 
