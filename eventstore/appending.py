@@ -1,12 +1,7 @@
-"""Appends and erasures as a processor: the messages between a store and the owner of a stream's partition.
+"""Appends and erasures as a processor: what a store sends, and what becomes of it at the owner of a stream's partition.
 
-`sagalog.append` carries the events in wire format, so that the owner neither decodes nor knows their types. What it
-expects of the stream travels as one number: a version from 0, or
-
-    -1  no stream       -2  an existing stream       -3  anything
-
-The reply repeats the fingerprint of what the *first* append of this id carried: the caller sees by it whether its
-commit id stands for other content (rule K8). A lost race is no final answer: nothing happened, and the id stays free.
+Of appends see `eventstore.processor.append_call`; those of callers in the owner's process are decided on by
+`eventstore.processor.appends`, with the same outcome.
 
 `sagalog.erase` deletes a stream or its first events (rule E2). A deleted stream is no stream to what is expected of it,
 and yet its versions go on.
@@ -17,11 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from hashlib import blake2b
-from typing import ClassVar, Literal
+from typing import Literal
 
 from eventstore.errors import AppendTooLarge, EventNotDeclared, TooManyEvents
-from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
+from eventstore.expected import fits
 from eventstore.log.errors import MessageTooLarge
+from eventstore.processor.append_call import Append, AppendDone, AppendLost
 from eventstore.processor.parts import Part
 from eventstore.processor.port import DecideContext, Retention, Stateless
 from eventstore.processor.questions import PageRead, ReadPage
@@ -33,29 +29,6 @@ BYTES_PER_APPEND = 64 * 1024 * 1024
 """What one append may hold altogether: its owner has all of it in memory, and in one transaction."""
 _BESIDE_BYTES = 1_280
 """Room for the metadata of an event's record, and for its version in the key."""
-_NUMBERS = {NO_STREAM: -1, STREAM_EXISTS: -2, ANY: -3}
-
-
-class Append(Message, name="sagalog.append"):
-    """Append these events to the stream that is the record's key."""
-
-    may_be_split: ClassVar[bool] = True
-    events: list[bytes]
-    expected: int
-    fingerprint: str
-
-
-class AppendDone(Reply, name="sagalog.append_done"):
-    """The events are there; the last has this version."""
-
-    version: int
-    fingerprint: str
-
-
-class AppendLost(Refusal, name="sagalog.append_lost"):
-    """The stream is at another version, −1 if it has no events. Nothing was appended."""
-
-    actual: int
 
 
 class Erase(Message, name="sagalog.erase"):
@@ -117,30 +90,6 @@ class StoreProcessor(Stateless):
             context.truncate(context.version + 1 if message.before is None else message.before)
             erased = context.first - first
             context.reply(EraseDone(erased=erased, first=context.first, fingerprint=message.fingerprint))
-
-
-def number_of(expected: int | Expected) -> int:
-    """What is expected, as the number that travels.
-
-    Raises:
-        ValueError: a version below −1.
-    """
-    if isinstance(expected, Expected):
-        return _NUMBERS[expected]
-    if expected < -1:
-        raise ValueError(f"expected={expected} is no version: give one from 0, NO_STREAM, STREAM_EXISTS or ANY")
-    return expected
-
-
-def fits(expected: int, actual: int) -> bool:
-    """Whether a stream at version `actual` (−1: no stream) is as expected."""
-    match expected:
-        case -3:
-            return True
-        case -2:
-            return actual >= 0
-        case _:
-            return actual == expected
 
 
 def encode_events(

@@ -21,6 +21,7 @@ from eventstore.state.port import StateEngine
 from schemas import Message, Serde
 
 if TYPE_CHECKING:
+    from eventstore.processor.asking import Asking
     from eventstore.subject_keys.protection import Protection
 
 
@@ -86,6 +87,8 @@ class Runtime(Protocol):
     host: Host
     protection: Protection
     """Seals personal data, and forgets."""
+    asking: Asking
+    """Where calls go in, and their answers come out."""
 
     async def ask(
         self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)

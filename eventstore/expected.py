@@ -1,4 +1,9 @@
-"""What an append expects of its stream."""
+"""What an append expects of its stream.
+
+It travels as one number: a version from 0, or
+
+    -1  no stream       -2  an existing stream       -3  anything
+"""
 
 from __future__ import annotations
 
@@ -20,3 +25,28 @@ class Expected(Enum):
 NO_STREAM: Final = Expected.NO_STREAM
 STREAM_EXISTS: Final = Expected.STREAM_EXISTS
 ANY: Final = Expected.ANY
+_NUMBERS = {NO_STREAM: -1, STREAM_EXISTS: -2, ANY: -3}
+
+
+def number_of(expected: int | Expected) -> int:
+    """What is expected, as the number that travels.
+
+    Raises:
+        ValueError: a version below −1.
+    """
+    if isinstance(expected, Expected):
+        return _NUMBERS[expected]
+    if expected < -1:
+        raise ValueError(f"expected={expected} is no version: give one from 0, NO_STREAM, STREAM_EXISTS or ANY")
+    return expected
+
+
+def fits(expected: int, actual: int) -> bool:
+    """Whether a stream at version `actual` (−1: no stream) is as expected."""
+    match expected:
+        case -3:
+            return True
+        case -2:
+            return actual >= 0
+        case _:
+            return actual == expected

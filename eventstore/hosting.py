@@ -25,7 +25,8 @@ from eventstore.log.partition import partition_of
 from eventstore.loops import LoopThread
 from eventstore.offload import to_the_end
 from eventstore.process_host import make_host
-from eventstore.processor.asking import Answer, Asking
+from eventstore.processor.append_call import Answer
+from eventstore.processor.asking import Asking
 from eventstore.processor.importing import IMPORT_MESSAGES
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.port import AnyProcessor, Joinable, keeps_states
@@ -70,16 +71,16 @@ class Hosting:
         self._partitions: dict[str, int] = {}
         self._unit: LoopThread | None = None
         self._is_stopping = False
-        self._asking, self._reachable = Asking(host, self._current_unit), Reachable(self.plans, host.log.url)
+        self.asking, self._reachable = Asking(host, self._current_unit), Reachable(self.plans, host.log.url)
         self._standby: LoopThread | None = None
         if processors:
             followed = Standby(host, host.service, processors, self._is_unit_ready) if standby else None
             self._standby = None if followed is None else LoopThread(lambda: followed, host.clock)
             self._unit = LoopThread(
-                lambda: Unit(host, processors, moved=self._asking.send, standby=followed), host.clock
+                lambda: Unit(host, processors, moved=self.asking.send, standby=followed), host.clock
             )
         loops = [partial(make, host) for plan in plans for make in plan.loops]
-        self.threads = [LoopThread(lambda: self._asking, host.clock)]
+        self.threads = [LoopThread(lambda: self.asking, host.clock)]
         self.threads += [self._unit] if self._unit is not None else []
         self.threads += [LoopThread(make, host.clock) for make in loops]
         self.protection = Protection(host, self.threads.append)
@@ -133,7 +134,7 @@ class Hosting:
         answers, *others = self._all_threads()
         have_ended = self._end(others, deadline)
         have_ended &= self._end([answers], deadline)  # the last one, so that what the others pass on is still sent
-        self._asking.close()
+        self.asking.close()
         self.protection.close()
         for plan in self.plans:
             if plan.bind is not None:
@@ -174,12 +175,12 @@ class Hosting:
     ) -> Message | None:
         self._reachable.check(to, message)
         [message] = await self.protection.protect([message])
-        return (await self._asking.ask(to, key, message, id=id, timeout=timeout))[0]
+        return (await self.asking.ask(to, key, message, id=id, timeout=timeout))[0]
 
     async def ask_positioned(
         self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
     ) -> Answer:
-        return await self._asking.ask(to, key, message, id=id, timeout=timeout)
+        return await self.asking.ask(to, key, message, id=id, timeout=timeout)
 
     def index(self, processor: str, key: str) -> StreamIndex | None:
         unit = self._current_unit()

@@ -249,6 +249,15 @@ class Streams(Generic[E]):
             self._partitions, self._generation = known[self.topic].partitions, known[self.topic].id
         return partition_of(stream, self._partitions)
 
+    @property
+    def is_located(self) -> bool:
+        """Whether partitions and generation of the topic are known already, so that `position_at` can be used."""
+        return self._partitions > 0
+
+    def position_at(self, partition: int, offset: int) -> Position:
+        """A position in a partition."""
+        return Position.at(partition, offset, self._generation)
+
     async def position(self, stream: str, offset: int) -> Position:
         """A position in the stream's partition."""
         return Position.at(await self.partition(stream), offset, self._generation)

@@ -14,42 +14,24 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar
 
 from typing_extensions import TypeVar as DefaultTypeVar
 
 from eventstore.aggregate import Aggregate
-from eventstore.appending import (
-    Append,
-    AppendDone,
-    AppendLost,
-    Erase,
-    EraseDone,
-    EraseRefused,
-    StoreProcessor,
-    append_id,
-    encode_events,
-    fingerprint,
-    number_of,
-)
+from eventstore.appending import StoreProcessor
 from eventstore.component import Plan, Runtime
-from eventstore.errors import (
-    CommitIdReused,
-    ErasureRefused,
-    EventNotDeclared,
-    NotRunning,
-    WrongExpectedVersion,
-)
-from eventstore.expected import NO_STREAM, Expected
+from eventstore.errors import EventNotDeclared, NotRunning
+from eventstore.expected import Expected
 from eventstore.loading import load
-from eventstore.processor.asking import Positions
 from eventstore.processor.port import Retention
 from eventstore.processor.topics import events_of
 from eventstore.reading import Streams
-from eventstore.streams import Appended, Erased, Position, Recorded, check_stream_id
-from schemas import Event, Message
+from eventstore.streams import Appended, Erased, Position, Recorded
+from eventstore.writing import Writer
+from schemas import Event
 from schemas.options import knows_its_options
-from schemas.personal_fields import M, holds_personal
+from schemas.personal_fields import M
 
 E = DefaultTypeVar("E", bound=Event, default=Event)
 A = TypeVar("A", bound=Aggregate[Any])
@@ -86,8 +68,8 @@ class EventStore(Generic[E]):
         self.name, self.events, self.log = name, tuple(events), log
         self._processor = StoreProcessor(name, self.events, partitions, retention)
         self._declared = frozenset(self.events)
-        self._is_personal = any(map(holds_personal, self.events))
         self._streams: Streams[E] | None = None
+        self._writer: Writer[E] | None = None
         self._runtime: Runtime | None = None
         self._alone: AsyncExitStack | None = None
 
@@ -101,7 +83,10 @@ class EventStore(Generic[E]):
 
     def _bind(self, runtime: Runtime | None) -> None:
         self._runtime = runtime
-        self._streams = None if runtime is None else Streams(self.name, runtime)
+        self._streams = self._writer = None
+        if runtime is not None:
+            self._streams = Streams[E](self.name, runtime)
+            self._writer = Writer(self._processor, self.events, runtime, self._streams)
 
     async def __aenter__(self) -> Self:
         """Run the store alone: its own log, and a unit for it.
@@ -150,20 +135,7 @@ class EventStore(Generic[E]):
                 `commit_id` to learn it: if it did, that returns its result, else it happens now.
             NotRunning: no service runs the store.
         """
-        check_stream_id(stream)
-        number = number_of(expected)
-        events = await self._running().protection.protect(events) if self._is_personal else events
-        encoded = self._encode(stream, events)
-        content = encoded if commit_id is None or not self._is_personal else await self._content(events)
-        command = Append(events=encoded, expected=number, fingerprint=fingerprint(content))
-        answer, offsets = await self._ask(stream, command, expected, commit_id)
-        done = cast("AppendDone", answer)
-        reader = self._reader()
-        if offsets is None:
-            position = await reader.end(stream)
-        else:
-            position = await reader.position(stream, *offsets.values())
-        return Appended(done.version, position)
+        return await self._writing().append(stream, events, expected, commit_id)
 
     async def delete(self, stream: str, *, expected: int | Expected, commit_id: str | None = None) -> Erased:
         """Delete a stream: no read shows its events from now on.
@@ -180,7 +152,7 @@ class EventStore(Generic[E]):
             AskTimedOut: no answer came in time; delete again with the same `commit_id` to learn what happened.
             NotRunning: no service runs the store.
         """
-        return await self._erase(stream, None, expected, commit_id)
+        return await self._writing().erase(stream, None, expected, commit_id)
 
     async def truncate(
         self, stream: str, *, before: int, expected: int | Expected, commit_id: str | None = None
@@ -197,41 +169,7 @@ class EventStore(Generic[E]):
         """
         if before < 0:
             raise ValueError(f"{stream}: before={before} is no version: give that of the first event to keep, from 0")
-        return await self._erase(stream, before, expected, commit_id)
-
-    async def _erase(self, stream: str, before: int | None, expected: int | Expected, commit_id: str | None) -> Erased:
-        check_stream_id(stream)
-        number = number_of(expected)
-        if self._processor.retention == "forever":
-            raise ErasureRefused(self.name, stream)
-        command = Erase(before=before, expected=number, fingerprint=fingerprint([f"erase {before}".encode()]))
-        answer, _ = await self._ask(stream, command, expected, commit_id)
-        done = cast("EraseDone", answer)
-        return Erased(done.erased, done.first)
-
-    async def _ask(
-        self, stream: str, command: Append | Erase, expected: int | Expected, commit_id: str | None
-    ) -> tuple[Message | None, Positions | None]:
-        """What the owner of the stream's partition answers, if it did what the command says."""
-        answer, offsets = await self._running().ask_positioned(
-            self.name, stream, command, id=_input_id(stream, commit_id)
-        )
-        if isinstance(answer, AppendLost):
-            raise _lost(stream, expected, answer.actual)
-        if isinstance(answer, EraseRefused):
-            raise ErasureRefused(self.name, stream)
-        if cast("AppendDone | EraseDone", answer).fingerprint != command.fingerprint:
-            raise CommitIdReused(stream, commit_id or "")
-        return answer, offsets
-
-    def _encode(self, stream: str, events: Sequence[E]) -> list[bytes]:
-        host = self._running().host
-        return encode_events(self.name, stream, events, self._declared, host.serde, host.log.message_max_bytes)
-
-    async def _content(self, events: Sequence[E]) -> list[bytes]:
-        """What tells these events from others: personal data is never sealed twice alike."""
-        encode = self._running().host.serde.encode
-        return [encode(event) for event in await self._running().protection.fixed(events)]
+        return await self._writing().erase(stream, before, expected, commit_id)
 
     async def protect(self, message: M) -> M:
         """The message with its personal data sealed, as `append` does it: for what is sent by other ways.
@@ -341,24 +279,15 @@ class EventStore(Generic[E]):
             raise NotRunning(f"store {self.name}")
         return self._runtime
 
+    def _writing(self) -> Writer[E]:
+        if self._writer is None:
+            raise NotRunning(f"store {self.name}")
+        return self._writer
+
     def _reader(self) -> Streams[E]:
         if self._streams is None:
             raise NotRunning(f"store {self.name}")
         return self._streams
-
-
-def _lost(stream: str, expected: int | Expected, actual: int) -> WrongExpectedVersion:
-    return WrongExpectedVersion(
-        stream, expected=NO_STREAM if expected == -1 else expected, actual=NO_STREAM if actual < 0 else actual
-    )
-
-
-def _input_id(stream: str, commit_id: str | None) -> str | None:
-    if commit_id is None:
-        return None
-    if not commit_id:
-        raise ValueError(f"{stream}: an empty commit id: give a unique one, or None")
-    return append_id(stream, commit_id)
 
 
 def _run_alone(store: EventStore[Any], log: str) -> AbstractAsyncContextManager[Runtime]:

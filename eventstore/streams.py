@@ -133,8 +133,7 @@ class Recorded(msgspec.Struct, Generic[E_co], frozen=True):
     """After this event. From a stream: in the stream's partition. From a subscription: in all partitions so far."""
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True):
     """What an append did."""
 
     version: int

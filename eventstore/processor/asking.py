@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import TypeAlias
 from uuid import uuid4
-from weakref import WeakKeyDictionary
 from zlib import crc32
 
 import structlog
@@ -25,19 +23,18 @@ from eventstore.log.partition import partition_of
 from eventstore.log.port import Producer, Reader
 from eventstore.log.records import Headers, Topic, TopicPartition
 from eventstore.processor import clock_check
+from eventstore.processor.append_call import Answer, Landed
 from eventstore.processor.clock_check import ClockCheck
-from eventstore.processor.inputs import Answered, Call
+from eventstore.processor.inputs import Answered, AnyCall, Call
 from eventstore.processor.mailbox import Mailbox
 from eventstore.processor.parts import ROOM_BYTES, split
 from eventstore.processor.routes import Routes
 from eventstore.processor.topics import inbox_of, replies_of
 from eventstore.processor.unit import Unit
+from eventstore.processor.waiting import Line, Waiting
 from schemas import Failure, Message, Metadata, Nothing, ReplyTo, SchemaError
 
 log = structlog.get_logger()
-
-Positions: TypeAlias = Mapping[int, int]
-Answer: TypeAlias = tuple[Message | None, Positions | None]
 
 REPLY_RETENTION_MS = 60 * 60 * 1000
 RECORDS_AT_ONCE = 500
@@ -52,8 +49,7 @@ class Asking:
     def __init__(self, host: Host, unit: Callable[[], Unit | None]) -> None:
         """`unit`: the process's unit, None while it has none."""
         self._host, self._unit, self._routes = host, unit, Routes(host.log)
-        self._waiting: dict[str, tuple[asyncio.Future[Answer], Mailbox[Answer]]] = {}
-        self._mailboxes: WeakKeyDictionary[asyncio.AbstractEventLoop, Mailbox[Answer]] = WeakKeyDictionary()
+        self._waiting: Waiting[Answer | Landed] = Waiting()
         self._home: TopicPartition | None = None
         self._next: int | None = None
         """Where to read on when the loop failed and starts again."""
@@ -72,51 +68,68 @@ class Asking:
         """
         if id is not None and not 1 <= len(id) <= ID_MAX:
             raise ValueError(f"an id of {len(id)} characters: 1 to {ID_MAX} are taken, every event carries it")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Answer] = loop.create_future()
-        correlation = unique_id()
-        self._waiting[correlation] = future, self._mailbox(loop)
-        expiry = loop.call_later(timeout.total_seconds(), _expire, future)
+        correlation, line = unique_id(), self.line(timeout.total_seconds())
+        future = line.join(correlation)
         try:
-            topic = inbox_of(to)
-            if self._routes.known(topic) is None:
-                await self._learn(topic, future)
-            self._put(to, key, message, id or correlation, correlation)
-            answer, positions = await future
+            if self.partitions(to) is None:
+                await self.learn(to, future)
+            self.put(self._call(to, key, message, id or correlation, correlation))
+            answered = await future
         except TimeoutError:
-            self._unanswered += 1
-            raise AskTimedOut(f"{message.__type_name__} for {to} {key!r}", timeout.total_seconds()) from None
+            raise self.timed_out(f"{message.__type_name__} for {to} {key!r}", line.patience_s) from None
         finally:
-            expiry.cancel()
-            self._waiting.pop(correlation, None)
-        if isinstance(answer, Failure):
-            raise InputFailed(to, f"{answer.error}: {answer.detail}")
-        return (None if isinstance(answer, Nothing) else answer), positions
+            line.leave(correlation)
+        return answer_of(to, answered)
 
-    async def _learn(self, topic: str, future: asyncio.Future[Answer]) -> None:
-        """Ask for the topic's partitions, until the question itself has come to its end."""
-        count = asyncio.ensure_future(asyncio.to_thread(self._routes.count, topic))
+    def line(self, patience_s: float) -> Line[Answer | Landed]:
+        """Where callers of the running loop wait that are so patient."""
+        return self._waiting.line(patience_s)
+
+    def partitions(self, to: str) -> int | None:
+        """How many partitions an inbox has; None if that is to be learned."""
+        return self._routes.known(inbox_of(to))
+
+    async def learn(self, to: str, future: asyncio.Future[Answer | Landed]) -> None:
+        """Ask for the partitions of an inbox, until the question itself has come to its end."""
+        count = asyncio.ensure_future(asyncio.to_thread(self._routes.count, inbox_of(to)))
         try:
             await asyncio.wait((count, future), return_when=asyncio.FIRST_COMPLETED)
             await (future if future.done() else count)
         finally:
             count.cancel()
 
-    def _put(self, to: str, key: str, message: Message, id_: str, correlation: str) -> None:
-        """Let the message join this process's next batch if it serves the key, else send it."""
-        reply, count = self._address(correlation), self._routes.count(inbox_of(to))
-        metadata = Metadata(id=id_, type=message.__type_name__, correlation=correlation, reply=reply)
-        call = Call(to, key, partition_of(key, count), message, metadata, self._resolve)
+    def home(self) -> TopicPartition:
+        """Where answers from afar come back.
+
+        Raises:
+            LogClosed: nothing is answered any more.
+        """
+        if self._home is None or self._is_closed:
+            raise LogClosed("the service does not run: use it inside `async with`")
+        return self._home
+
+    def timed_out(self, what: str, seconds: float) -> AskTimedOut:
+        """The error of a question that was not answered in time."""
+        self._unanswered += 1
+        return AskTimedOut(what, seconds)
+
+    def put(self, call: AnyCall) -> None:
+        """Let a call join this process's next batch if it serves the key, else send it."""
         unit = self._unit()
-        if unit is not None and unit.owns(to, call.partition):
+        if unit is not None and unit.has(call.at):
             unit.call(call)
         else:
             self.send(call)
 
-    def send(self, call: Call) -> None:
+    def _call(self, to: str, key: str, message: Message, id_: str, correlation: str) -> Call:
+        reply, count = ReplyTo(*self.home(), correlation), self._routes.count(inbox_of(to))
+        metadata = Metadata(id=id_, type=message.__type_name__, correlation=correlation, reply=reply)
+        return Call(to, key, partition_of(key, count), message, metadata, self.resolve)
+
+    def send(self, call: AnyCall) -> None:
         """Put a call into the inbox, from any thread; its answer comes as if it had been remote from the start."""
         producer = self._producer
-        correlation = call.metadata.correlation
+        correlation = call.correlation
         if producer is None:
             self._fail(correlation, LogClosed("there is no connection to the log now: ask again with the same id"))
             return
@@ -134,11 +147,12 @@ class Asking:
         except (LogError, SchemaError) as error:  # the caller's, not the loop's that passes the call on
             self._fail(correlation, error)
 
-    def _values(self, call: Call) -> list[bytes]:
+    def _values(self, call: AnyCall) -> list[bytes]:
         """What is put into the inbox: the message, in parts if it is too large for a record and may be split."""
         encode, limit = self._host.serde.encode, self._host.log.message_max_bytes
-        value = encode(call.message)
-        if len(value) + ROOM_BYTES <= limit or not getattr(type(call.message), "may_be_split", False):
+        message = call.message
+        value = encode(message)
+        if len(value) + ROOM_BYTES <= limit or not getattr(type(message), "may_be_split", False):
             return [value]
         return [encode(part) for part in split(value, call.key, limit)]
 
@@ -198,52 +212,42 @@ class Asking:
     def close(self) -> None:
         """Nothing is answered any more: tell those who wait."""
         self._is_closed = True
-        for correlation in list(self._waiting):
+        for correlation in self._waiting.correlations():
             self._fail(correlation, LogClosed("the service stopped before the answer came: ask again with the same id"))
 
     def _take(self, headers: Headers, value: bytes | None) -> None:
         """Hand an answer to whoever waits for it; this partition is shared with other processes' answers."""
         try:
             metadata = Metadata.decode(dict(headers)["meta"])
-            if metadata.correlation in self._waiting and value is not None:
-                self._give(metadata.correlation, (self._host.serde.decode(value), None))
+            if value is not None and self._waiting.find(metadata.correlation) is not None:
+                self._waiting.tell(metadata.correlation, (self._host.serde.decode(value), None))
         except (KeyError, SchemaError) as error:
             log.warning("reply_unreadable", error=type(error).__name__, detail=str(error))
 
-    def _resolve(self, answers: Sequence[Answered]) -> None:
+    def resolve(self, answers: Sequence[Answered]) -> None:
         """Local calls were committed. If one was not answered, the answer comes to the call's address later."""
-        given: dict[Mailbox[Answer], list[tuple[asyncio.Future[Answer], Answer]]] = {}
+        given: dict[Mailbox[Answer | Landed], list[tuple[asyncio.Future[Answer | Landed], Answer]]] = {}
         for answered in answers:
             call = answered.call
-            waiting = self._waiting.get(call.metadata.correlation)
+            waiting = self._waiting.find(call.correlation)
             if waiting is not None and answered.replied:
                 positions = None if answered.position < 0 else {call.partition: answered.position}
                 given.setdefault(waiting[1], []).append((waiting[0], (answered.message, positions)))
         for mailbox, results in given.items():
             mailbox.put_all(results)
 
-    def _give(self, correlation: str, answer: Answer) -> None:
-        waiting = self._waiting.get(correlation)
-        if waiting is not None:
-            waiting[1].put(waiting[0], answer)
-
     def _fail(self, correlation: str, error: BaseException) -> None:
-        waiting = self._waiting.get(correlation)
-        if waiting is not None:
-            waiting[1].put(waiting[0], error)
-
-    def _address(self, correlation: str) -> ReplyTo:
-        if self._home is None or self._is_closed:
-            raise LogClosed("the service does not run: use it inside `async with`")
-        return ReplyTo(self._home.topic, self._home.partition, correlation)
-
-    def _mailbox(self, loop: asyncio.AbstractEventLoop) -> Mailbox[Answer]:
-        mailbox = self._mailboxes.get(loop)
-        if mailbox is None:
-            mailbox = self._mailboxes[loop] = Mailbox(loop)
-        return mailbox
+        self._waiting.tell(correlation, error)
 
 
-def _expire(future: asyncio.Future[Answer]) -> None:
-    if not future.done():
-        future.set_exception(TimeoutError())
+def answer_of(to: str, answered: Answer | Landed) -> Answer:
+    """What a processor said.
+
+    Raises:
+        InputFailed: that it failed.
+    """
+    assert not isinstance(answered, Landed), "only appends of this process land"
+    answer, positions = answered
+    if isinstance(answer, Failure):
+        raise InputFailed(to, f"{answer.error}: {answer.detail}")
+    return (None if isinstance(answer, Nothing) else answer), positions

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from asyncio import Future
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from eventstore.log.records import Record, TopicPartition
+from eventstore.processor.append_call import Answer, AppendCall, Landed
 from eventstore.processor.changelog import DecideAgain
 from eventstore.processor.changelog_partition import StatePartition
-from eventstore.processor.inputs import Answered, Call, Input, Outgoing
+from eventstore.processor.inputs import Answered, AnyCall, Input, Outgoing, input_of
 from eventstore.processor.intake import Fault, Intake, Unread
+from eventstore.processor.mailbox import Mailbox
 from eventstore.processor.partition import Partition
 from eventstore.processor.parts import Part, Parts, Whole, whole_of
 from eventstore.processor.questions import Asked
-from eventstore.processor.topics import events_of, inbox_of, state_of
+from eventstore.processor.topics import events_of, state_of
 
 BATCH_INPUTS = 1_000
 """Inputs per transaction at most; with several partitions, each of their writes is well below 2,000 rows."""
@@ -30,7 +33,7 @@ class Inputs:
     stashed: list[Record]
     """Records that were stashed and can be decided on now."""
     records: Sequence[Record]
-    calls: list[Call]
+    calls: list[AnyCall]
     instants: Mapping[TopicPartition, int]
     """Partitions whose timers may fire, and up to which instant (K9)."""
     erasing: Sequence[TopicPartition] = ()
@@ -63,6 +66,9 @@ class Decisions:
         self.out: list[Outgoing] = []
         self.answered: list[Answered] = []
         self.asked = Asked()
+        self._applied: set[TopicPartition] = set()
+        """Changed partitions whose states say so."""
+        self._done: list[tuple[TopicPartition, list[tuple[AppendCall, int]]]] = []
         self._is_careful = False
 
     def decide(self, inputs: Inputs) -> None:
@@ -111,11 +117,11 @@ class Decisions:
         item = self._intake.record(record)
         partition.undecided.poison(item.stub if isinstance(item, Unread) else item, error, self.out)
 
-    def poison_call(self, call: Call, error: Exception) -> None:
+    def poison_call(self, call: AnyCall, error: Exception) -> None:
         """Dead-letter a call instead of deciding on it; its caller learns why."""
-        partition = self._touch(TopicPartition(inbox_of(call.processor), call.partition))
+        partition = self._touch(call.at)
         assert partition is not None, "it was in a batch of this partition"
-        answer = partition.undecided.poison(_input_of(call), error, self.out)
+        answer = partition.undecided.poison(input_of(call), error, self.out)
         if answer is not None:
             self.answered.append(answer)
 
@@ -126,19 +132,46 @@ class Decisions:
             name = partition.processor.name
             journals = (events_of(name), state_of(name))
             own = {topic: ends[at_] for topic in journals if (at_ := TopicPartition(topic, at.partition)) in ends}
+            done = partition.appends.done
             if partition.is_changed():
                 partition.state.write(partition.applied(own))
+            self._done.append((TopicPartition(journals[0], at.partition), done))
+            self._applied.add(at)
+
+    @property
+    def callers(self) -> int:
+        """How many local callers `answer` tells something."""
+        return len(self.answered) + sum(len(done) for _, done in self._done)
 
     def answer(self, ends: Mapping[TopicPartition, int]) -> None:
-        """Tell local callers, with where their events topic stands now."""
+        """Tell local callers whose partitions' states were written, with where their events topic stands now."""
+        self._answer_appends(ends)
         callers: dict[Callable[[Sequence[Answered]], None], list[Answered]] = {}
         for answer in self.answered:
             call = answer.call
+            if call.at not in self._applied:
+                continue
             end = ends.get(TopicPartition(events_of(call.processor), call.partition))
             told = answer if end is None else Answered(call, answer.message, answer.replied, end + 1)
             callers.setdefault(call.resolve, []).append(told)
         for resolve, answers in callers.items():
             resolve(answers)
+
+    def untold(self, calls: Sequence[AnyCall]) -> list[AnyCall]:
+        """Those of the batch's calls that `answer` says nothing to, because not all states could be written."""
+        told = {id(answer.call) for answer in self.answered if answer.call.at in self._applied}
+        told.update(id(call) for _, done in self._done for call, _ in done)
+        return [call for call in calls if id(call) not in told]
+
+    def _answer_appends(self, ends: Mapping[TopicPartition, int]) -> None:
+        """Cross over to each loop of callers once."""
+        found: dict[Mailbox[Answer | Landed], list[tuple[Future[Answer | Landed], Landed]]] = {}
+        for at, done in self._done:
+            end = ends.get(at, -1) + 1
+            for call, version in done:
+                found.setdefault(call.mailbox, []).append((call.future, Landed(version, end)))
+        for mailbox, results in found.items():
+            mailbox.put_all(results)
 
     def drop(self) -> None:
         """Nothing of it happened."""
@@ -185,15 +218,24 @@ class Decisions:
             else:
                 partition.handle(whole, self.out)
 
-    def _decide_calls(self, calls: Sequence[Call]) -> None:
+    def _decide_calls(self, calls: Sequence[AnyCall]) -> None:
+        """Partition by partition, those of one in their order."""
+        found: dict[TopicPartition, list[AnyCall]] = {}
         for call in calls:
-            partition = self._touch(TopicPartition(inbox_of(call.processor), call.partition))
+            found.setdefault(call.at, []).append(call)
+        for at, of_partition in found.items():
+            partition = self._touch(at)
             assert partition is not None, "only calls for served partitions are taken in"
-            if self.asked.takes(TopicPartition(inbox_of(call.processor), call.partition), item := _input_of(call)):
-                continue
-            answer = partition.handle(item, self.out)
-            if answer is not None:
-                self.answered.append(answer)
+            append = partition.appends.decide
+            for call in of_partition:
+                if type(call) is AppendCall:
+                    answer = append(call, self.out)
+                elif self.asked.takes(at, item := input_of(call)):
+                    continue
+                else:
+                    answer = partition.handle(item, self.out)
+                if answer is not None:
+                    self.answered.append(answer)
 
     def _decide_timers(self, instants: Mapping[TopicPartition, int]) -> None:
         for at, instant in instants.items():
@@ -217,7 +259,3 @@ def runs(records: Sequence[Record]) -> Iterator[tuple[TopicPartition, Sequence[R
 
 def _at(record: Record) -> TopicPartition:
     return TopicPartition(record.topic, record.partition)
-
-
-def _input_of(call: Call) -> Input:
-    return Input(call.key, call.message, call.metadata, call=call)

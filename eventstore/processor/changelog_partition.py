@@ -126,7 +126,7 @@ class StatePartition(Partition[S]):
         return super().applied(ends)
 
     def dropped(self) -> None:
-        self._touched = {}  # the states know themselves which of them changed
+        self._touched.clear()  # the states know themselves which of them changed
         super().dropped()
         self._states.dropped()
 

@@ -8,7 +8,9 @@ from typing import TypeAlias
 import msgspec
 
 from eventstore.log import records
-from eventstore.log.records import Record
+from eventstore.log.records import Record, TopicPartition
+from eventstore.processor.append_call import AppendCall
+from eventstore.processor.topics import inbox_of
 from schemas import Message, Metadata
 
 Outgoing: TypeAlias = records.Outgoing
@@ -31,6 +33,19 @@ class Call(msgspec.Struct):
     resolve: Callable[[Sequence[Answered]], None]
     """Called on the unit's thread after the batch was committed, once for all calls of a batch that have the same."""
 
+    @property
+    def at(self) -> TopicPartition:
+        """The partition of the inbox that the key belongs to."""
+        return TopicPartition(inbox_of(self.processor), self.partition)
+
+    @property
+    def correlation(self) -> str:
+        """By which whoever waits for the answer is known."""
+        return self.metadata.correlation
+
+
+AnyCall: TypeAlias = Call | AppendCall
+
 
 class Input(msgspec.Struct):
     """An input of one entity. At most one of `record`, `call` and `timer` is set."""
@@ -39,15 +54,20 @@ class Input(msgspec.Struct):
     message: Message
     metadata: Metadata
     record: Record | None = None
-    call: Call | None = None
+    call: AnyCall | None = None
     timer: str = ""
     """The name of the timer that is due."""
+
+
+def input_of(call: AnyCall) -> Input:
+    """A call as an input like any other."""
+    return Input(call.key, call.message, call.metadata, call=call)
 
 
 class Answered(msgspec.Struct, frozen=True):
     """What a local caller learns when the batch is committed."""
 
-    call: Call
+    call: AnyCall
     message: Message | None
     replied: bool
     """False: the processor keeps the caller's address and answers later."""

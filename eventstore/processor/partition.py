@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 
 from eventstore.log.errors import InvalidRecord, LogError, MessageTooLarge
+from eventstore.processor.appends import Appends
 from eventstore.processor.context import InputContext
 from eventstore.processor.counts import EntityCounts
 from eventstore.processor.entities import Entities, Entity
@@ -81,6 +82,8 @@ class Partition(Generic[S]):
             OfferSnapshot: self._keep_offered,
         }
         self._touched: dict[str, list[Event | None]] = {}
+        """The entities that the batch may change, with their events."""
+        self.appends = Appends(serde, self._writes, self._outcomes, self.undecided, self._entities, self._touched)
         self._now_ms = 0
         self._now = datetime.fromtimestamp(0, UTC)
 
@@ -177,7 +180,8 @@ class Partition(Generic[S]):
         self.timers.reload()
 
     def _end_batch(self) -> None:
-        self._touched = {}
+        self._touched.clear()
+        self.appends.end_batch()
         self._outcomes.forget_batch()
         self._guard.forget_batch()
         self._entities.trim()

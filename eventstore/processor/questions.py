@@ -27,7 +27,7 @@ from eventstore.log.errors import LogError
 from eventstore.log.port import Producer
 from eventstore.log.records import TopicPartition
 from eventstore.processor.index import StreamIndex
-from eventstore.processor.inputs import Answered, Call, Input
+from eventstore.processor.inputs import Answered, AnyCall, Input
 from eventstore.processor.pages import packed, read_page, size_of
 from eventstore.processor.snapshots import Wanted, encode_snapshot
 from eventstore.state.errors import StateError
@@ -107,7 +107,7 @@ class Questions:
         host: Host,
         index: Callable[[TopicPartition], StreamIndex | None],
         counts: dict[str, float],
-        passed_on: Callable[[Call], None],
+        passed_on: Callable[[AnyCall], None],
     ) -> None:
         """`index`: of a partition that is served. `passed_on` takes local questions of one that is not any more."""
         self._host, self._index, self._counts, self._passed_on = host, index, counts, passed_on

@@ -99,7 +99,9 @@ class Served:
 
     def has(self, at: TopicPartition) -> bool:
         """Whether the partition is served here, or about to be."""
-        return at in self.partitions or any(at in takeover.targets for takeover in tuple(self._takeovers))
+        if at in self.partitions:
+            return True
+        return any(at in takeover.targets for takeover in tuple(self._takeovers))
 
     def takes_calls(self, at: TopicPartition) -> bool:
         """Whether the partition is served, and what waited in its inbox when it was taken was read.

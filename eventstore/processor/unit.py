@@ -19,13 +19,13 @@ from eventstore.log.errors import DataRefused, Fenced, LogError, OutcomeUnknown,
 from eventstore.log.port import Batch, GroupConsumer, Transactor
 from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.batch import BATCH_INPUTS, STATE_BATCH_INPUTS, Decisions, Inputs
-from eventstore.processor.calls import Calls
 from eventstore.processor.commits import Commits
 from eventstore.processor.due import Barrier
+from eventstore.processor.gathering import Gathering
 from eventstore.processor.index import StreamIndex
-from eventstore.processor.inputs import Call
+from eventstore.processor.inputs import AnyCall
 from eventstore.processor.intake import Intake
-from eventstore.processor.pace import IDLE_SECONDS, Pace
+from eventstore.processor.pace import IDLE_SECONDS
 from eventstore.processor.parts import Parts
 from eventstore.processor.port import AnyProcessor, keeps_states
 from eventstore.processor.predecessor import commit_metadata
@@ -48,12 +48,12 @@ class Unit:
         host: Host,
         processors: Sequence[AnyProcessor],
         *,
-        moved: Callable[[Call], None],
+        moved: Callable[[AnyCall], None],
         group: str | None = None,
         standby: Standby | None = None,
     ) -> None:
         """`moved` takes over the local calls for partitions that are not here (any more). `standby` follows those."""
-        self._host, self.group, self._moved = host, group or host.service, moved
+        self._host, self.group = host, group or host.service
         self.name = f"unit {self.group}"
         by_inbox = {inbox_of(processor.name): processor for processor in processors}
         id_ = f"{self.group}.{host.slot}"
@@ -61,10 +61,8 @@ class Unit:
         self._intake, self._barrier = Intake(host.serde), Barrier(host.log)
         self._commits = Commits(host.log, host.clock, id_, commit_metadata(id_, host.address))
         self._served = Served(host, self.group, by_inbox, self._commits, self._barrier.forget, standby)
-        self._calls = Calls()
-        self._pace = Pace(host.clock, self._calls)
-        self._waiting: list[Call] = []
-        """Calls for partitions that are being taken."""
+        self._gathering = Gathering(host.clock, self._served, self._commits, self._barrier, moved)
+        self._calls, self._pace = self._gathering.calls, self._gathering.pace
         self._most = STATE_BATCH_INPUTS if all(map(keeps_states, processors)) else BATCH_INPUTS
         self._limit = self._most
         names = ("inputs", "batches", "aborted", "unknown", "failed", "fenced")
@@ -79,14 +77,17 @@ class Unit:
     def _transactor(self) -> Transactor | None:
         return self._commits.transactor
 
-    def call(self, call: Call) -> None:
+    def call(self, call: AnyCall) -> None:
         """Let a local call join the next batch, or pass it on if its partition is not here."""
-        if not self._calls.put(call):
-            self._moved(call)
+        self._gathering.call(call)
 
     def owns(self, processor: str, partition: int) -> bool:
         """Whether the partition is served here, or about to be."""
-        return self._served.has(TopicPartition(inbox_of(processor), partition))
+        return self.has(TopicPartition(inbox_of(processor), partition))
+
+    def has(self, at: TopicPartition) -> bool:
+        """The same, by the partition of the inbox."""
+        return self._served.has(at)
 
     def index(self, processor: str, partition: int, key: str) -> StreamIndex | None:
         """The local index of a partition that is served here, if it has all that anybody may know of `key`'s stream."""
@@ -96,7 +97,7 @@ class Unit:
         return self._served.is_complete()
 
     def is_settled(self) -> bool:
-        if self._calls or self._waiting or not self.is_ready():
+        if self._gathering or not self.is_ready():
             return False
         return self._served.are_done(self._commits.positions) and not self._calls
 
@@ -161,22 +162,16 @@ class Unit:
         """Release everything, whatever fails: a member that nobody polls would hold its partitions for a minute."""
         consumer, self._consumer = self._consumer, None
         with ExitStack() as last_first:
-            last_first.callback(self._pass_on)
+            last_first.callback(self._gathering.pass_on)
             last_first.callback(self._commits.close)
             last_first.callback(self._served.release)
             last_first.callback(self._questions.close)
             if consumer is not None:
                 last_first.callback(consumer.close)
 
-    def _pass_on(self) -> None:
-        """No call is left without an answer or an error (K10)."""
-        waiting, self._waiting = self._waiting, []
-        for call in [*waiting, *self._calls.close()]:
-            self._moved(call)
-
     def _run(self, batch: Batch) -> bool:
         """Decide on everything there is, commit, apply, answer."""
-        inputs = self._take_in(batch)
+        inputs = self._gathering.take_in(batch.records, self._limit)
         if not inputs:
             return self._send_positions(batch)
         try:
@@ -208,40 +203,9 @@ class Unit:
         self._counts["batches"] += 1
         return True
 
-    def _take_in(self, batch: Batch) -> Inputs:
-        """What there is to decide on now."""
-        self._pace.gather()
-        instants = self._due_instants()  # asks the log, which may fail: before a call is taken
-        waiting, self._waiting = self._waiting, []
-        calls = self._here([*waiting, *self._calls.take(self._limit)])
-        if calls:
-            self._pace.called()
-        stashed, self._served.stashed = self._served.stashed, []
-        now_ms = self._host.clock.now_ms()
-        erasing = [at for at, partition in self._served.partitions.items() if partition.is_erasing(now_ms)]
-        return Inputs(stashed=stashed, records=batch.records, calls=calls, instants=instants, erasing=erasing)
-
     def _decisions(self) -> Decisions:
         now_ms = self._host.clock.now_ms()
         return Decisions(self._intake, self._served.partitions, self._counts, now_ms, self._parts)
-
-    def _here(self, calls: list[Call]) -> list[Call]:
-        """The calls for served partitions; those for partitions being taken wait, the others are passed on."""
-        here: list[Call] = []
-        for call in calls:
-            if self._served.takes_calls(TopicPartition(inbox_of(call.processor), call.partition)):
-                here.append(call)
-            elif self.owns(call.processor, call.partition):
-                self._waiting.append(call)
-            else:
-                self._moved(call)
-        return here
-
-    def _due_instants(self) -> dict[TopicPartition, int]:
-        """Partitions whose timers may fire, and up to which instant (K9)."""
-        now_ms = self._host.clock.now_ms()
-        due = [at for at, one in self._served.partitions.items() if one.timers.has_due(now_ms)]
-        return self._barrier.instants(due, self._commits.positions, now_ms)
 
     def _send_positions(self, batch: Batch) -> bool:
         """Positions that moved over records without output."""
@@ -256,14 +220,15 @@ class Unit:
             self._take_again(error, [])
         return False
 
-    def _finish(self, decisions: Decisions, ends: Mapping[TopicPartition, int], calls: list[Call]) -> None:
+    def _finish(self, decisions: Decisions, ends: Mapping[TopicPartition, int], calls: list[AnyCall]) -> None:
         """Write the rows of what was committed, and answer."""
         try:
             decisions.apply(ends)
         except BaseException:
-            self._calls.put_back(calls)  # they did happen: asked again under their ids, the log answers them
+            decisions.answer(ends)
+            self._calls.put_back(decisions.untold(calls))  # they did happen: under their ids, the log answers them
             raise
-        self._pace.answered(len(decisions.answered))
+        self._pace.answered(decisions.callers)
         decisions.answer(ends)
         self._questions.add(decisions.asked.questions)
 
@@ -295,7 +260,7 @@ class Unit:
                 self._consumer.start(at, offset)
                 self._commits.positions[at] = offset
 
-    def _halve(self, error: TransactionAborted, batch: Batch, calls: Sequence[Call]) -> None:
+    def _halve(self, error: TransactionAborted, batch: Batch, calls: Sequence[AnyCall]) -> None:
         """A smaller batch next time; one input that fails by its own data is poison."""
         log.warning("batch_aborted", group=self.group, inputs=len(batch.records) + len(calls), error=str(error))
         if isinstance(error, DataRefused):
@@ -322,7 +287,7 @@ class Unit:
             raise
         self._finish(decisions, ends, calls)
 
-    def _take_again(self, error: Exception, calls: list[Call]) -> None:
+    def _take_again(self, error: Exception, calls: list[AnyCall]) -> None:
         """The outcome is known to the log only: replace the producer, take every partition again.
 
         The calls are decided again under their ids: what did happen answers them (K8).

@@ -14,7 +14,7 @@ from eventstore.clock import SystemClock
 from eventstore.log import open_log
 from eventstore.loops import LoopThread
 from eventstore.process_host import ProcessHost
-from eventstore.processor.inputs import Call
+from eventstore.processor.inputs import AnyCall
 from eventstore.processor.topics import topics_of
 from eventstore.processor.unit import Unit
 from eventstore.registry import TopicRegistry
@@ -40,7 +40,7 @@ def main(url: str, name: str, slot: str, folder: str) -> None:
         clock=SystemClock(),
     )
 
-    def refuse(call: Call) -> None:
+    def refuse(call: AnyCall) -> None:
         raise AssertionError(f"nobody calls locally: {call}")
 
     log.create(topics_of(Counters(name, 4), name))

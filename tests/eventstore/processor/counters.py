@@ -14,7 +14,7 @@ from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.log.records import Record, TopicPartition
 from eventstore.process_host import ProcessHost
-from eventstore.processor.inputs import Answered, Call
+from eventstore.processor.inputs import Answered, AnyCall, Call
 from eventstore.processor.port import DecideContext
 from eventstore.processor.standby import Standby
 from eventstore.processor.topics import inbox_of, topics_of
@@ -124,7 +124,7 @@ class Bench:
     state: StateEngine = field(default_factory=MemoryStateEngine)
     registry: Registry = field(default_factory=MemoryRegistry)
     processors: Sequence[Any] = field(default_factory=lambda: [Counters()])
-    moved: list[Call] = field(default_factory=list[Call])
+    moved: list[AnyCall] = field(default_factory=list[AnyCall])
     follows: bool = False
     """Whether it has a standby for what others own."""
 

@@ -13,7 +13,6 @@ from eventstore.log import open_log
 from eventstore.log.errors import BrokerUnreachable, DataRefused, LogError, OutcomeUnknown, TransactionAborted
 from eventstore.log.partition import partition_of
 from eventstore.log.records import TopicPartition
-from eventstore.processor.inputs import Call
 from eventstore.state.errors import StateDiskFull
 from tests.eventstore.processor.counters import Add, AddLater, Bench, Total
 
@@ -196,7 +195,7 @@ def test_a_call_that_happened_and_was_not_answered_gets_its_answer_from_the_succ
 
 def test_a_call_after_the_stop_is_passed_on(bench: Bench) -> None:
     """K10: whoever still holds the unit gets the same as from a process that owns nothing."""
-    moved: list[Call] = bench.moved
+    moved = bench.moved
     bench.close()
 
     ask(bench)

@@ -7,7 +7,6 @@ import random
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -117,14 +116,9 @@ async def test_after_a_time_out_the_same_commit_id_tells_what_happened(
 ) -> None:
     """E1: the outcome is unknown; here it did happen, once."""
     await store.append("warm", deposits(1), expected=ANY)
-    runtime: Any = store._running()
-    real = runtime.ask_positioned
-
-    async def impatient(*what: Any, **how: Any) -> Any:
-        return await real(*what, **how, timeout=timedelta(milliseconds=50))
 
     with Held().back(monkeypatch), monkeypatch.context() as patched:
-        patched.setattr(runtime, "ask_positioned", impatient)
+        patched.setattr("eventstore.writing.PATIENCE_SECONDS", 0.05)
         with pytest.raises(AskTimedOut, match="may or may not have happened; ask again with the same id"):
             await store.append("a", deposits(1, 2), expected=NO_STREAM, commit_id="c")
 

@@ -14,7 +14,7 @@ from eventstore.clock import SystemClock
 from eventstore.log import open_log
 from eventstore.loops import LoopThread
 from eventstore.process_host import ProcessHost
-from eventstore.processor.inputs import Call
+from eventstore.processor.inputs import AnyCall
 from eventstore.processor.topics import topics_of
 from eventstore.processor.unit import Unit
 from eventstore.registry import TopicRegistry
@@ -34,7 +34,7 @@ def main(url: str, name: str, slot: str, folder: str) -> None:
     serde = Serde(TopicRegistry(log), MESSAGES)
     host = ProcessHost(service=name, slot=slot, log=log, serde=serde, state=open_state(folder), clock=SystemClock())
 
-    def refuse(call: Call) -> None:
+    def refuse(call: AnyCall) -> None:
         raise AssertionError(f"nobody calls locally: {call}")
 
     tallies = Tallies(name, 4, counts=f"{name}.counts")

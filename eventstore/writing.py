@@ -1,0 +1,155 @@
+"""Write to the streams of one store: appends and erasures on their way to the owner, and what came of them.
+
+An append whose stream is owned by this process is put into the unit's next batch as it is; any other becomes a message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Generic, cast
+
+from typing_extensions import TypeVar
+
+from eventstore.appending import (
+    Erase,
+    EraseDone,
+    EraseRefused,
+    StoreProcessor,
+    append_id,
+    encode_events,
+    fingerprint,
+)
+from eventstore.component import Runtime
+from eventstore.errors import CommitIdReused, ErasureRefused, WrongExpectedVersion
+from eventstore.expected import NO_STREAM, Expected, number_of
+from eventstore.ids import unique_id
+from eventstore.log.partition import partition_of
+from eventstore.log.records import TopicPartition
+from eventstore.processor.append_call import Answer, Append, AppendCall, AppendDone, AppendLost, Landed
+from eventstore.processor.asking import answer_of
+from eventstore.processor.topics import inbox_of
+from eventstore.processor.waiting import Line
+from eventstore.reading import Streams
+from eventstore.streams import Appended, Erased, check_stream_id
+from schemas import Event, Message
+from schemas.personal_fields import holds_personal
+
+E = TypeVar("E", bound=Event, default=Event)
+
+PATIENCE_SECONDS = 5.0
+"""How long an append waits for its answer."""
+
+
+class Writer(Generic[E]):
+    """Writes to the streams of one store, while a service runs it. `EventStore` says what is promised and raised."""
+
+    def __init__(self, store: StoreProcessor, events: Sequence[type[E]], runtime: Runtime, streams: Streams[E]) -> None:
+        self._store, self._runtime, self._streams = store, runtime, streams
+        self._name, self._asking = store.name, runtime.asking
+        self._declared, self._is_personal = frozenset(events), any(map(holds_personal, events))
+        self._serde, self._record_bytes = runtime.host.serde, runtime.host.log.message_max_bytes
+        self._inboxes: list[TopicPartition] = []
+        self._line: Line[Answer | Landed] | None = None
+
+    async def append(
+        self, stream: str, events: Sequence[E], expected: int | Expected, commit_id: str | None
+    ) -> Appended:
+        """See `EventStore.append`."""
+        check_stream_id(stream)
+        number = number_of(expected)
+        if self._is_personal:
+            events = await self._runtime.protection.protect(events)
+        encoded = encode_events(self._name, stream, events, self._declared, self._serde, self._record_bytes)
+        id, content = None, ""
+        if commit_id is not None:
+            id = _input_id(stream, commit_id)
+            content = fingerprint(await self._content(events) if self._is_personal else encoded)
+        line, correlation = self._own_line(), unique_id()
+        future = line.join(correlation)
+        try:
+            inboxes, asking = self._inboxes or await self._learn(future), self._asking
+            at = inboxes[partition_of(stream, len(inboxes))]
+            call = AppendCall(
+                self._name, at, stream, number, encoded, content, id or correlation, correlation, asking.home(), future,
+                line.mailbox, asking.resolve, id is None,
+            )  # fmt: skip
+            asking.put(call)
+            answered = await future
+        except TimeoutError:
+            what = f"{Append.__type_name__} for {self._name} {stream!r}"
+            raise self._asking.timed_out(what, line.patience_s) from None
+        finally:
+            line.leave(correlation)
+        if type(answered) is not Landed:
+            return await self._appended(stream, answer_of(self._name, answered), content, expected, commit_id)
+        if self._streams.is_located:
+            return Appended(answered.version, self._streams.position_at(at.partition, answered.end))
+        return Appended(answered.version, await self._streams.position(stream, answered.end))
+
+    async def erase(self, stream: str, before: int | None, expected: int | Expected, commit_id: str | None) -> Erased:
+        """See `EventStore.truncate`; `before` None erases all."""
+        check_stream_id(stream)
+        number = number_of(expected)
+        if self._store.retention == "forever":
+            raise ErasureRefused(self._name, stream)
+        content = fingerprint([f"erase {before}".encode()])
+        command = Erase(before=before, expected=number, fingerprint=content)
+        id = None if commit_id is None else _input_id(stream, commit_id)
+        answer, _ = await self._runtime.ask_positioned(self._name, stream, command, id=id)
+        done = cast("EraseDone", self._checked(stream, answer, content, expected, commit_id))
+        return Erased(done.erased, done.first)
+
+    async def _appended(
+        self, stream: str, answer: Answer, content: str, expected: int | Expected, commit_id: str | None
+    ) -> Appended:
+        """What an owner elsewhere answered, or an earlier append under the same id."""
+        done = cast("AppendDone", self._checked(stream, answer[0], content, expected, commit_id))
+        offsets = answer[1]
+        if offsets is None:
+            return Appended(done.version, await self._streams.end(stream))
+        return Appended(done.version, await self._streams.position(stream, *offsets.values()))
+
+    def _checked(
+        self, stream: str, answer: Message | None, content: str, expected: int | Expected, commit_id: str | None
+    ) -> AppendDone | EraseDone:
+        """The answer, if it says that what this caller wants was done."""
+        if isinstance(answer, AppendLost):
+            raise _lost(stream, expected, answer.actual)
+        if isinstance(answer, EraseRefused):
+            raise ErasureRefused(self._name, stream)
+        done = cast("AppendDone | EraseDone", answer)
+        if done.fingerprint != content:
+            raise CommitIdReused(stream, commit_id or "")
+        return done
+
+    def _own_line(self) -> Line[Answer | Landed]:
+        """The running loop's."""
+        line = self._line
+        if line is None or line.loop is not asyncio.get_running_loop() or line.patience_s != PATIENCE_SECONDS:
+            line = self._line = self._asking.line(PATIENCE_SECONDS)
+        return line
+
+    async def _learn(self, future: asyncio.Future[Answer | Landed]) -> list[TopicPartition]:
+        """The partitions of the store's inbox, which are as many as those of its events."""
+        if self._asking.partitions(self._name) is None:
+            await self._asking.learn(self._name, future)
+        inbox, count = inbox_of(self._name), self._asking.partitions(self._name) or 0
+        self._inboxes = [TopicPartition(inbox, number) for number in range(count)]
+        return self._inboxes
+
+    async def _content(self, events: Sequence[E]) -> list[bytes]:
+        """What tells these events from others: personal data is never sealed twice alike."""
+        return [self._serde.encode(event) for event in await self._runtime.protection.fixed(events)]
+
+
+def _lost(stream: str, expected: int | Expected, actual: int) -> WrongExpectedVersion:
+    return WrongExpectedVersion(
+        stream, expected=NO_STREAM if expected == -1 else expected, actual=NO_STREAM if actual < 0 else actual
+    )
+
+
+def _input_id(stream: str, commit_id: str) -> str:
+    if not commit_id:
+        raise ValueError(f"{stream}: an empty commit id: give a unique one, or None")
+    return append_id(stream, commit_id)
