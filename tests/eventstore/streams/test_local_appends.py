@@ -27,6 +27,12 @@ from tests.eventstore.streams.hosts import Accounts, hosting, store_named
 
 
 @pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callers that wait until a unit has started again, however slow the machine is."""
+    monkeypatch.setattr("eventstore.writing.PATIENCE_SECONDS", 60.0)
+
+
+@pytest.fixture
 async def log(unique: Callable[[str], str]) -> AsyncIterator[str]:
     """A log that two hosts share."""
     name = unique("shared")
@@ -118,6 +124,7 @@ async def test_appends_of_one_batch_build_on_each_other(store: EventStore[Opened
     assert [each.version for each in await collect(store.read("a"))] == [4]
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize("ending", ["unknown, happened", "unknown, did not", "aborted"])
 async def test_an_append_without_a_commit_id_happens_once_whatever_its_commit_ends_with(
     store: EventStore[Opened | Deposited], monkeypatch: pytest.MonkeyPatch, ending: str
@@ -146,6 +153,7 @@ async def test_an_append_without_a_commit_id_happens_once_whatever_its_commit_en
         assert [each.version for each in await collect(store.read(f"s{number}"))] == [0]
 
 
+@pytest.mark.usefixtures("patience")
 async def test_appends_that_are_committed_happen_once_though_not_all_states_could_be_written(
     store: EventStore[Opened | Deposited], monkeypatch: pytest.MonkeyPatch
 ) -> None:
