@@ -50,9 +50,9 @@ async def hosting(store: Accounts, url: str, *, slot: str = "0", owns: bool = Tr
 
 
 @contextmanager
-def child(*arguments: str, output: Path) -> Generator[subprocess.Popen[bytes]]:
+def child(*arguments: str, output: Path, **environment: str) -> Generator[subprocess.Popen[bytes]]:
     """A process of `tests.eventstore.streams.store_process`, killed in the end."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     with output.open("ab") as to:
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.eventstore.streams.store_process", *arguments],

@@ -7,6 +7,8 @@
   began, the version that it saw. Once there is a file of that name that ends in .stop, the process stops itself
   (SIGSTOP) at the worst moment: a batch was polled, and nothing of it is decided. Awake again it goes on when reads
   have begun that join this batch;
+- `race`: host it (`guest`: own nothing of it), and append to stream `a` as SLOT's writer until COUNT appends (in the
+  environment) have won. OUTPUT gets a line for each of them, its version, and how many have lost as the last one;
 - `follow`: subscribe from the position of OUTPUT's last line; OUTPUT gets a line for each event: stream, version,
   position.
 """
@@ -20,23 +22,28 @@ import sys
 import time
 from pathlib import Path
 
-from eventstore.errors import EventStoreError
+from eventstore.errors import AskTimedOut, EventStoreError, WrongExpectedVersion
 from eventstore.log.port import Batch
 from eventstore.processor.unit import Unit
 from eventstore.streams import Position
-from tests.eventstore.streams.accounts import collect
+from tests.eventstore.streams.accounts import collect, deposits
 from tests.eventstore.streams.hosts import Accounts, hosting, store_named
 from tests.waiting import eventually
+
+WRITERS = 4
+"""Callers of one process that race."""
 
 
 async def main(role: str, url: str, name: str, slot: str, output: str) -> None:
     store = store_named(name)
-    async with hosting(store, url, slot=slot, owns=role != "follow"):
+    async with hosting(store, url, slot=slot, owns=role not in ("follow", "guest")):
         match role:
             case "read":
                 await _read(store, Path(output))
             case "follow":
                 await _follow(store, Path(output))
+            case "race" | "guest":
+                await _race(store, slot, Path(output))
             case _:
                 await asyncio.Event().wait()
 
@@ -59,6 +66,36 @@ async def _read(store: Accounts, output: Path) -> None:
             while True:
                 reads.create_task(read())
                 await asyncio.sleep(0.02)
+
+
+async def _race(store: Accounts, slot: str, output: Path) -> None:
+    left, lost = [int(os.environ["COUNT"])], 0
+    with output.open("a") as to:
+
+        async def write(writer: int) -> None:
+            nonlocal lost
+            version, number = -1, 0
+            while left[0] > 0:
+                left[0] -= 1
+                won = None
+                while won is None:
+                    commit = f"{slot}-{writer}-{number}"
+                    try:
+                        won = (await store.append("a", deposits(number), expected=version, commit_id=commit)).version
+                    except WrongExpectedVersion as behind:
+                        lost += 1
+                        version = behind.actual if isinstance(behind.actual, int) else -1
+                    except AskTimedOut:
+                        continue
+                version, number = won, number + 1
+                to.write(f"{version}\n")
+
+        async with asyncio.TaskGroup() as writers:
+            for writer in range(WRITERS):
+                writers.create_task(write(writer))
+        to.write(f"lost {lost}\n")
+        to.flush()
+    await asyncio.Event().wait()  # others may still need what this process owns
 
 
 def _stop_at_the_worst_moment(output: Path) -> None:
