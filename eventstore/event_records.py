@@ -8,7 +8,7 @@ from __future__ import annotations
 from eventstore.errors import EventStoreError
 from eventstore.log.records import Record
 
-_DIGITS = 19
+VERSION_DIGITS = 19
 """Of the largest version, 2⁶³ − 1."""
 
 
@@ -31,7 +31,7 @@ def stream_and_version(record: Record, key: bytes | None = None) -> tuple[bytes,
     """
     found = record.key if key is None else key
     stream, _, number = (found or b"").rpartition(b"/")
-    if not number.isdigit() or len(number) > _DIGITS:
+    if not number.isdigit() or len(number) > VERSION_DIGITS:
         raise RecordUnreadable(record.topic, record.partition, record.offset, f"its key is {(found or b'')[:80]!r}")
     return stream, int(number)
 

@@ -27,6 +27,8 @@ from eventstore.state.port import Row, State
 _EVENT = RowLayout("an event", "qqI")
 _HEAD = RowLayout("a stream's head", "Q")
 _VERSION = struct.Struct(">Q")
+packed_event, packed_version = _EVENT.packed, _VERSION.pack
+"""What the rows of events begin with, and their keys end with: for loops, see `eventstore.processor.restore`."""
 
 
 class StoredEvent(msgspec.Struct, frozen=True, gc=False):

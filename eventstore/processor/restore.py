@@ -9,22 +9,24 @@ newest rows with their positions, and those records are read again. Heads are wr
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Sequence
 
-from eventstore.event_records import RecordUnreadable, meta_of, stream_and_version, stream_text
+import msgspec
+
+from eventstore.event_records import VERSION_DIGITS, RecordUnreadable, meta_of, stream_and_version, stream_text
 from eventstore.log.records import Record
 from eventstore.processor.erasure import PREFIX as ERASED
 from eventstore.processor.erasure import decode_erasure
 from eventstore.processor.guard import UNDONE, decode_stage, stage_of
-from eventstore.processor.index import event_key, event_row, head_row, version_of_head
+from eventstore.processor.index import head_row, packed_event, packed_version, version_of_head
+from eventstore.processor.row_layout import RowDamaged
 from eventstore.processor.rows import (
     CLEARED,
-    Outcome,
     SyncedTo,
     Timer,
-    encode_outcome,
     encode_timer,
-    outcome_key,
+    packed_outcome,
     step_of,
     synced_row,
     timer_key,
@@ -33,10 +35,30 @@ from eventstore.processor.snapshots import PREFIX as SNAPSHOT
 from eventstore.processor.snapshots import version_of_snapshot
 from eventstore.processor.topics import DEDUPLICATION_WINDOW_MS
 from eventstore.state.port import State
-from schemas import Handled, Metadata
+from schemas import Metadata, Undecodable
 
 ROWS_AT_ONCE = 20_000
 """Rows that are kept until they are loaded."""
+
+
+class _Done(msgspec.Struct, frozen=True, gc=False):
+    """`schemas.Handled`, read fast."""
+
+    step: int
+    input: str
+    answer: bytes | None = None
+    timers: list[tuple[str, int, bytes]] | None = None
+    cancelled: list[str] | None = None
+
+
+class _Told(msgspec.Struct, frozen=True, tag_field="v", tag=1, gc=False):
+    """What is needed of `schemas.Metadata`."""
+
+    attributes: dict[str, str] | None = None
+    done: _Done | None = None
+
+
+_told = msgspec.json.Decoder(_Told).decode
 
 
 class Restore:
@@ -61,25 +83,48 @@ class Restore:
 
     def events(self, records: Sequence[Record]) -> None:
         """Take in records of the events topic, in their order."""
-        rows, heads = self._rows, self._heads
-        for record in records:
-            stream, version = stream_and_version(record)
-            value = record.value
-            if value is None:
-                rows[event_key(stream, version)] = None
-                continue
-            meta = meta_of(record)
-            key, row = event_row(stream, version, record.timestamp_ms, record.offset, meta, value)
-            rows[key] = row
-            if version > heads.get(stream, -1):
-                heads[stream] = version
-            if b'"done":' in meta:
-                metadata = Metadata.decode(meta)
-                if metadata.done is not None:
-                    self._told(record, stream, metadata, metadata.done)
+        try:
+            self._take_events(records)
+        except struct.error as error:
+            raise RowDamaged("an event", str(error)) from error
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise Undecodable("metadata", str(error)) from error
         if records:
             self._events = records[-1].offset + 1
             self._load_if_many()
+
+    def _take_events(self, records: Sequence[Record]) -> None:
+        """What a restore spends its time in: each call in here counts."""
+        rows, heads, step = self._rows, self._heads, self._step
+        remembered_ms = self._now_ms - DEDUPLICATION_WINDOW_MS
+        for record in records:
+            value, time_ms, headers = record.value, record.timestamp_ms, record.headers
+            stream, _, number = (record.key or b"").rpartition(b"/")
+            if not number.isdigit() or len(number) > VERSION_DIGITS:
+                stream_and_version(record)  # which raises
+            version = int(number)
+            key = b"e%b\0%b" % (stream, packed_version(version))
+            if value is None:
+                rows[key] = None
+                continue
+            meta = headers[0][1] if headers and headers[0][0] == "meta" else meta_of(record)
+            rows[key] = packed_event(time_ms, record.offset, len(meta)) + meta + value
+            if version > heads.get(stream, -1):
+                heads[stream] = version
+            if meta.rfind(b'"done":') < 0 or (done := (told := _told(meta)).done) is None:
+                continue
+            if done.step > step:  # noqa: PLR1730 - max() is a call
+                step = done.step
+            if time_ms > remembered_ms:
+                answer = done.answer
+                rows[b"d" + done.input.encode()] = (
+                    packed_outcome(done.step, time_ms, 0)
+                    if answer is None
+                    else packed_outcome(done.step, time_ms, 1) + answer
+                )
+            if done.timers or done.cancelled or told.attributes:
+                self._handled(record, stream, meta)
+        self._step = max(self._step, step)
 
     def journaled(self, records: Sequence[Record]) -> None:
         """Take in records of the state topic, in their order: their keys and values are rows."""
@@ -161,19 +206,16 @@ class Restore:
                 self._step = max(self._step, step_of(value))
             self._rows[key] = value
 
-    def _told(self, record: Record, stream: bytes, metadata: Metadata, done: Handled) -> None:
-        """What the last event of a commit says of the input that it handled."""
-        self._step = max(self._step, done.step)
-        if record.timestamp_ms > self._now_ms - DEDUPLICATION_WINDOW_MS:
-            outcome = Outcome(done.step, record.timestamp_ms, done.answer)
-            self._rows[outcome_key(done.input)] = encode_outcome(outcome)
-        if done.cancelled or done.timers:
-            key = stream_text(record, stream)
-            for name in done.cancelled:
-                self._newer(timer_key(key, name), encode_timer(Timer(done.step, CLEARED, b"")))
-            for name, due_ms, payload in done.timers:
-                self._newer(timer_key(key, name), encode_timer(Timer(done.step, due_ms, payload)))
-        row = stage_of(metadata) if metadata.attributes else None
+    def _handled(self, record: Record, stream: bytes, meta: bytes) -> None:
+        """What the last event of a commit says beside the outcome: timers, and the stage of a saga's step."""
+        key, metadata = stream_text(record, stream), Metadata.decode(meta)
+        done = metadata.done
+        assert done is not None, "it was read before"
+        for name in done.cancelled:
+            self._newer(timer_key(key, name), encode_timer(Timer(done.step, CLEARED, b"")))
+        for name, due_ms, payload in done.timers:
+            self._newer(timer_key(key, name), encode_timer(Timer(done.step, due_ms, payload)))
+        row = stage_of(metadata)
         if row is not None:
             self._further(*row)
 

@@ -6,6 +6,8 @@ What is not written like that is damaged, and named so, whoever reads it: nobody
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
+from functools import partial
 
 from eventstore.state.errors import StateError
 
@@ -31,6 +33,8 @@ class RowLayout:
         self._what, self._struct = what, struct.Struct(f">B{fields}")
         self.size = self._struct.size
         """Bytes, the version byte included."""
+        self.packed: Callable[..., bytes] = partial(self._struct.pack, VERSION)
+        """As `pack`, for loops: a number that is too large is a `struct.error`."""
 
     def pack(self, *fields: int) -> bytes:
         """The fixed part.

@@ -27,6 +27,8 @@ _OUTCOME = RowLayout("an outcome", "QqB")
 _TIMER = RowLayout("a timer", "Qq")
 _POSITION = RowLayout("its position", "Qqqq")
 _STEP = RowLayout("a row with a step", "Q")
+packed_outcome = _OUTCOME.packed
+"""What the row of an outcome begins with: for loops, see `eventstore.processor.restore`."""
 CLEARED = -1
 
 

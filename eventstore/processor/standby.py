@@ -31,7 +31,8 @@ log = structlog.get_logger()
 
 LOOK_SECONDS = 5.0
 """How often ends and topics are looked at, and rows written with their positions: a kill takes no more than that."""
-RECORDS_AT_ONCE = 2_000
+RECORDS_AT_ONCE = 500
+"""More do not stay in the processor's cache until they are rows."""
 REST_SECONDS = 60.0
 """How long a partition whose rows or records cannot be read is left alone."""
 YIELD_SECONDS = 0.01

@@ -36,7 +36,8 @@ LONGEST_SLICE_SECONDS = 0.4
 """How long to wait for positions at most: a busy broker may never answer within a slice."""
 STANDSTILL_SECONDS = 15.0
 """Longer than an open transaction lives."""
-RECORDS_AT_ONCE = 2_000
+RECORDS_AT_ONCE = 500
+"""More do not stay in the processor's cache until they are rows."""
 
 
 class Phase(Enum):
