@@ -29,14 +29,16 @@ def store_named(name: str) -> Accounts:
 
 
 @asynccontextmanager
-async def hosting(store: Accounts, url: str, *, slot: str = "0", owns: bool = True) -> AsyncGenerator[Hosting]:
+async def hosting(
+    store: Accounts, url: str, *, slot: str = "0", owns: bool = True, state: str = "memory://"
+) -> AsyncGenerator[Hosting]:
     """A process of the service that has the store's name; one that owns nothing leaves the partitions to others."""
     plan, opened = store.__component__(), ExitStack()
 
     def start() -> Hosting:
         log = open_log(url)
         opened.callback(log.close)
-        host = make_host(store.name, log, slot=slot, state="memory://")
+        host = make_host(store.name, log, slot=slot, state=state)
         opened.callback(host.close)
         found = Hosting(host, [plan]) if owns else Hosting(host, [replace(plan, processors=())], elsewhere=[plan])
         found.start()

@@ -7,8 +7,9 @@
   began, the version that it saw. Once there is a file of that name that ends in .stop, the process stops itself
   (SIGSTOP) at the worst moment: a batch was polled, and nothing of it is decided. Awake again it goes on when reads
   have begun that join this batch;
-- `race`: host it (`guest`: own nothing of it), and append to stream `a` as SLOT's writer until COUNT appends (in the
-  environment) have won. OUTPUT gets a line for each of them, its version, and how many have lost as the last one;
+- `race`: host it (`guest`: own nothing of it), and append to stream `a` until COUNT appends (in the environment, as the
+  folder of STATE) have won, under commit ids that begin with OUTPUT's name. OUTPUT gets a line for each of them, its
+  version, and how many have lost as the last one;
 - `follow`: subscribe from the position of OUTPUT's last line; OUTPUT gets a line for each event: stream, version,
   position.
 """
@@ -36,14 +37,15 @@ WRITERS = 4
 
 async def main(role: str, url: str, name: str, slot: str, output: str) -> None:
     store = store_named(name)
-    async with hosting(store, url, slot=slot, owns=role not in ("follow", "guest")):
+    owns, state = role not in ("follow", "guest"), os.environ.get("STATE", "memory://")
+    async with hosting(store, url, slot=slot, owns=owns, state=state):
         match role:
             case "read":
                 await _read(store, Path(output))
             case "follow":
                 await _follow(store, Path(output))
             case "race" | "guest":
-                await _race(store, slot, Path(output))
+                await _race(store, Path(output))
             case _:
                 await asyncio.Event().wait()
 
@@ -68,7 +70,7 @@ async def _read(store: Accounts, output: Path) -> None:
                 await asyncio.sleep(0.02)
 
 
-async def _race(store: Accounts, slot: str, output: Path) -> None:
+async def _race(store: Accounts, output: Path) -> None:
     left, lost = [int(os.environ["COUNT"])], 0
     with output.open("a") as to:
 
@@ -79,7 +81,7 @@ async def _race(store: Accounts, slot: str, output: Path) -> None:
                 left[0] -= 1
                 won = None
                 while won is None:
-                    commit = f"{slot}-{writer}-{number}"
+                    commit = f"{output.stem}-{writer}-{number}"
                     try:
                         won = (await store.append("a", deposits(number), expected=version, commit_id=commit)).version
                     except WrongExpectedVersion as behind:
