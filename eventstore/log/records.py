@@ -64,6 +64,8 @@ class Topic:
     """How long records are kept; None: for ever. Not for compacted topics."""
     settings: Mapping[str, str] = field(default_factory=dict[str, str])
     """More Kafka topic settings. The local engines keep them, and do nothing else with them."""
+    has_unique_keys: bool = False
+    """No key comes twice, but for tombstones: before there is one, a local engine looks for nothing to compact."""
 
     @property
     def configuration(self) -> dict[str, str]:

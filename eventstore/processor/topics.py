@@ -86,7 +86,9 @@ def events_topic(name: str, partitions: int | None, retention: Retention) -> Top
     """The topic of a processor's events, as it shall be."""
     is_compacted = retention == "compacted"
     settings = _COMPACTED if is_compacted else _FOREVER
-    return Topic(name=events_of(name), partitions=partitions, compacted=is_compacted, settings=settings)
+    return Topic(
+        name=events_of(name), partitions=partitions, compacted=is_compacted, settings=settings, has_unique_keys=True
+    )
 
 
 def topics_of(processor: AnyProcessor, group: str) -> list[Topic]:

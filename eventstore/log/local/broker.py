@@ -10,30 +10,19 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import NamedTuple
 
 from eventstore.clock import Clock, SystemClock
 from eventstore.log.errors import Fenced, InvalidRecord, LogClosed, MessageTooLarge, TopicMissing
 from eventstore.log.local import compaction
 from eventstore.log.local.coordinator import Coordinator, check_positions
 from eventstore.log.local.groups import Membership
-from eventstore.log.local.store import Partition, Store
+from eventstore.log.local.store import Entry, Partition, Store
 from eventstore.log.local.topics import Topics
 from eventstore.log.port import Member
-from eventstore.log.records import Headers, Position, Record, Topic, TopicDescription, TopicPartition
+from eventstore.log.records import Headers, Position, Topic, TopicDescription, TopicPartition
 
 MESSAGE_MAX_BYTES = 1_000_000
 DEFAULT_PARTITIONS = 4
-
-
-class Entry(NamedTuple):
-    """A record of a unit that is not committed yet."""
-
-    partition: Partition
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-    timestamp_ms: int | None
 
 
 class Broker:
@@ -136,13 +125,9 @@ class Broker:
         with self.lock:
             if self.closed:
                 raise LogClosed("the log was closed")
-            offset = partition.end
-            record = Record(partition.name, partition.number, offset, timestamp_ms, key, value, headers)
-            self.store.append(((partition, (record,)),))
-            partition.end = offset + 1
-            partition.dirty += 1
-            if partition.dirty >= partition.tidy_at:
-                compaction.tidy(partition, self.clock.now_ms())
+            offset, entries = partition.end, ((timestamp_ms, key, value, headers),)
+            self.store.append(((partition, entries),))
+            self._appended(partition, entries)
             if self._waiting:
                 self.wake.notify_all()
             return offset
@@ -165,45 +150,40 @@ class Broker:
         self,
         transactional_id: str,
         epoch: int,
-        entries: Sequence[Entry],
+        writes: Mapping[Partition, Sequence[Entry]],
         positions: Mapping[TopicPartition, Position],
         member: Member | None,
     ) -> dict[TopicPartition, int]:
         """Apply a unit; returns the last offset per partition."""
-        now_ms = self.clock.now_ms()
         with self.lock:
             self.check_open()
             self.check_epoch(transactional_id, epoch)
             if member is not None:
                 self.coordinator.group(member.group).check_unit(member, positions)
-            writes = self._number(entries, now_ms)
+            for partition in writes:
+                if self.partitions.get((partition.name, partition.number)) is not partition:
+                    raise TopicMissing(partition.name)
             self.store.append(writes.items(), "" if member is None else member.group, positions)
             last: dict[TopicPartition, int] = {}
-            for partition, records in writes.items():
-                partition.end += len(records)
-                partition.dirty += len(records)
+            for partition, entries in writes.items():
+                self._appended(partition, entries)
                 last[partition.id] = partition.end - 1
-                if partition.dirty >= partition.tidy_at:
-                    compaction.tidy(partition, now_ms)
             if member is not None:
                 self.coordinator.remember(member.group, positions)
-            self.wake.notify_all()
+            if self._waiting:
+                self.wake.notify_all()
         self.store.sync()
         return last
 
-    def _number(self, entries: Sequence[Entry], now_ms: int) -> dict[Partition, list[Record]]:
-        writes: dict[Partition, list[Record]] = {}
-        for partition, key, value, headers, at in entries:
-            records = writes.get(partition)
-            if records is None:
-                if self.partitions.get((partition.name, partition.number)) is not partition:
-                    raise TopicMissing(partition.name)
-                records = writes[partition] = []
-            offset = partition.end + len(records)
-            records.append(
-                Record(partition.name, partition.number, offset, now_ms if at is None else at, key, value, headers)
-            )
-        return writes
+    def _appended(self, partition: Partition, entries: Sequence[Entry]) -> None:
+        """The store has them."""
+        partition.end += len(entries)
+        partition.dirty += len(entries)
+        for entry in entries:
+            if entry[2] is None:
+                partition.tombstones += 1
+        if partition.dirty >= partition.tidy_at:
+            compaction.tidy(partition, self.clock.now_ms())
 
     def bounds(self, partitions: Iterable[TopicPartition]) -> dict[TopicPartition, tuple[int, int]]:
         """Where partitions begin and end. Compaction moves neither: what it removed was replaced, not lost."""

@@ -3,7 +3,7 @@
 As Kafka's cleaner does it: learn the last offset of each key in the part that is not clean yet (so many keys at a time,
 to bound memory), then walk the partition from its start and remove what a later record of the same key replaces. A
 tombstone goes when an earlier run has seen it already *and* it is old enough, so that a reader that is restoring meets
-it.
+it. Where keys are unique, nothing is walked while there is no tombstone.
 """
 
 from __future__ import annotations
@@ -38,9 +38,12 @@ def expired_before(partition: Partition, now_ms: int) -> int:
 def compact(partition: Partition, now_ms: int, *, tombstone_ms: int) -> tuple[int, int]:
     """Remove superseded records and seen tombstones of a compacted partition; returns how many went, how many stay."""
     seen, removed = partition.clean, 0
+    if partition.row.has_unique_keys and not partition.tombstones:
+        partition.clean = partition.end
+        return 0, 0
     while True:
         last, upto = _learn(partition)
-        gone, kept = _remove(partition, _superseded(last, seen, now_ms - tombstone_ms))
+        gone, kept, partition.tombstones = _remove(partition, _superseded(last, seen, now_ms - tombstone_ms))
         removed += gone
         partition.clean = upto
         if upto >= partition.end:
@@ -92,16 +95,18 @@ def _superseded(last: dict[bytes | None, int], seen: int, deadline_ms: int) -> C
     return is_superseded
 
 
-def _remove(partition: Partition, unwanted: Callable[[Record], bool]) -> tuple[int, int]:
-    offsets, kept = list[int](), 0
+def _remove(partition: Partition, unwanted: Callable[[Record], bool]) -> tuple[int, int, int]:
+    """Returns how many went, how many stay, and how many of these are tombstones."""
+    offsets, kept, tombstones = list[int](), 0, 0
     for record in _records(partition, partition.low):
         if unwanted(record):
             offsets.append(record.offset)
         else:
             kept += 1
+            tombstones += record.value is None
     if offsets:
         partition.remove(offsets, partition.low)
-    return len(offsets), kept
+    return len(offsets), kept, tombstones
 
 
 def _records(partition: Partition, position: int) -> Iterator[Record]:

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from eventstore.log.local.store import Partition, Store, TopicRow
+from eventstore.log.local.store import Entry, Partition, Store, TopicRow
 from eventstore.log.records import Position, Record, TopicPartition
 
 _offset = attrgetter("offset")
@@ -62,13 +62,16 @@ class ListStore(Store):
 
     def append(
         self,
-        writes: Iterable[tuple[Partition, Sequence[Record]]],
+        writes: Iterable[tuple[Partition, Sequence[Entry]]],
         group: str = "",
         positions: Mapping[TopicPartition, Position] | None = None,
     ) -> None:
-        for partition, records in writes:
+        for partition, entries in writes:
             assert isinstance(partition, ListPartition)
-            partition.records.extend(records)
+            name, number = partition.name, partition.number
+            partition.records += [
+                Record(name, number, offset, *entry) for offset, entry in enumerate(entries, partition.end)
+            ]
 
     def sync(self) -> None:
         """Memory is as durable as it gets."""

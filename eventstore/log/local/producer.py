@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 
 from eventstore.log.errors import LogClosed, LogError
-from eventstore.log.local.broker import Broker, Entry
+from eventstore.log.local.broker import Broker
 from eventstore.log.local.coordinator import check_positions
+from eventstore.log.local.store import Entry, Partition
 from eventstore.log.port import Member
 from eventstore.log.records import Headers, Outgoing, Position, TopicPartition
 
@@ -82,7 +83,7 @@ class LocalTransactor:
         self.transactional_id = transactional_id
         self._broker = broker
         self._epoch = broker.open_transactor(transactional_id)
-        self._unit: list[Entry] | None = None
+        self._unit: dict[Partition, list[Entry]] | None = None
         self._closed = False
 
     def begin(self) -> None:
@@ -90,7 +91,7 @@ class LocalTransactor:
         if self._unit is not None:
             raise RuntimeError(f"{self.transactional_id!r} has an open unit: commit or abort it first")
         self._broker.check_epoch(self.transactional_id, self._epoch)
-        self._unit = []
+        self._unit = {}
 
     def produce(
         self,
@@ -105,13 +106,27 @@ class LocalTransactor:
         unit = self._unit
         if unit is None:
             raise self._no_unit()
-        unit.append(
-            Entry(self._broker.target(topic, partition, key, value, headers), key, value, headers, timestamp_ms)
-        )
+        broker = self._broker
+        target = broker.target(topic, partition, key, value, headers)
+        at_ms = broker.clock.now_ms() if timestamp_ms is None else timestamp_ms
+        unit.setdefault(target, []).append((at_ms, key, value, headers))
 
     def produce_all(self, records: Sequence[Outgoing]) -> None:
+        unit = self._unit
+        if unit is None:
+            raise self._no_unit()
+        broker, entries = self._broker, dict[tuple[str, int], list[Entry]]()
+        limit = broker.message_max_bytes
         for topic, partition, key, value, headers, timestamp_ms in records:
-            self.produce(topic, partition, key, value, headers, timestamp_ms=timestamp_ms)
+            size = len(key or b"") + len(value or b"")
+            for name, content in headers:
+                size += len(name) + len(content)
+            place = (topic, partition)
+            into = entries.get(place)
+            if into is None or size > limit or key is None:
+                target = broker.target(topic, partition, key, value, headers)
+                into = entries[place] = unit.setdefault(target, [])
+            into.append((timestamp_ms, key, value, headers))
 
     def commit(
         self, positions: Mapping[TopicPartition, Position] | None = None, member: Member | None = None

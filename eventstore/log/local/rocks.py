@@ -21,6 +21,7 @@ The end of a partition is the larger of its `B` row's and the offset after its l
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -41,7 +42,7 @@ from eventstore.log.local.rows import (
     decode_topic,
     group_of,
 )
-from eventstore.log.local.store import Partition, Store, TopicRow
+from eventstore.log.local.store import Entry, Partition, Store, TopicRow
 from eventstore.log.records import Position, Record, TopicPartition
 
 _MIB = 1 << 20
@@ -51,6 +52,7 @@ _ROWS_PER_BATCH = 2_000
 
 T = TypeVar("T")
 _encode = msgspec.msgpack.Encoder().encode
+_offset = struct.Struct(">Q").pack
 
 
 class RocksPartition(Partition):
@@ -64,7 +66,8 @@ class RocksPartition(Partition):
         self.prefix = PARTITION.pack(b"R", row.number, number)
         self.bounds_key = PARTITION.pack(b"B", row.number, number)
         self._upper = PARTITION.pack(b"R", row.number, number + 1)
-        self._recent: list[Record] = []
+        self._recent: list[Entry] = []
+        """The last ones, up to the end."""
         bounds = cast("bytes | None", database.get(self.bounds_key))
         if bounds is not None:
             try:
@@ -72,14 +75,13 @@ class RocksPartition(Partition):
             except RowUnreadable as error:
                 raise EmbeddedBroken(database.path(), f"{row.name}[{number}]: {error}") from error
         self.end = max(self.end, self._after_last())
-        self.dirty = self.end - self.clean
+        self.dirty = self.tombstones = self.end - self.clean
 
     def read(self, position: int, limit: int) -> list[Record]:
-        recent = self._recent
-        if recent and position >= (first := recent[0].offset):
-            return recent[position - first : position - first + limit]
-        if position >= self.end:
-            return []
+        at = position - self.end + len(self._recent)
+        if at >= 0:
+            name, number, found = self.name, self.number, self._recent[at : at + limit]
+            return [Record(name, number, offset, *entry) for offset, entry in enumerate(found, position)]
         return list(islice(self._stored(position), limit))
 
     def remove(self, offsets: Sequence[int], low: int) -> None:
@@ -98,9 +100,9 @@ class RocksPartition(Partition):
     def save_bounds(self) -> None:
         self._database.put(self.bounds_key, FORMAT + BOUNDS.pack(self.low, self.end, self.clean))
 
-    def remember(self, records: Sequence[Record]) -> None:
-        """Keep what was just appended for readers at the end."""
-        self._recent += records
+    def remember(self, entries: Sequence[Entry]) -> None:
+        """Keep what is appended for readers at the end."""
+        self._recent += entries
         if len(self._recent) > 2 * _RECENT:
             del self._recent[:-_RECENT]
 
@@ -186,26 +188,25 @@ class RocksStore(Store):
 
     def append(
         self,
-        writes: Iterable[tuple[Partition, Sequence[Record]]],
+        writes: Iterable[tuple[Partition, Sequence[Entry]]],
         group: str = "",
         positions: Mapping[TopicPartition, Position] | None = None,
     ) -> None:
         batch = WriteBatch(raw_mode=True)
-        put, written = batch.put, list[tuple[RocksPartition, Sequence[Record]]]()
-        for partition, records in writes:
+        put, written = batch.put, list[tuple[RocksPartition, Sequence[Entry]]]()
+        for partition, entries in writes:
             assert isinstance(partition, RocksPartition)
-            written.append((partition, records))
+            written.append((partition, entries))
             prefix = partition.prefix
-            for record in records:
-                row = (record.timestamp_ms, record.key, record.value, record.headers)
-                put(prefix + record.offset.to_bytes(8, "big"), FORMAT + _encode(row))
+            for offset, entry in enumerate(entries, partition.end):
+                put(prefix + _offset(offset), FORMAT + _encode(entry))
         if positions:
             for (topic, number), position in positions.items():
                 key = PARTITION.pack(b"G", self._numbers[topic], number) + group.encode()
                 put(key, FORMAT + _encode((position.offset, position.metadata)))
         self._write(batch)
-        for partition, records in written:
-            partition.remember(records)
+        for partition, entries in written:
+            partition.remember(entries)
 
     def sync(self) -> None:
         if self._fsync:

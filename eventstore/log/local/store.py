@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 
-from eventstore.log.records import Position, Record, TopicPartition
+from eventstore.log.records import Headers, Position, Record, TopicPartition
+
+Entry: TypeAlias = tuple[int, bytes | None, bytes | None, Headers]
+"""A record on its way into a partition: timestamp in ms, key, value, headers. Its offset follows from its place."""
 
 FIRST_TIDY = 10_000
 """Records appended to a partition before it is tidied for the first time."""
@@ -32,12 +36,14 @@ class TopicRow(msgspec.Struct, frozen=True, array_like=True):
     """The settings that its last creator wanted."""
     settings: dict[str, str] = msgspec.field(default_factory=dict[str, str])
     """Those that are in force."""
+    has_unique_keys: bool = False
+    """No key comes twice, but for tombstones."""
 
 
 class Partition(ABC):
     """The records of one partition, and the counters that the broker keeps about them."""
 
-    __slots__ = ("clean", "compacted", "dirty", "end", "low", "name", "number", "row", "tidy_at")
+    __slots__ = ("clean", "compacted", "dirty", "end", "low", "name", "number", "row", "tidy_at", "tombstones")
 
     def __init__(self, row: TopicRow, number: int, *, low: int = 0, end: int = 0) -> None:
         self.row, self.number = row, number
@@ -47,6 +53,8 @@ class Partition(ABC):
         """Compaction went up to here."""
         self.dirty = 0
         """Records appended since the partition was tidied last."""
+        self.tombstones = 0
+        """Those that may be there."""
         self.tidy_at = FIRST_TIDY
 
     @property
@@ -98,11 +106,11 @@ class Store(ABC):
     @abstractmethod
     def append(
         self,
-        writes: Iterable[tuple[Partition, Sequence[Record]]],
+        writes: Iterable[tuple[Partition, Sequence[Entry]]],
         group: str = "",
         positions: Mapping[TopicPartition, Position] | None = None,
     ) -> None:
-        """Keep records and group positions, all or nothing."""
+        """Keep records from their partitions' ends on, and group positions, all or nothing."""
 
     @abstractmethod
     def sync(self) -> None:

@@ -43,8 +43,9 @@ class Topics:
             row = self.rows.get(topic.name)
             if row is None:
                 self._create(topic)
-            elif row.wanted != topic.configuration:
-                self._change(msgspec.structs.replace(row, wanted=topic.configuration))
+            elif (row.wanted, row.has_unique_keys) != (topic.configuration, topic.has_unique_keys):
+                settings, is_unique = topic.configuration, topic.has_unique_keys
+                self._change(msgspec.structs.replace(row, wanted=settings, has_unique_keys=is_unique))
 
     def describe(self, names: Iterable[str] | None) -> dict[str, TopicDescription]:
         """The topics of these names that exist; all if None."""
@@ -135,6 +136,7 @@ class Topics:
                 topic.retention_ms,
                 settings,
                 settings,
+                topic.has_unique_keys,
             )
         )
 

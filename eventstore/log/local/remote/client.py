@@ -103,7 +103,14 @@ class RemoteLog:
 
     def create(self, topics: Iterable[Topic]) -> None:
         wishes = [
-            m.TopicWish(topic.name, topic.partitions, topic.compacted, topic.retention_ms, dict(topic.settings))
+            m.TopicWish(
+                topic.name,
+                topic.partitions,
+                topic.compacted,
+                topic.retention_ms,
+                dict(topic.settings),
+                topic.has_unique_keys,
+            )
             for topic in topics
         ]
         self._connection.ask(m.Create(wishes), m.Done)

@@ -48,6 +48,7 @@ class TopicWish(msgspec.Struct, frozen=True, array_like=True):
     compacted: bool
     retention_ms: int | None
     settings: dict[str, str]
+    has_unique_keys: bool = False
 
 
 class Create(msgspec.Struct, tag=True, frozen=True):

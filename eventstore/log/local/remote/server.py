@@ -123,6 +123,7 @@ def _administer(broker: Broker, request: m.Create | m.Describe | m.Configuration
                     compacted=w.compacted,
                     retention_ms=w.retention_ms,
                     settings=w.settings,
+                    has_unique_keys=w.has_unique_keys,
                 )
                 for w in request.topics
             )
