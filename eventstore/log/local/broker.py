@@ -8,7 +8,7 @@ given clock, which a test may move by hand.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from eventstore.clock import Clock, SystemClock
@@ -18,6 +18,7 @@ from eventstore.log.local.coordinator import Coordinator, check_positions
 from eventstore.log.local.groups import Membership
 from eventstore.log.local.store import Entry, Partition, Store
 from eventstore.log.local.topics import Topics
+from eventstore.log.local.waking import Wake
 from eventstore.log.port import Member
 from eventstore.log.records import Headers, Position, Topic, TopicDescription, TopicPartition
 
@@ -39,13 +40,12 @@ class Broker:
         self.store, self.clock = store, clock or SystemClock()
         self.message_max_bytes = message_max_bytes
         self.lock = threading.Lock()
-        self.wake = threading.Condition(self.lock)
+        self.wake = Wake(self.lock)
         self.closed = False
         self.topics = Topics(store, default_partitions)
         self.partitions = self.topics.partitions
         self.coordinator = Coordinator(self.partitions, store.positions(), self.clock, self.wake)
         self._epochs: dict[str, int] = {}
-        self._waiting = 0
 
     # Topics
 
@@ -128,8 +128,7 @@ class Broker:
             offset, entries = partition.end, ((timestamp_ms, key, value, headers),)
             self.store.append(((partition, entries),))
             self._appended(partition, entries)
-            if self._waiting:
-                self.wake.notify_all()
+            self.wake.notify({partition.id})
             return offset
 
     def open_transactor(self, transactional_id: str) -> int:
@@ -170,8 +169,7 @@ class Broker:
                 last[partition.id] = partition.end - 1
             if member is not None:
                 self.coordinator.remember(member.group, positions)
-            if self._waiting:
-                self.wake.notify_all()
+            self.wake.notify(last.keys())
         self.store.sync()
         return last
 
@@ -254,21 +252,9 @@ class Broker:
 
     # Waiting, closing
 
-    def wait(self, seconds: float) -> None:
-        """Wait for anything to change; under the lock."""
-        self._waiting += 1
-        try:
-            self.wake.wait(seconds)
-        finally:
-            self._waiting -= 1
-
-    def wait_for(self, there: Callable[[], bool], seconds: float) -> bool:
-        """Wait until something is there; under the lock."""
-        self._waiting += 1
-        try:
-            return self.wake.wait_for(there, seconds)
-        finally:
-            self._waiting -= 1
+    def wait(self, seconds: float, partitions: Collection[TopicPartition]) -> None:
+        """Wait for records of these partitions, or for anything else that changes; under the lock."""
+        self.wake.wait(seconds, partitions)
 
     def check_open(self) -> None:
         """Raises:

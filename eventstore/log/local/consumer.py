@@ -36,7 +36,7 @@ class LocalReader:
                 left = deadline - time.monotonic()
                 if records or left <= 0:
                     return records
-                self._broker.wait(left)
+                self._broker.wait(left, self._positions)
 
     def position(self, partition: TopicPartition) -> int:
         return self._positions[partition]
@@ -88,7 +88,7 @@ class LocalConsumer:
                 left = deadline - time.monotonic()
                 if records or changed or left <= 0:
                     return Batch(records, self._member() if self._stay.owned else None)
-                broker.wait(min(left, _NAP_S))
+                broker.wait(min(left, _NAP_S), self._order)
 
     def assignment(self) -> frozenset[TopicPartition]:
         return self._owned

@@ -6,12 +6,12 @@ broker's lock.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 
 from eventstore.clock import Clock
 from eventstore.log.local.groups import Group, Membership
 from eventstore.log.local.store import Partition
+from eventstore.log.local.waking import Wake
 from eventstore.log.records import Position, TopicPartition
 
 METADATA_MAX = 4_095
@@ -26,7 +26,7 @@ class Coordinator:
         partitions: Mapping[tuple[str, int], Partition],
         positions: Iterable[tuple[str, TopicPartition, Position]],
         clock: Clock,
-        wake: threading.Condition,
+        wake: Wake,
     ) -> None:
         """`partitions`: those of all topics, now and later. `wake`: notified of every change of an assignment."""
         self._partitions, self._clock, self._wake = partitions, clock, wake
