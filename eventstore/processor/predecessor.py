@@ -3,6 +3,10 @@
 On a thread of its own, because it may take seconds, and again every few seconds: the positions are read by another
 consumer than the group member, whose question may have been lost with a connection; while they are pending there too,
 the transactional ids that the newest stable positions name are fenced, each once.
+
+A position that is pending for longer than any transaction may be open is a fault of the broker: its coordinator ended
+the transaction and never told the partitions (KAFKA-20734: it does so while they have no leader). Nobody but an
+operator can end it, so it is told.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ log = structlog.get_logger()
 PENDING_SECONDS = 1.0
 """How long positions may be pending before the one who holds them open is fenced."""
 AGAIN_SECONDS = 5.0
+HANGS_SECONDS = 25.0
+"""Longer than a transaction may be open, and than a broker takes to look for those that were: 10 s each."""
 STABLE_SECONDS = 0.5
 
 Found: TypeAlias = Mapping[TopicPartition, Position | None]
@@ -33,7 +39,9 @@ class Predecessor:
     def __init__(self, host: Host, group: str, metadata: str) -> None:
         """`metadata`: of this unit's own positions, which never wait for themselves."""
         self._host, self._group, self._own = host, group, transactional_id_of(metadata)
-        self._next = host.clock.monotonic() + PENDING_SECONDS
+        self._began = host.clock.monotonic()
+        self._next = self._began + PENDING_SECONDS
+        self._was_told = False
         self._asking: Thread | None = None
         self._found: Found = {}
         self._fenced: set[str] = set()
@@ -66,6 +74,13 @@ class Predecessor:
             log.warning("positions_not_read", group=self._group, error=str(error))
             return
         ids = {transactional_id_of(position.metadata) for position in unstable.values() if position}
+        if not self._was_told and self._host.clock.monotonic() - self._began >= HANGS_SECONDS:
+            self._was_told = True
+            log.error(
+                "transaction_hangs", group=self._group, transactional_ids=sorted(ids),
+                partitions=[f"{inbox.topic}/{inbox.partition}" for inbox in inboxes],
+                way_out="find it with `kafka-transactions.sh find-hanging`, and end it with its command `abort`",
+            )  # fmt: skip
         for id_ in sorted(ids - {self._own, ""} - self._fenced):
             self._fenced.add(id_)
             log.warning("hung_predecessor_fenced", group=self._group, transactional_id=id_)

@@ -46,7 +46,6 @@ def broker_properties(nodes: int) -> dict[str, str]:
         "log.cleaner.dedupe.buffer.size": "2097152",
         "log.cleaner.backoff.ms": "100",
         "log.initial.task.delay.ms": "0",
-        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "200",
         "num.network.threads": "1",
         "num.io.threads": "2",
         "background.threads": "2",
