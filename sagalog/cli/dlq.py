@@ -18,7 +18,7 @@ from consumers.rate import Rate
 from consumers.redriving import value_of
 from eventstore.log import Log
 from eventstore.registry_choice import open_registry
-from sagalog.cli.opening import LogUrl, opened
+from sagalog.cli.opening import Json, LogUrl, opened
 from sagalog.cli.output import show as tell
 from sagalog.cli.output import text_of
 from schemas.avro import AvroCodec
@@ -58,19 +58,15 @@ EVERYTHING = Which()
     name="list",
     help_epilogue="Examples:\n  sagalog dlq list\n  sagalog dlq list --error Permanent --limit 20 --json\n",
 )
-def list_(*, log: LogUrl, which: Which = EVERYTHING, limit: int = 100, json: bool = False) -> None:
+def list_(*, log: LogUrl, which: Which = EVERYTHING, limit: int = 100, json: Json = False) -> None:
     """List the dead letters that wait, oldest of each partition first.
 
     Parameters
     ----------
-    log
-        The log's URL.
     which
         Which of them.
     limit
         At most so many; how many there are is said in any case.
-    json
-        Print one JSON object.
     """
     with opened(log) as found:
         letters = list(operations.find(found, which.choice()))
@@ -80,17 +76,13 @@ def list_(*, log: LogUrl, which: Which = EVERYTHING, limit: int = 100, json: boo
 
 
 @dlq.command(name="show", help_epilogue="Examples:\n  sagalog dlq show orders.events/3/1041\n")
-def show_(id: str, /, *, log: LogUrl, json: bool = False) -> None:
+def show_(id: str, /, *, log: LogUrl, json: Json = False) -> None:
     """Show one dead letter with its content.
 
     Parameters
     ----------
     id
         As `list` names it: topic/partition/offset of its origin.
-    log
-        The log's URL.
-    json
-        Print one JSON object.
     """
     with opened(log) as found:
         letter = operations.show(found, id)
@@ -116,7 +108,7 @@ def redrive(
     rate: int | None = None,
     cap: int = DEFAULT_CAP,
     dry_run: bool = False,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Send dead letters back to the group that failed on them, and to no other.
 
@@ -124,8 +116,6 @@ def redrive(
     ----------
     ids
         As `list` names them.
-    log
-        The log's URL.
     which
         Which of them.
     everything
@@ -138,8 +128,6 @@ def redrive(
         Leave alone what was redriven so often already.
     dry_run
         Only say what would be done.
-    json
-        Print one JSON object.
     """
     choice = _chosen(which.choice(ids), everything=everything)
     pace = None if rate is None else Rate(rate, per=timedelta(seconds=1))
@@ -160,7 +148,7 @@ def discard(
     everything: bool = False,
     limit: int | None = None,
     dry_run: bool = False,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Lay dead letters aside for good. They stay in their topic; no listing or redrive sees them any more.
 
@@ -168,8 +156,6 @@ def discard(
     ----------
     ids
         As `list` names them.
-    log
-        The log's URL.
     which
         Which of them.
     everything
@@ -178,8 +164,6 @@ def discard(
         At most so many, the oldest first.
     dry_run
         Only say what would be done.
-    json
-        Print one JSON object.
     """
     choice = _chosen(which.choice(ids), everything=everything)
     with opened(log) as found:

@@ -11,7 +11,7 @@ from eventstore.subject_keys import LocalMasterKeys, SubjectKeys
 from eventstore.subject_keys.following import Erasing
 from eventstore.subject_keys.masters import generate as generated
 from eventstore.subject_keys.ring import TOPIC
-from sagalog.cli.opening import LogUrl, opened
+from sagalog.cli.opening import Json, LogUrl, opened
 from sagalog.cli.output import show
 
 _EXAMPLES = """\
@@ -24,15 +24,13 @@ keys = App(name="keys", help="Make and rotate master keys of personal data; forg
 
 
 @keys.command
-def generate(*, id: str | None = None, json: bool = False) -> None:
+def generate(*, id: str | None = None, json: Json = False) -> None:
     """Print a new master key, as the variable SAGALOG_MASTER_KEY takes it. It is kept nowhere.
 
     Parameters
     ----------
     id
         What names it; by default the time.
-    json
-        Print one JSON object.
     """
     name = id or f"{datetime.now(UTC):%Y%m%d-%H%M%S}"
     key = generated(name)
@@ -40,16 +38,8 @@ def generate(*, id: str | None = None, json: bool = False) -> None:
 
 
 @keys.command
-def rotate(*, log: LogUrl, json: bool = False) -> None:
-    """Wrap the keys of all subjects by the first master key of SAGALOG_MASTER_KEY. The others are needed no more then.
-
-    Parameters
-    ----------
-    log
-        The log's URL.
-    json
-        Print one JSON object.
-    """
+def rotate(*, log: LogUrl, json: Json = False) -> None:
+    """Wrap the keys of all subjects by the first master key of SAGALOG_MASTER_KEY. The others are not needed then."""
     with opened(log) as found:
         held = _keys(found)
         count = 0 if held is None else held.rewrap()
@@ -59,17 +49,13 @@ def rotate(*, log: LogUrl, json: bool = False) -> None:
 
 
 @keys.command
-def forget(subject: str, *, log: LogUrl, json: bool = False) -> None:
+def forget(subject: str, *, log: LogUrl, json: Json = False) -> None:
     """Destroy the keys of a subject: its personal data can be read by nobody any more. There is no way back.
 
     Parameters
     ----------
     subject
         Whom to forget, such as customer-17.
-    log
-        The log's URL.
-    json
-        Print one JSON object.
     """
     with opened(log) as found:
         held = _keys(found)

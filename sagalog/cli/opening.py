@@ -1,4 +1,6 @@
-"""Open the log that a command looks at. Such commands make none: only services do."""
+"""Open the log that a command looks at, and the options that many commands have. Such commands make no log: only
+services do.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,14 @@ from cyclopts import Parameter
 
 from eventstore.log import Log, open_log
 
-LogUrl: TypeAlias = Annotated[str, Parameter(name="--log", env_var="SAGALOG_LOG")]
+_LOG = Parameter(name="--log", env_var="SAGALOG_LOG", help="The log's URL.")
+LogUrl: TypeAlias = Annotated[str, _LOG]
+AnyLogUrl: TypeAlias = Annotated[str | None, _LOG]
+RegistryUrl: TypeAlias = Annotated[
+    str | None,
+    Parameter(name="--registry", env_var="SAGALOG_REGISTRY", help="The URL of a registry, instead of the log's own."),
+]
+Json: TypeAlias = Annotated[bool, Parameter(help="Print one JSON object.")]
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from eventstore.log import Log
 from eventstore.registry_choice import open_registry
-from sagalog.cli.opening import LogUrl, opened
+from sagalog.cli.opening import Json, LogUrl, opened
 from sagalog.cli.output import Counter, text_of
 from sagalog.cli.output import show as tell
 from sagas.errors import SagaNotFound
@@ -41,7 +41,7 @@ def list_(
     log: LogUrl,
     state: Annotated[tuple[Standing, ...], Parameter(consume_multiple=True)] = (),
     limit: int = 50,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """List sagas, the last changed first.
 
@@ -52,14 +52,10 @@ def list_(
     ----------
     name
         Of this definition; without it, of all.
-    log
-        The log's URL.
     state
         Only those in one of these states.
     limit
         At most so many; how many there are is said in any case.
-    json
-        Print one JSON object.
     """
     with _opened(log) as (opened, serde), Counter("events read") as counter:
         names = [name] if name is not None else saga_names(opened, serde)
@@ -74,7 +70,7 @@ def list_(
 
 
 @saga.command(name="show", help_epilogue="Examples:\n  sagalog saga show book_trip 17\n")
-def show_(name: str, key: str, /, *, log: LogUrl, json: bool = False) -> None:
+def show_(name: str, key: str, /, *, log: LogUrl, json: Json = False) -> None:
     """Show what happened to one saga, as a timeline.
 
     Parameters
@@ -83,10 +79,6 @@ def show_(name: str, key: str, /, *, log: LogUrl, json: bool = False) -> None:
         The definition's name, such as book_trip.
     key
         The saga's key.
-    log
-        The log's URL.
-    json
-        Print one JSON object.
     """
     with _opened(log) as (opened, serde), Counter("events read") as counter:
         happened = read_history(opened, serde, name, key, progress=counter.add)

@@ -6,15 +6,14 @@ import difflib
 import json as codec
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
-from typing import Annotated, TypeAlias
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import App, CycloptsError
 from rich.table import Table
 
 from consumers.errors import LogNotGiven
 from eventstore.registry_choice import OpenRegistry, open_registry
 from sagalog.cli.loading import messages_of
-from sagalog.cli.opening import opened
+from sagalog.cli.opening import AnyLogUrl, Json, LogUrl, RegistryUrl, opened
 from sagalog.cli.output import show as tell
 from sagalog.cli.output import text_of
 from sagalog.cli.schemas_check import CHECK_EXAMPLES, check
@@ -24,9 +23,6 @@ from schemas.compatibility import MODES, Mode, problems
 from schemas.schema import Format
 
 schemas = App(name="schemas", help="Look at registered schemas, register more, check classes against committed ones.")
-
-LogUrl: TypeAlias = Annotated[str | None, Parameter(name="--log", env_var="SAGALOG_LOG")]
-RegistryUrl: TypeAlias = Annotated[str | None, Parameter(name="--registry", env_var="SAGALOG_REGISTRY")]
 
 
 @contextmanager
@@ -44,18 +40,8 @@ def registry_of(log: str | None, registry: str | None, command: str) -> Generato
 
 
 @schemas.command(name="list", help_epilogue="Examples:\n  sagalog schemas list\n  sagalog schemas list --json\n")
-def list_(*, log: LogUrl = None, registry: RegistryUrl = None, json: bool = False) -> None:
-    """List the types that have schemas, with their versions, ids and compatibility modes.
-
-    Parameters
-    ----------
-    log
-        The log's URL.
-    registry
-        The URL of a registry, instead of the log's own.
-    json
-        Print one JSON object.
-    """
+def list_(*, log: AnyLogUrl = None, registry: RegistryUrl = None, json: Json = False) -> None:
+    """List the types that have schemas, with their versions, ids and compatibility modes."""
     with registry_of(log, registry, "list") as found:
         general = found.mode()
         rows = [(name, found.mode(name), found.versions(name)) for name in found.subjects()]
@@ -76,7 +62,7 @@ def list_(*, log: LogUrl = None, registry: RegistryUrl = None, json: bool = Fals
     )
 )
 def show(
-    name: str, /, *, version: int | None = None, log: LogUrl = None, registry: RegistryUrl = None, json: bool = False
+    name: str, /, *, version: int | None = None, log: AnyLogUrl = None, registry: RegistryUrl = None, json: Json = False
 ) -> None:
     """Show a schema: the last one of a type, of one of its versions, or that of an id.
 
@@ -86,12 +72,6 @@ def show(
         The type's name, or a schema's id.
     version
         The type's version.
-    log
-        The log's URL.
-    registry
-        The URL of a registry, instead of the log's own.
-    json
-        Print one JSON object.
     """
     with registry_of(log, registry, "show") as found:
         shown = look_up(found, name if version is None else f"{name}@{version}")
@@ -104,7 +84,7 @@ def show(
         "Examples:\n  sagalog schemas diff order.placed@1 order.placed@2\n  sagalog schemas diff 7 9 --json\n"
     )
 )
-def diff(old: str, new: str, /, *, log: LogUrl = None, registry: RegistryUrl = None, json: bool = False) -> None:
+def diff(old: str, new: str, /, *, log: AnyLogUrl = None, registry: RegistryUrl = None, json: Json = False) -> None:
     """Compare two schemas, and say which compatibility modes allow the change.
 
     Parameters
@@ -113,12 +93,6 @@ def diff(old: str, new: str, /, *, log: LogUrl = None, registry: RegistryUrl = N
         The earlier schema: NAME, NAME@VERSION or an id.
     new
         The later one.
-    log
-        The log's URL.
-    registry
-        The URL of a registry, instead of the log's own.
-    json
-        Print one JSON object.
     """
     with registry_of(log, registry, "diff") as found:
         one, other = look_up(found, old), look_up(found, new)
@@ -147,10 +121,10 @@ def register(
     module: str,
     /,
     *,
-    log: LogUrl = None,
+    log: AnyLogUrl = None,
     registry: RegistryUrl = None,
     format: Format = "avro",
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Register the messages of a module or package, as a service does when it starts.
 
@@ -158,14 +132,8 @@ def register(
     ----------
     module
         The module, such as shop.messages; of a package all its modules.
-    log
-        The log's URL.
-    registry
-        The URL of a registry, instead of the log's own.
     format
         The format of the schemas.
-    json
-        Print one JSON object.
     """
     messages = messages_of(module)
     with registry_of(log, registry, "register") as found:
@@ -190,9 +158,9 @@ def mode(
     /,
     *,
     set: Mode | None = None,  # noqa: A002
-    log: LogUrl = None,
+    log: AnyLogUrl = None,
     registry: RegistryUrl = None,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Show or set what new schemas are checked for.
 
@@ -202,12 +170,6 @@ def mode(
         Of this type; without it, what holds for types that have no mode of their own.
     set
         From now on this one. What is registered already is not checked again.
-    log
-        The log's URL.
-    registry
-        The URL of a registry, instead of the log's own.
-    json
-        Print one JSON object.
     """
     with registry_of(log, registry, "mode") as found:
         if set is not None:
@@ -224,7 +186,7 @@ def mode(
 )
 def serve(
     *,
-    log: Annotated[str, Parameter(name="--log", env_var="SAGALOG_LOG")],
+    log: LogUrl,
     host: str = "127.0.0.1",
     port: int = 8081,
     json: bool = False,

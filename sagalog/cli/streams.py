@@ -15,7 +15,7 @@ from eventstore.registry_choice import open_registry
 from eventstore.transfer import export_streams, import_streams
 from eventstore.transfer.files import FileFormat
 from eventstore.transfer.looking import Shown, Summary, events_of_stream, summaries
-from sagalog.cli.opening import LogUrl, opened
+from sagalog.cli.opening import Json, LogUrl, opened
 from sagalog.cli.output import Counter, text_of
 from sagalog.cli.output import show as tell
 from sagalog.logs import configure_unless_done
@@ -41,7 +41,7 @@ def export_(
     stream: Annotated[tuple[str, ...], Parameter(name="--stream")] = (),
     after: str | None = None,
     format: FileFormat | None = None,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Write the events of a store to a file. If the file is that of an interrupted export, go on where it ends.
 
@@ -49,8 +49,6 @@ def export_(
     ----------
     store
         The store's name, or that of an aggregate.
-    log
-        The log's URL.
     to
         The file.
     prefix
@@ -61,8 +59,6 @@ def export_(
         Only events beyond this position, such as the one that an earlier export reached.
     format
         jsonl or avro. By default what the file's name says.
-    json
-        Print one JSON object.
     """
     with opened(log) as found, Counter("events") as counter:
         done = export_streams(
@@ -97,7 +93,7 @@ def import_(
     serve_as: str | None = None,
     partitions: int | None = None,
     dry_run: bool = False,
-    json: bool = False,
+    json: Json = False,
 ) -> None:
     """Append the events of an exported file to a store, as they were recorded. What is there already is left alone.
 
@@ -107,16 +103,12 @@ def import_(
         The store's name, or that of an aggregate.
     file
         What `export` wrote.
-    log
-        The log's URL.
     serve_as
         No process serves the store: stand in for the service of this name (that of a store used alone is the store's).
     partitions
         How many the store gets if it is made now, with --serve-as.
     dry_run
         Only compare, and say what would be done.
-    json
-        Print one JSON object.
     """
     configure_unless_done()
     with Counter("events") as counter:
@@ -141,21 +133,17 @@ def import_(
     name="list",
     help_epilogue="Examples:\n  sagalog streams list orders\n  sagalog streams list orders --prefix eu- --json\n",
 )
-def list_(store: str, /, *, log: LogUrl, prefix: str = "", limit: int = 100, json: bool = False) -> None:
+def list_(store: str, /, *, log: LogUrl, prefix: str = "", limit: int = 100, json: Json = False) -> None:
     """List the streams of a store, by id. Reads the whole topic.
 
     Parameters
     ----------
     store
         The store's name, or that of an aggregate.
-    log
-        The log's URL.
     prefix
         Only streams whose id begins so.
     limit
         At most so many; how many there are is said in any case.
-    json
-        Print one JSON object.
     """
     with opened(log) as found, Counter("events") as counter:
         every = summaries(found, store, prefix=prefix, progress=counter.add)
@@ -169,7 +157,7 @@ def list_(store: str, /, *, log: LogUrl, prefix: str = "", limit: int = 100, jso
     name="show",
     help_epilogue="Examples:\n  sagalog streams show orders order-17\n  sagalog streams show orders order-17 --json\n",
 )
-def show_(store: str, stream: str, /, *, log: LogUrl, after: int = -1, limit: int = 100, json: bool = False) -> None:
+def show_(store: str, stream: str, /, *, log: LogUrl, after: int = -1, limit: int = 100, json: Json = False) -> None:
     """Show the events of one stream. Reads its partition of the topic; no type has to be known.
 
     Parameters
@@ -178,14 +166,10 @@ def show_(store: str, stream: str, /, *, log: LogUrl, after: int = -1, limit: in
         The store's name, or that of an aggregate.
     stream
         The stream's id.
-    log
-        The log's URL.
     after
         Only events with a greater version.
     limit
         At most so many.
-    json
-        Print one JSON object.
     """
     with opened(log) as found, open_registry(found) as registry:
         events = events_of_stream(found, registry, store, stream, after=after, limit=limit)

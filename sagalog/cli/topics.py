@@ -8,7 +8,7 @@ from rich.table import Table
 
 from eventstore.log import TopicDescription
 from eventstore.log.drift import MENDING, Drift, drift_of, mend
-from sagalog.cli.opening import LogUrl, opened
+from sagalog.cli.opening import Json, LogUrl, opened
 from sagalog.cli.output import show, text_of
 
 topics = App(
@@ -23,18 +23,11 @@ topics = App(
 
 
 @topics.default
-def list_(*, log: LogUrl, json: bool = False) -> None:
+def list_(*, log: LogUrl, json: Json = False) -> None:
     """List the topics of a log.
 
     The manifest holds the count of partitions that was frozen when a topic was made; a dash: it was made by other
     means.
-
-    Parameters
-    ----------
-    log
-        The log's URL.
-    json
-        Print one JSON object.
     """
     with opened(log) as looked_at:
         found = [topic for _, topic in sorted(looked_at.describe().items())]
@@ -47,19 +40,15 @@ def list_(*, log: LogUrl, json: bool = False) -> None:
         "  sagalog topics check --json\n"
     )
 )
-def check(*, log: LogUrl, fix: bool = False, json: bool = False) -> int:
+def check(*, log: LogUrl, fix: bool = False, json: Json = False) -> int:
     """Compare the settings of topics with those that the services want. Ends with 1 if some differ, and stay so.
 
     A topic whose settings cannot be changed is named with the reason; the others are changed all the same.
 
     Parameters
     ----------
-    log
-        The log's URL.
     fix
         Give the topics the settings that are wanted.
-    json
-        Print one JSON object.
     """
     with opened(log) as looked_at:
         drifts = drift_of(looked_at)
