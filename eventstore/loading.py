@@ -16,6 +16,7 @@ from eventstore.aggregate import Aggregate, processor_of
 from eventstore.aggregate_processor import revived
 from eventstore.bounds import Bounds
 from eventstore.processor.index import StoredEvent
+from eventstore.processor.pages import ErasedMeanwhile
 from eventstore.processor.snapshots import NotTaken, Snapshot, Wanted
 from eventstore.processor.snapshotting import OfferSnapshot, fits
 from eventstore.reading import Streams
@@ -67,14 +68,19 @@ class Fold:
     async def run(self, bounds: Bounds, *, consistent: bool) -> bool:
         """Fold. False: events went from under it, so what came of it never was."""
         make, evolve = self._decoded, self._processor.evolve
-        pages = self._streams.pages(self._stream, bounds, make, consistent=consistent, beginning=self)
-        async with aclosing(pages):
-            async for rows in pages:
-                if rows[0][0] > self._version + 1 and self._version >= 0:
-                    return False
-                for _, event in rows:
-                    evolve(self.state, event)
-                self._version = rows[-1][0]
+        pages = self._streams.pages(
+            self._stream, bounds, make, consistent=consistent, beginning=self, is_whole=True
+        )  # fmt: skip
+        try:
+            async with aclosing(pages):
+                async for rows in pages:
+                    if rows[0][0] > self._version + 1 and self._version >= 0:
+                        return False
+                    for _, event in rows:
+                        evolve(self.state, event)
+                    self._version = rows[-1][0]
+        except ErasedMeanwhile:
+            return False
         revived(self.state, self._stream, self._version)
         return True
 

@@ -32,7 +32,7 @@ from eventstore.log.errors import TopicMissing
 from eventstore.log.partition import partition_of
 from eventstore.log.records import TopicPartition
 from eventstore.processor.index import StoredEvent, StreamIndex
-from eventstore.processor.pages import Page, read_page
+from eventstore.processor.pages import ErasedMeanwhile, Page, read_page
 from eventstore.processor.snapshots import Snapshot, Wanted
 from eventstore.processor.snapshotting import OfferSnapshot
 from eventstore.processor.topics import events_of
@@ -107,10 +107,14 @@ class Streams(Generic[E]):
         *,
         consistent: bool = False,
         beginning: Beginning | None = None,
+        is_whole: bool = False,
     ) -> AsyncGenerator[list[T], None]:
         """What `make` gives of the events within the bounds, in pages, none of them empty.
 
         `beginning` may take the stream's snapshot before the first page, which then goes on from it.
+
+        Raises:
+            ErasedMeanwhile: with `is_whole`, for reads that begin at the first event: an erasure came between pages.
         """
         partition, least_head = await self.partition(stream), -1
         if consistent:
@@ -128,7 +132,8 @@ class Streams(Generic[E]):
                 bounds = bounds.beyond(rows[-1].version, len(rows))
         if bounds.need_search:
             bounds = bounds.found(await self._last_version(stream, bounds.search(), least_head))
-        async with aclosing(self._pages(stream, partition, bounds, make, least_head, beginning)) as pages:
+        found = self._pages(stream, partition, bounds, make, least_head, beginning, is_whole=is_whole)
+        async with aclosing(found) as pages:
             async for made in pages:
                 yield made
 
@@ -141,14 +146,9 @@ class Streams(Generic[E]):
         return last
 
     async def _pages(
-        self,
-        stream: str,
-        partition: int,
-        bounds: Bounds,
-        make: Callable[[StoredEvent], T],
-        least_head: int,
-        beginning: Beginning | None = None,
-    ) -> AsyncGenerator[list[T], None]:
+        self, stream: str, partition: int, bounds: Bounds, make: Callable[[StoredEvent], T], least_head: int,
+        beginning: Beginning | None = None, *, is_whole: bool = False,
+    ) -> AsyncGenerator[list[T], None]:  # fmt: skip
         """From the index or the owner as long as one serves and has seen the version `least_head`, then the topic."""
         is_first, wanted = True, _wanted(beginning)
         while not bounds.are_empty:
@@ -158,6 +158,8 @@ class Streams(Generic[E]):
             page, made, is_first, wanted = *found, False, None
             if page.snapshot is not None and not _begun(beginning, page.snapshot):
                 continue
+            if is_whole and page.snapshot is None and page.lacks(bounds.after, bounds.until):
+                raise ErasedMeanwhile
             if made:
                 yield made
             if page.is_last or len(made) < len(page.rows):
@@ -169,15 +171,9 @@ class Streams(Generic[E]):
                     yield made
 
     async def _made(
-        self,
-        stream: str,
-        partition: int,
-        bounds: Bounds,
-        make: Callable[[StoredEvent], T],
-        *,
-        is_first: bool,
-        wanted: Wanted | None,
-    ) -> tuple[Page, list[T]] | None:
+        self, stream: str, partition: int, bounds: Bounds, make: Callable[[StoredEvent], T], *,
+        is_first: bool, wanted: Wanted | None,
+    ) -> tuple[Page, list[T]] | None:  # fmt: skip
         """A page, and what `make` gives of it; None if it has to come from the topic."""
         while (index := self._runtime.index(self.name, stream)) is not None:
             try:
@@ -292,13 +288,7 @@ def _of_index(
     wanted: Wanted | None = None,
 ) -> tuple[Page, list[T]]:
     page = read_page(
-        index,
-        stream,
-        after=bounds.after,
-        until=bounds.until,
-        backwards=bounds.backwards,
-        events=events,
-        page_bytes=page_bytes,
-        wanted=wanted,
-    )
+        index, stream, after=bounds.after, until=bounds.until, backwards=bounds.backwards, events=events,
+        page_bytes=page_bytes, wanted=wanted,
+    )  # fmt: skip
     return page, list(map(make, bounds.cut(page.rows)))

@@ -21,6 +21,10 @@ ROW_BYTES = _ROW.size
 """What each event takes beside its metadata and its value."""
 
 
+class ErasedMeanwhile(Exception):
+    """Some of the events that were still to be read were erased while others had been read."""
+
+
 class Page(NamedTuple):
     """Consecutive events of a stream, in the order that was asked for."""
 
@@ -31,6 +35,17 @@ class Page(NamedTuple):
     """Whether nothing that was asked for comes after it."""
     snapshot: Snapshot | None = None
     """What the rows go on from, where that was asked for."""
+
+    def lacks(self, after: int, until: int | None) -> bool:
+        """Whether events were erased between the one that was read last, `after`, and this page, or in its place.
+
+        −1: none was read.
+        """
+        if after < 0:
+            return False
+        if self.rows:
+            return self.rows[0].version != after + 1
+        return after < (self.head if until is None else min(self.head, until))
 
 
 def read_page(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from eventstore.aggregate import Aggregate, evolve, processor_of
 from eventstore.expected import ANY
+from eventstore.loading import load
 from eventstore.log.memory import discard
 from eventstore.processor.counts import EntityCounts
 from eventstore.processor.erasure import Erasure, encode_erasure, erasure_key
@@ -105,6 +106,39 @@ async def test_truncated_and_deleted_streams(store: Accounts, streams: Any) -> N
     assert await loaded(streams) == (0, -1, 0)
     await fill(store, 3)
     assert await loaded(streams) == (3, 162, 3)
+
+
+class Erased(Streams[Any]):
+    """Reads of several pages, and before the last of them the stream is erased, once."""
+
+    def __init__(self, of: Streams[Any], erase: Callable[[], Awaitable[object]], pages: int) -> None:
+        super().__init__(of.name, of._runtime)
+        self._erase, self._left = erase, pages
+
+    async def _made(self, *arguments: Any, **options: Any) -> Any:
+        self._left -= 1
+        if not self._left:
+            await self._erase()
+        return await super()._made(*arguments, **options)
+
+
+@pytest.mark.parametrize("consistent", [False, True])
+@pytest.mark.parametrize(("before", "folded"), [(None, (0, -1)), (600, (100, 699))], ids=["delete", "truncate"])
+async def test_a_stream_that_is_erased_while_it_is_loaded_is_loaded_anew(
+    store: Accounts, streams: Any, before: int | None, folded: tuple[int, int], consistent: bool
+) -> None:
+    """E2: what was folded of the first page says nothing of a stream that there ever was."""
+    await fill(store, 700)
+
+    async def erase() -> None:
+        if before is None:
+            await store.delete("a", expected=ANY)
+        else:
+            await store.truncate("a", before=before, expected=ANY)
+
+    found = await load(Erased(streams, erase, 1 if consistent else 2), Ledger, "a", None, consistent=consistent)
+
+    assert (found.cents, found.version) == folded
 
 
 async def test_without_an_owner_the_topic_is_folded(store: Accounts) -> None:
