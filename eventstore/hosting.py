@@ -72,10 +72,11 @@ class Hosting:
         self._unit: LoopThread | None = None
         self._is_stopping = False
         self.asking, self._reachable = Asking(host, self._current_unit), Reachable(self.plans, host.log.url)
-        self._standby: LoopThread | None = None
+        self._beside: list[LoopThread] = []
+        """The thread of the standby, for which nobody waits."""
         if processors:
             followed = Standby(host, host.service, processors, self._is_unit_ready) if standby else None
-            self._standby = None if followed is None else LoopThread(lambda: followed, host.clock)
+            self._beside += [] if followed is None else [LoopThread(lambda: followed, host.clock)]
             self._unit = LoopThread(
                 lambda: Unit(host, processors, moved=self.asking.send, standby=followed), host.clock
             )
@@ -93,9 +94,9 @@ class Hosting:
         """
         collect_less_often()
         try:
-            threads = self._all_threads()
+            threads = tuple(self.threads)
             self._prepare()
-            for thread in threads:
+            for thread in (*threads, *self._beside):
                 thread.start()
             for thread in threads:
                 self._wait_opened(thread)
@@ -131,7 +132,7 @@ class Hosting:
         """
         self._is_stopping = True
         deadline = self.host.clock.monotonic() + drain.total_seconds()
-        answers, *others = self._all_threads()
+        answers, *others = *self.threads, *self._beside
         have_ended = self._end(others, deadline)
         have_ended &= self._end([answers], deadline)  # the last one, so that what the others pass on is still sent
         self.asking.close()
@@ -168,7 +169,8 @@ class Hosting:
 
     def metrics(self) -> dict[str, Mapping[str, float]]:
         """Each loop's metrics, by its name."""
-        return {thread.loop.name: {**_metrics(thread), **thread.loop.metrics()} for thread in self._all_threads()}
+        threads = (*self.threads, *self._beside)
+        return {thread.loop.name: {**_metrics(thread), **thread.loop.metrics()} for thread in threads}
 
     async def ask(
         self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
@@ -188,10 +190,6 @@ class Hosting:
             return None
         count = self._partitions.get(inbox_of(processor))
         return None if count is None else unit.index(processor, partition_of(key, count), key)
-
-    def _all_threads(self) -> tuple[LoopThread, ...]:
-        """Those that somebody waits for, and the standby."""
-        return (*self.threads, *([self._standby] if self._standby is not None else []))
 
     def _is_unit_ready(self) -> bool:
         return self._unit is not None and self._unit.is_ready()

@@ -145,3 +145,18 @@ def test_ports_follow_slots(spare: str, monkeypatch: pytest.MonkeyPatch) -> None
         "0.0.0.0:8080", "0.0.0.0:8081", "0.0.0.0:0", "0.0.0.0:0",
     ]  # fmt: skip
     assert not any("--processes" in command for command in asked)
+
+
+def test_each_process_gets_its_standby(spare: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The option goes on to every process, and only where it was given."""
+    asked = list[list[str]]()
+
+    def started(count: int, command: Callable[[int], list[str]], **_: object) -> int:
+        asked.extend(command(number) for number in range(count))
+        return 0
+
+    monkeypatch.setattr("sagalog.cli.run.supervise", started)
+    for more in (["--standby"], []):
+        assert run(["run", spare, "--log", "kafka://a:1", "--processes", "2", *more]) == 0
+
+    assert ["--standby" in command for command in asked] == [True, True, False, False]

@@ -109,8 +109,11 @@ service = Service("tallies", components=[Counter, wishes, TallyTotals, granting,
 not_a_service = Client(name="front")
 
 
-def fresh(name: str = "tallies", *, log: str | None = None, http: str = "127.0.0.1:0") -> Service:
+def fresh(
+    name: str = "tallies", *, log: str | None = None, http: str = "127.0.0.1:0", standby: bool = False
+) -> Service:
     """The same service once more; it runs once at a time in one process."""
     return Service(
-        name, components=[Counter, wishes, TallyTotals, granting, noting], log=log, state="memory://", http=http
-    )
+        name, components=[Counter, wishes, TallyTotals, granting, noting], log=log, state="memory://", http=http,
+        standby=standby,
+    )  # fmt: skip

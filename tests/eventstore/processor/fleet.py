@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Event, Thread
+from typing import NamedTuple
 
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
@@ -23,6 +25,16 @@ from schemas import Metadata, ReplyTo, Serde
 from tests.eventstore.processor.counters import MESSAGES, Add, Added, records_of
 
 ROOT = Path(__file__).parents[3]
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Taken(NamedTuple):
+    """A partition that a process began to serve."""
+
+    partition: int
+    restored: int
+    """Records of the journals that were read for it."""
+    was_followed: bool
 
 
 class Fleet:
@@ -35,8 +47,9 @@ class Fleet:
         self._url, self._name, self._folder, self._module = url, name, folder, module
         self.processes: dict[int, subprocess.Popen[bytes]] = {}
 
-    def start(self, slot: int) -> None:
-        arguments = [self._url, self._name, str(slot), str(self._folder / str(slot))]
+    def start(self, slot: int, *more: str) -> None:
+        """`more`: further arguments of the module."""
+        arguments = [self._url, self._name, str(slot), str(self._folder / str(slot)), *more]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         output = (self._folder / f"{slot}.log").open("ab")
         self.processes[slot] = subprocess.Popen(
@@ -51,6 +64,21 @@ class Fleet:
         self.processes[slot].send_signal(number)
         if number == signal.SIGKILL:
             self.processes[slot].wait()
+
+    def taken(self, slot: int) -> list[Taken]:
+        """The partitions that processes of this slot took, one after the other."""
+        lines = [line for line in self._told(slot) if "partition_taken" in line]
+        facts = [dict(part.split("=") for part in line.split() if "=" in part) for line in lines]
+        return [Taken(int(one["partition"]), int(one["restored"]), one["followed"] == "True") for one in facts]
+
+    def follows(self, slot: int) -> tuple[set[int], int]:
+        """The partitions that the standby of this slot follows, and how many of their records it has not read."""
+        told = [line.removeprefix("follows ") for line in self._told(slot) if line.startswith("follows ")]
+        partitions, _, behind = told[-1].rpartition(" ") if told else ("", "", "0")
+        return {int(number) for number in partitions.split(",") if number}, int(behind)
+
+    def _told(self, slot: int) -> list[str]:
+        return _COLOUR.sub("", (self._folder / f"{slot}.log").read_text()).splitlines()
 
     def close(self) -> None:
         for process in self.processes.values():
@@ -134,14 +162,21 @@ class Load:
     def wait_shared(self, slots: set[int], timeout: float = 40) -> None:
         """Wait until each of these processes has committed for a partition, and nobody else holds one."""
         deadline = time.monotonic() + timeout
-        partitions = [TopicPartition(self._inbox, number) for number in range(self._count)]
-        name = self._inbox.removesuffix(".inbox")
-        wanted, holders = {f"{name}.{slot}" for slot in slots}, set[str]()
-        while holders != wanted:
-            found = self.log.group_positions(name, partitions, stable=False).values()
-            holders = {transactional_id_of(position.metadata) for position in found if position is not None}
-            assert time.monotonic() < deadline, f"{holders} hold the partitions, not {wanted}"
+        holders = set[int]()
+        while holders != slots:
+            holders = set(self.holders().values())
+            assert time.monotonic() < deadline, f"{holders} hold the partitions, not {slots}"
             Event().wait(0.05)
+
+    def holders(self) -> dict[int, int]:
+        """The slot of the process that committed last for each partition."""
+        partitions = [TopicPartition(self._inbox, number) for number in range(self._count)]
+        found = self.log.group_positions(self._inbox.removesuffix(".inbox"), partitions, stable=False)
+        return {
+            at.partition: int(transactional_id_of(position.metadata).rpartition(".")[2])
+            for at, position in found.items()
+            if position is not None
+        }
 
     def check_books(self) -> None:
         """Nothing lost, doubled or forked: versions without gaps, every command once, sums that add up."""
