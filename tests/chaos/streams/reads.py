@@ -26,7 +26,7 @@ from tests.chaos.streams.appends import Append
 from tests.chaos.streams.erasures import Erasure
 from tests.chaos.streams.history import READS, History, Operation
 from tests.chaos.streams.log_scan import Final
-from tests.chaos.streams.seeing import Folds, Seen, bounds_of, lowest_of, result_of, seen, versions_of
+from tests.chaos.streams.seeing import Folds, Seen, bounds_of, lowest_of, may_lack_events, result_of, seen, versions_of
 from tests.chaos.streams.timeline import Timeline
 from tests.chaos.streams.violations import Rule, Violation, violated
 
@@ -50,8 +50,9 @@ def check_contents(
             if read.invoke.do == "load":
                 yield from _check_load(read, folds)
             elif result_of(read).events:
-                wrong = list(_check_events(read, names))
-                yield from wrong or _check_ends(read, timeline)
+                can_lack = may_lack_events(read, timeline)
+                wrong = list(_check_events(read, names, can_lack=can_lack))
+                yield from wrong or _check_ends(read, timeline, can_lack=can_lack)
 
 
 def _check_load(read: Operation, folds: Folds) -> Iterator[Violation]:
@@ -62,22 +63,24 @@ def _check_load(read: Operation, folds: Folds) -> Iterator[Violation]:
         yield violated(Rule.PREFIX, what, read)
 
 
-def _check_events(read: Operation, names: Mapping[int, str]) -> Iterator[Violation]:
+def _check_events(read: Operation, names: Mapping[int, str], *, can_lack: bool) -> Iterator[Violation]:
     versions, step = versions_of(read), -1 if read.invoke.backwards else 1
-    if versions != list(range(versions[0], versions[0] + step * len(versions), step)):
+    is_whole = versions == list(range(versions[0], versions[0] + step * len(versions), step))
+    if not is_whole and not (can_lack and versions == sorted(set(versions), reverse=step < 0)):
         yield violated(Rule.PREFIX, f"versions {versions} have holes", read)
     wrong = [(version, name) for version, name in result_of(read).events if names.get(version) != name]
     if wrong:
         yield violated(Rule.PREFIX, f"events {wrong[:3]} are not in the log at these versions", read)
 
 
-def _check_ends(read: Operation, timeline: Timeline) -> Iterator[Violation]:
+def _check_ends(read: Operation, timeline: Timeline, *, can_lack: bool) -> Iterator[Violation]:
     did, versions = read.invoke, versions_of(read)
     (after, until), is_full = bounds_of(did), did.limit == len(versions)
     lowest, highest = min(versions), max(versions)
     if not (lowest == after + 1 or (lowest > after and lowest in timeline.firsts) or (did.backwards and is_full)):
         yield violated(Rule.PREFIX, f"it begins at version {lowest}, after {after} was asked for", read)
-    if not (highest == until or (highest < until and highest in timeline.heads) or (not did.backwards and is_full)):
+    is_cut = can_lack or (not did.backwards and is_full)
+    if not (highest == until or (highest < until and highest in timeline.heads) or is_cut):
         yield violated(Rule.BATCHES, f"it ends at version {highest}, where no append ends", read)
 
 

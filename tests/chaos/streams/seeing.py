@@ -1,8 +1,8 @@
 """Which states of a stream a read can have seen, by what it gave.
 
-A *page* is read at one moment. A read of one page shows a state of the stream; one of several may show a truncation
-that came meanwhile, so it is only asked for a last and a first version that the stream had. Ordinary reads are never
-asked for more: they promise nothing of an erasure that comes while they are under way.
+A *page* is read at one moment. A read of one page shows a state of the stream. One of several is only asked for a last
+and a first version that the stream had: what is erased while it is under way may be missing from its later pages.
+Ordinary reads are never asked for more.
 """
 
 from __future__ import annotations
@@ -36,9 +36,14 @@ def result_of(read: Operation) -> Return:
 
 
 def is_of_one_page(read: Operation) -> bool:
-    """Whether it was read at one moment. What is local has a smaller first page."""
+    """Whether it was surely read at one moment. What is local has a smaller first page."""
     most = PAGE_EVENTS if read.invoke.consistent else min(FIRST_EVENTS, PAGE_EVENTS)
-    return max(len(result_of(read).events), result_of(read).count) <= most
+    return max(len(result_of(read).events), result_of(read).count) < most
+
+
+def may_lack_events(read: Operation, timeline: Timeline) -> bool:
+    """Whether events may have been erased between its pages."""
+    return not is_of_one_page(read) and any(first > lowest_of(read) for first in timeline.firsts)
 
 
 def states_seen(read: Operation, timeline: Timeline) -> list[int]:
@@ -70,7 +75,12 @@ def _shown(read: Operation, timeline: Timeline) -> tuple[list[int], list[int]] |
     if read.invoke.do == "load":
         ends = timeline.where(lambda state: state.visible == got.version)
         return (_folded_from(read, timeline), ends) if got.count else None
-    return (timeline.where(_begins(read)), timeline.where(_ends(read))) if got.events else None
+    if not got.events:
+        return None
+    ends = timeline.where(_ends(read))
+    if not ends and may_lack_events(read, timeline):
+        ends = list(range(len(timeline.states)))
+    return timeline.where(_begins(read)), ends
 
 
 def bounds_of(did: Invoke) -> tuple[int, float]:

@@ -219,6 +219,24 @@ def test_erased_events_get_their_tombstones(deleted: Story) -> None:
     assert deleted.verdict().rules == {Rule.KEPT}
 
 
+@pytest.mark.parametrize("is_consistent", [False, True])
+def test_a_read_of_several_pages_may_lack_what_was_erased_meanwhile(story: Story, is_consistent: bool) -> None:
+    """It shows the first page, and of the later ones what is left; a read of one page shows all or nothing of it."""
+    names = labels("x", 300)
+    story.log(*names)
+    story.append("x", 1, 2, version=299, count=300)
+    story.log_erasure(290, 299, "t")
+    story.erase("t", 3, 4, erased=290, first=290, before=290)
+    first, last = list(enumerate(names))[:256], list(enumerate(names))[290:]
+    story.read(2.5, 5, *first, *last, consistent=is_consistent)
+    story.read(2.5, 5, *first, consistent=is_consistent, until=298)
+    assert story.verdict().violations == []
+
+    story.read(2.5, 5, *first[:50], *last, consistent=is_consistent)
+
+    assert Rule.PREFIX in story.verdict().rules
+
+
 def test_a_read_begins_at_the_first_kept_event(story: Story) -> None:
     """It may begin within an append, where a truncation does, and nowhere else."""
     story.log(*labels("x", 4))
