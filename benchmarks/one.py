@@ -39,6 +39,7 @@ class Bench:
 BENCHES = {
     "commands": Bench("benchmarks.commands"),
     "restore": Bench("benchmarks.restores"),
+    "failover": Bench("benchmarks.failovers", ("kafka",), ("kafka",), is_usual=False),
     "append": Bench("benchmarks.appends", (*SYNCED, "memory"), SYNCED),
     "load": Bench("benchmarks.loads"),
     "view": Bench("benchmarks.stateful"),

@@ -15,8 +15,9 @@ Peer = Literal["eventsourcing-sqlite", "eventsourcing-postgresql", "umadb"]
 """Other event stores."""
 PEERS: tuple[Peer, ...] = get_args(Peer)
 
-RUN = os.urandom(3).hex()
-"""Part of all names, because a broker may keep the topics of earlier runs."""
+RUN_VARIABLE = "SAGALOG_BENCH_RUN"
+RUN = os.environ.get(RUN_VARIABLE) or os.urandom(3).hex()
+"""Part of all names, because a broker may keep the topics of earlier runs. Processes of one run are given it."""
 PARTITIONS = 4
 PATIENCE_S = 120.0
 
@@ -54,16 +55,16 @@ class Setting:
         return self.events or (quick if self.quick else usual)
 
 
-def until(is_so: Callable[[], bool], *, every_s: float = 0.002) -> None:
+def until(is_so: Callable[[], bool], *, every_s: float = 0.002, patience_s: float = PATIENCE_S) -> None:
     """Wait.
 
     Raises:
-        TimeoutError: it is not so after two minutes.
+        TimeoutError: it is not so after `patience_s`.
     """
-    deadline = time.perf_counter() + PATIENCE_S
+    deadline = time.perf_counter() + patience_s
     while not is_so():
         if time.perf_counter() > deadline:
-            raise TimeoutError(f"not so after {PATIENCE_S:g} s")
+            raise TimeoutError(f"not so after {patience_s:g} s")
         time.sleep(every_s)
 
 

@@ -47,3 +47,18 @@ def test_a_figure_knows_whether_it_is_as_aimed_at() -> None:
     assert not Figure("a", 5_000, "/s", target=Target(at_least=10_000)).is_reached
     assert Figure("a", 50, "/s", 100, Target(ratio=0.5)).is_reached
     assert Figure("a", 50, "/s", None, Target(ratio=0.5)).is_reached is None
+
+
+def test_a_restore_is_measured_with_and_without_its_folder(tmp_path: Path) -> None:
+    """Events a second from a wiped folder to serving, the seconds of that, and those of a start with the folder."""
+    file = tmp_path / "figures.json"
+
+    code = main(["--quick", "--only", "restore", "--engine", "embedded", "--json", str(file)])
+
+    found = msgspec.json.decode(file.read_bytes(), type=Report)
+    assert code == 0
+    assert {figure.name: figure.unit for figure in found.figures} == {
+        "restore, wiped state to serving": "/s",
+        "wiped state to serving, 5,000 events": "s",
+        "start, state still there": "s",
+    }
