@@ -92,10 +92,12 @@ class Process:
     ) -> R | X:
         """Send a command to its destination and wait for its reply or refusal.
 
-        `id` makes a repeat harmless: the same id gets the same answer, and nothing happens twice.
+        `id` makes a repeat harmless: the same id gets the same answer, and nothing happens twice, for eight days. It
+        must be the same command; that is compared, unless it was made by code of another version of its class.
 
         Raises:
             InputFailed: the handler raised; the message is in the dead letters.
+            IdReused: the id stands for another command; nothing happened.
             AskTimedOut: no answer came in time; the outcome is unknown. Ask again with the same `id`.
             DestinationNotHosted: this service does not host the destination, and nobody else sees its memory:// log.
             LogClosed: the service stopped before the answer came; the outcome is unknown.

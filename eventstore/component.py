@@ -100,6 +100,7 @@ class Runtime(Protocol):
 
         Raises:
             InputFailed: the decision raised; the message is in the dead letters.
+            IdReused: another message was asked under this id.
             AskTimedOut: no answer came in time; the outcome is unknown.
             TopicMissing: nobody ever took messages for `to`.
             DestinationNotHosted: nobody here takes them, and nobody else sees the log.

@@ -17,6 +17,7 @@
     │   └── PositionRefused           a subscription cannot go on from the given position
     ├── ProcessorError
     │   ├── InputFailed               the decision raised: the message is in the dead letters
+    │   ├── IdReused                  the id of a command stands for another one
     │   ├── OwnerSilent               a consistent read was not answered by the owner of its partition
     │   ├── CommandNotHandled         a component of this service is sent a command that it does not handle
     │   ├── DestinationNotHosted      what is asked is hosted nowhere that the log reaches
@@ -151,6 +152,17 @@ class InputFailed(ProcessorError):
     def __init__(self, processor: str, error: str) -> None:
         super().__init__(f"{processor} failed on the message: {error}. See `sagalog dlq list`")
         self.processor, self.error = processor, error
+
+
+class IdReused(ProcessorError):
+    """The id was used before, for another command: use a new one for each."""
+
+    def __init__(self, processor: str, id: str) -> None:
+        super().__init__(
+            f"{processor} was asked something else under the id {id!r}, and nothing happened now: use a new id for "
+            "each command; an id is for repeating the same one"
+        )
+        self.processor, self.id = processor, id
 
 
 class OwnerSilent(ProcessorError):

@@ -17,6 +17,7 @@ from uuid import uuid4
 import structlog
 
 from eventstore.component import Component, Host, Plan
+from eventstore.content import digest_of
 from eventstore.destinations import Reachable, check_destinations
 from eventstore.errors import EventStoreError
 from eventstore.log import open_log
@@ -177,7 +178,12 @@ class Hosting:
     ) -> Message | None:
         self._reachable.check(to, message)
         [message] = await self.protection.protect([message])
-        return (await self.asking.ask(to, key, message, id=id, timeout=timeout))[0]
+        content = 0 if id is None else await self._content(message)
+        return (await self.asking.ask(to, key, message, id=id, timeout=timeout, content=content))[0]
+
+    async def _content(self, message: Message) -> int:
+        [fixed] = await self.protection.fixed([message])
+        return digest_of(fixed, self.host.serde)
 
     async def ask_positioned(
         self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)

@@ -21,6 +21,7 @@ from eventstore.appending import (
     fingerprint,
 )
 from eventstore.component import Runtime
+from eventstore.content import content_of
 from eventstore.errors import CommitIdReused, ErasureRefused, WrongExpectedVersion
 from eventstore.expected import NO_STREAM, Expected, number_of
 from eventstore.ids import unique_id
@@ -64,7 +65,7 @@ class Writer(Generic[E]):
         id, content = None, ""
         if commit_id is not None:
             id = _input_id(stream, commit_id)
-            content = fingerprint(await self._content(events) if self._is_personal else encoded)
+            content = fingerprint(await self._content(events))
         line, correlation = self._own_line(), unique_id()
         future = line.join(correlation)
         try:
@@ -140,7 +141,8 @@ class Writer(Generic[E]):
 
     async def _content(self, events: Sequence[E]) -> list[bytes]:
         """What tells these events from others: personal data is never sealed twice alike."""
-        return [self._serde.encode(event) for event in await self._runtime.protection.fixed(events)]
+        fixed = await self._runtime.protection.fixed(events) if self._is_personal else events
+        return [content_of(event, self._serde) for event in fixed]
 
 
 def _lost(stream: str, expected: int | Expected, actual: int) -> WrongExpectedVersion:

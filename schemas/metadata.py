@@ -36,6 +36,8 @@ class Handled(msgspec.Struct, frozen=True, omit_defaults=True):
     """Timers that were set: name, due in milliseconds of the epoch, encoded message."""
     cancelled: list[str] = []
     """Names of the timers that were cleared."""
+    content: int = 0
+    """The input's `Metadata.content`."""
 
 
 class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
@@ -59,6 +61,9 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     """Where the answer goes; None if nobody waits."""
     attributes: dict[str, str] = {}
     """Whatever else travels along: tenant, a lock's age, saga and step."""
+    content: int = 0
+    """Of an input whose id its asker chose: a digest of what it says, by which a repeat that says something else is
+    known. 0: it has none."""
     done: Handled | None = None
     """On a commit's last event: the input that it handled."""
 

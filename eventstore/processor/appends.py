@@ -55,7 +55,7 @@ class Appends:
     def decide(self, call: AppendCall, out: list[Outgoing]) -> Answered | None:
         """Append, if the stream is as expected. None if it is: the call is among the done ones then."""
         if not call.is_new and (known := self._outcomes.find(call.id)) is not None:
-            return self._undecided.repeated(input_of(call), known.answer, out)
+            return self._undecided.repeated(input_of(call), known, out)
         key, touched = call.key, self._touched
         entity = self._entities.get(key, touched.get(key, ()))
         version = entity.version

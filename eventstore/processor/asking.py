@@ -16,7 +16,7 @@ from zlib import crc32
 import structlog
 
 from eventstore.component import Host
-from eventstore.errors import AskTimedOut, InputFailed
+from eventstore.errors import AskTimedOut, IdReused, InputFailed
 from eventstore.ids import unique_id
 from eventstore.log.errors import LogClosed, LogError
 from eventstore.log.partition import partition_of
@@ -60,9 +60,18 @@ class Asking:
         self._producer: Producer | None = None
 
     async def ask(
-        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
+        self,
+        to: str,
+        key: str,
+        message: Message,
+        *,
+        id: str | None = None,
+        timeout: timedelta = timedelta(seconds=5),
+        content: int = 0,
     ) -> Answer:
         """The answer, and where the events topic of `to` stood after its batch, where that is known.
+
+        `content` tells the message from others under the same id (see `eventstore.content`).
 
         Raises: see `Runtime.ask`.
         """
@@ -73,7 +82,7 @@ class Asking:
         try:
             if self.partitions(to) is None:
                 await self.learn(to, future)
-            self.put(self._call(to, key, message, id or correlation, correlation))
+            self.put(self._call(to, key, message, id or correlation, correlation, content))
             answered = await future
         except TimeoutError:
             raise self.timed_out(f"{message.__type_name__} for {to} {key!r}", line.patience_s) from None
@@ -121,9 +130,9 @@ class Asking:
         else:
             self.send(call)
 
-    def _call(self, to: str, key: str, message: Message, id_: str, correlation: str) -> Call:
+    def _call(self, to: str, key: str, message: Message, id_: str, correlation: str, content: int) -> Call:
         reply, count = ReplyTo(*self.home(), correlation), self._routes.count(inbox_of(to))
-        metadata = Metadata(id=id_, type=message.__type_name__, correlation=correlation, reply=reply)
+        metadata = Metadata(id=id_, type=message.__type_name__, correlation=correlation, reply=reply, content=content)
         return Call(to, key, partition_of(key, count), message, metadata, self.resolve)
 
     def send(self, call: AnyCall) -> None:
@@ -245,9 +254,12 @@ def answer_of(to: str, answered: Answer | Landed) -> Answer:
 
     Raises:
         InputFailed: that it failed.
+        IdReused: that it did something else under this id.
     """
     assert not isinstance(answered, Landed), "only appends of this process land"
     answer, positions = answered
     if isinstance(answer, Failure):
+        if answer.error == IdReused.__name__:
+            raise IdReused(to, answer.detail)
         raise InputFailed(to, f"{answer.error}: {answer.detail}")
     return (None if isinstance(answer, Nothing) else answer), positions

@@ -150,7 +150,7 @@ class StatePartition(Partition[S]):
         if item.timer and item.timer not in context.timers:
             context.cancelled.add(item.timer)
         if (item.call is not None or _is_asked(item.metadata)) and (answer is not None or not context.answered):
-            outcome = Outcome(self._writes.step, self._now_ms, answer, True)
+            outcome = Outcome(self._writes.step, self._now_ms, answer, True, item.metadata.content)
             self._writes.journal(self._outcomes.remember(item.metadata.id, outcome), out)
         for row in self._guard.absorb(item.metadata, context.answer):
             self._writes.journal(row, out)

@@ -104,7 +104,7 @@ class Partition(Generic[S]):
         """Decide on one input; records go to `out`. Returns what a local caller shall learn."""
         known = self._outcomes.find(item.metadata.id)
         if known is not None:
-            return self.undecided.repeated(item, known.answer, out)
+            return self.undecided.repeated(item, known, out)
         of_kernel = self._of_kernel.get(type(item.message))
         if of_kernel is not None:
             return of_kernel(item, item.message, out)
@@ -228,6 +228,7 @@ class Partition(Generic[S]):
             answer=answer,
             timers=[(name, due, payload) for name, (due, payload) in context.timers.items()],
             cancelled=sorted(context.cancelled),
+            content=given.content,
         )
         for place, (type_name, value, event) in enumerate(context.events):
             meta = Metadata(
@@ -237,7 +238,9 @@ class Partition(Generic[S]):
             ).encode()  # fmt: skip
             self._writes.event(stream, first + place, meta, value, out)
             touched.append(event)
-        outcome = self._outcomes.remember(given.id, Outcome(self._writes.step, self._now_ms, answer))
+        outcome = self._outcomes.remember(
+            given.id, Outcome(self._writes.step, self._now_ms, answer, False, given.content)
+        )
         self._writes.set([outcome, *self._guard.absorb(given, context.answer)])
 
     def _import(self, item: Input, given: ImportEvents, out: list[Outgoing]) -> Answered | None:
@@ -271,8 +274,9 @@ class Partition(Generic[S]):
     def _absorb_quietly(self, item: Input, context: InputContext[S], answer: bytes | None, out: list[Outgoing]) -> None:
         """K1: an input without events leaves its outcome, timers and guard in the state topic."""
         self._touched.setdefault(item.key, [])
+        outcome = Outcome(self._writes.step, self._now_ms, answer, True, item.metadata.content)
         rows = [
-            self._outcomes.remember(item.metadata.id, Outcome(self._writes.step, self._now_ms, answer, True)),
+            self._outcomes.remember(item.metadata.id, outcome),
             *self.timers.rows(item.key, self._writes.step, context.timers, context.cancelled),
             *self._guard.absorb(item.metadata, context.answer),
         ]

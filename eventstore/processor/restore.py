@@ -23,9 +23,12 @@ from eventstore.processor.index import head_row, packed_event, packed_version, v
 from eventstore.processor.row_layout import RowDamaged
 from eventstore.processor.rows import (
     CLEARED,
+    Outcome,
     SyncedTo,
     Timer,
+    encode_outcome,
     encode_timer,
+    outcome_key,
     packed_outcome,
     step_of,
     synced_row,
@@ -49,6 +52,7 @@ class _Done(msgspec.Struct, frozen=True, gc=False):
     answer: bytes | None = None
     timers: list[tuple[str, int, bytes]] | None = None
     cancelled: list[str] | None = None
+    content: int = 0
 
 
 class _Told(msgspec.Struct, frozen=True, tag_field="v", tag=1, gc=False):
@@ -122,7 +126,7 @@ class Restore:
                     if answer is None
                     else packed_outcome(done.step, time_ms, 1) + answer
                 )
-            if done.timers or done.cancelled or told.attributes:
+            if done.timers or done.cancelled or told.attributes or done.content:
                 self._handled(record, stream, meta)
         self._step = max(self._step, step)
 
@@ -211,6 +215,9 @@ class Restore:
         key, metadata = stream_text(record, stream), Metadata.decode(meta)
         done = metadata.done
         assert done is not None, "it was read before"
+        if done.content and (at := outcome_key(done.input)) in self._rows:
+            outcome = Outcome(done.step, record.timestamp_ms, done.answer, False, done.content)
+            self._rows[at] = encode_outcome(outcome)
         for name in done.cancelled:
             self._newer(timer_key(key, name), encode_timer(Timer(done.step, CLEARED, b"")))
         for name, due_ms, payload in done.timers:

@@ -3,8 +3,8 @@ of them (see `eventstore.processor.erasure`), and snapshots (see `eventstore.pro
 
 Every value begins with version byte 1; integers are big-endian:
 
-    b"d" input-id          ->  1 step:u64 time_ms:i64 flags:u8 answer   outcome of a handled input (K8); flag 1: has
-                               an answer, flag 2: is in the state topic
+    b"d" input-id          ->  1 step:u64 time_ms:i64 flags:u8 content:u64 answer   outcome of a handled input (K8);
+                               flag 1: has an answer, flag 2: is in the state topic, flag 4: has a content
     b"t" key 0x00 name     ->  1 step:u64 due_ms:i64 payload                     a timer; due −1: cancelled or fired
     b"g" saga/step         ->  1 stage:u8                                        a saga's step: 1 done, 2 undone (P2)
     b"o" service           ->  1    who took the partition first, see `eventstore.processor.first_take` (K12)
@@ -29,6 +29,7 @@ _POSITION = RowLayout("its position", "Qqqq")
 _STEP = RowLayout("a row with a step", "Q")
 packed_outcome = _OUTCOME.packed
 """What the row of an outcome begins with: for loops, see `eventstore.processor.restore`."""
+_CONTENT_BYTES = 8
 CLEARED = -1
 
 
@@ -40,6 +41,8 @@ class Outcome(NamedTuple):
     answer: bytes | None
     is_journaled: bool = False
     """Whether the state topic has it; else an event's metadata does."""
+    content: int = 0
+    """A digest of what the input said (see `eventstore.content`); 0: none was given."""
 
 
 class Timer(NamedTuple):
@@ -68,6 +71,9 @@ def encode_outcome(outcome: Outcome) -> bytes:
     """The row's value."""
     answer = outcome.answer
     flags = (answer is not None) | outcome.is_journaled << 1
+    if outcome.content:
+        content = outcome.content.to_bytes(_CONTENT_BYTES, "big")
+        return _OUTCOME.pack(outcome.step, outcome.time_ms, flags | 4) + content + (answer or b"")
     return _OUTCOME.pack(outcome.step, outcome.time_ms, flags) + (answer or b"")
 
 
@@ -78,7 +84,13 @@ def decode_outcome(value: bytes) -> Outcome:
         RowDamaged: it is none.
     """
     step, time_ms, flags = _OUTCOME.begin(value)
-    return Outcome(step, time_ms, value[_OUTCOME.size :] if flags & 1 else None, bool(flags & 2))
+    start, content = _OUTCOME.size, 0
+    if flags & 4:
+        start += _CONTENT_BYTES
+        content = int.from_bytes(value[_OUTCOME.size : start], "big")
+    if len(value) < start:
+        raise RowDamaged("an outcome", f"it has {len(value)} bytes")
+    return Outcome(step, time_ms, value[start:] if flags & 1 else None, bool(flags & 2), content)
 
 
 def timer_key(key: str, name: str) -> bytes:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import structlog
 
+from eventstore.content import differ
+from eventstore.errors import IdReused
 from eventstore.log.records import Record
 from eventstore.processor.envelopes import dead_letter_record, send_reply
 from eventstore.processor.guard import Guard, Verdict
@@ -53,13 +55,23 @@ class Undecided:
         self._outcomes, self._guard, self._timers = outcomes, guard, timers
         self._stash = Stash(state, serde, *self._inbox)
 
-    def repeated(self, item: Input, answer: bytes | None, out: list[Outgoing]) -> Answered | None:
-        """K8: a repeat gets the stored reply."""
+    def repeated(self, item: Input, known: Outcome, out: list[Outgoing]) -> Answered | None:
+        """K8: a repeat gets the stored reply, unless it says something else than the first."""
+        if differ(known.content, item.metadata.content, self._serde):
+            return self._reused(item, out)
+        answer = known.answer
         message = None if answer is None else self._serde.decode(answer)
         message = None if isinstance(message, Nothing) else message
         if answer is not None:
             send_reply(item, message, "reply", self._serde, self._writes.now_ms, out, answer)
         return None if item.call is None else Answered(item.call, message, answer is not None)
+
+    def _reused(self, item: Input, out: list[Outgoing]) -> Answered | None:
+        """Nothing happens; who asked is told."""
+        self._writes.step += 1
+        failure = Failure(error=IdReused.__name__, detail=item.metadata.id, final=True)
+        send_reply(item, failure, f"reused-{self._writes.step}", self._serde, self._writes.now_ms, out)
+        return None if item.call is None else Answered(item.call, failure, True)
 
     def guarded(self, item: Input, verdict: Verdict, out: list[Outgoing]) -> Answered | None:
         """P2: a late do is refused; the undo of what was never done has nothing to do."""

@@ -14,7 +14,7 @@ from eventstore.log import open_log
 from eventstore.log.errors import DataRefused
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
-from eventstore.log.records import Position, TopicPartition
+from eventstore.log.records import Outgoing, Position, TopicPartition
 from eventstore.processor.port import DecideContext
 from eventstore.processor.rows import SyncedTo, synced_row
 from eventstore.processor.topics import TOMBSTONE_RETENTION_MS
@@ -101,13 +101,12 @@ def test_data_that_the_broker_refuses_is_poison_at_last(bench: Bench, monkeypatc
     bench.run()
     transactor = bench.unit._transactor
     assert transactor is not None
-    produce, commit, refused = transactor.produce, transactor.commit, list[bytes | None]()
+    produce_all, commit, refused = transactor.produce_all, transactor.commit, list[bytes | None]()
     three = bench.serde.encode(Added(by=3))
 
-    def watched(topic: str, partition: int, key: bytes | None, value: bytes | None, *rest: Any, **options: Any) -> None:
-        if topic == "counter.events" and value == three:
-            refused.append(value)
-        produce(topic, partition, key, value, *rest, **options)
+    def watched(records: Sequence[Outgoing]) -> None:
+        refused.extend(value for topic, _, _, value, *_ in records if topic == "counter.events" and value == three)
+        produce_all(records)
 
     def refusing(*arguments: Any) -> dict[TopicPartition, int]:
         if refused:
@@ -116,7 +115,7 @@ def test_data_that_the_broker_refuses_is_poison_at_last(bench: Bench, monkeypatc
             raise DataRefused("counter.events takes no such record")
         return commit(*arguments)
 
-    monkeypatch.setattr(transactor, "produce", watched)
+    monkeypatch.setattr(transactor, "produce_all", watched)
     monkeypatch.setattr(transactor, "commit", refusing)
     for number in range(8):
         bench.post(Add(counter="a", by=number), id=f"post {number}")
