@@ -69,6 +69,23 @@ async def test_a_line_can_be_read_by_people(filled: EventStore, url: str, tmp_pa
     assert (end["kind"], end["events"], end["checksum"]) == ("end", 300, done.checksum)
 
 
+async def test_how_far_it_is_is_told(
+    filled: EventStore, url: str, unique: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S15: while it goes on, export and import say how many events more are done, and in the end all of them."""
+    monkeypatch.setattr("eventstore.scanning.PAGE_RECORDS", 100)
+    monkeypatch.setattr("eventstore.transfer.importing.WINDOW_EVENTS", 100)
+    exported, imported = list[int](), list[int]()
+
+    export_streams(url, "accounts", tmp_path / "all.jsonl", progress=exported.append)
+    target = f"memory://{unique('target')}"
+    await import_streams(target, "accounts", tmp_path / "all.jsonl", serve_as="accounts", progress=imported.append)
+
+    for told in (exported, imported):
+        assert sum(told) == 300
+        assert sum(count > 0 for count in told) > 1
+
+
 @pytest.mark.parametrize("form", FORMS)
 async def test_only_what_was_chosen_is_exported(filled: EventStore, url: str, form: str, tmp_path: Path) -> None:
     """By prefix, by name, or both."""
