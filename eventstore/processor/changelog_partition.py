@@ -6,7 +6,7 @@ a short way: they are most of what a counter gets, and need neither an outcome n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from eventstore.errors import NoEventsKept
@@ -26,7 +26,7 @@ from eventstore.processor.questions import ReadPage
 from eventstore.processor.routes import Routes
 from eventstore.processor.rows import Outcome, SyncedTo
 from eventstore.processor.snapshotting import OfferSnapshot
-from eventstore.state.port import Row, State
+from eventstore.state.port import State
 from schemas import Message, Metadata, Serde
 
 S = TypeVar("S")
@@ -53,7 +53,7 @@ class StatePartition(Partition[S]):
         super().__init__(adapted, number, group, state, serde, routes, synced, counts, monotonic)
         self._of_kernel = {ImportEvents: self._refuse, OfferSnapshot: self._refuse}
         self._decide = processor.decide
-        self._states = self._entities = States(processor, state, routes.message_max_bytes - OVERHEAD_BYTES)
+        self._states = self._entities = States(processor, self.state, routes.message_max_bytes - OVERHEAD_BYTES)
         nothing = Kept("", b"", processor.initial(""), None)
         self._input = StateInputContext(adapted, self._states, serde, routes, self.index, self.inbox, nothing)
 
@@ -121,7 +121,7 @@ class StatePartition(Partition[S]):
         for raw, encoded in self._states.encoded():
             journal((PREFIX + raw, None if encoded is None else before + encoded), out)
 
-    def applied(self, ends: dict[str, int]) -> list[Row]:
+    def applied(self, ends: dict[str, int]) -> Mapping[bytes, bytes | None]:
         self._states.committed()
         return super().applied(ends)
 

@@ -6,7 +6,7 @@ rows, and `dropped` forgets it (K6).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
@@ -34,6 +34,7 @@ from eventstore.processor.tombstones import Erasures
 from eventstore.processor.topics import inbox_of
 from eventstore.processor.undecided import Undecided
 from eventstore.processor.writes import Writes
+from eventstore.state.buffered import BufferedState
 from eventstore.state.errors import StateError
 from eventstore.state.port import Row, State
 from schemas import Event, Handled, Message, Metadata, SchemaError, Serde
@@ -58,7 +59,7 @@ class Partition(Generic[S]):
         monotonic: Callable[[], float],
     ) -> None:
         """`monotonic` measures how long folding takes, in seconds."""
-        self.processor, self.number, self.state = processor, number, state
+        self.processor, self.number, self.state = processor, number, (state := BufferedState(state))
         self.inbox = (inbox_of(processor.name), number)
         self._group, self._serde, self._routes = group, serde, routes
         self._limit = routes.message_max_bytes
@@ -163,7 +164,7 @@ class Partition(Generic[S]):
         """Write some of the tombstones that are to be written (E2), after all events of the batch."""
         self._erasing.tombstone(out)
 
-    def applied(self, ends: dict[str, int]) -> list[Row]:
+    def applied(self, ends: dict[str, int]) -> Mapping[bytes, bytes | None]:
         """The rows of the committed batch. `ends`: offset of the last record per journal topic, where there was one."""
         rows = self._writes.applied(ends)
         self._erasures.applied()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from eventstore.processor.index import event_key, event_row, head_row
+from eventstore.processor.index import event_key, head_row, packed_event, packed_version
 from eventstore.processor.inputs import Outgoing
 from eventstore.processor.rows import SyncedTo, synced_row
 from eventstore.processor.topics import events_of, state_of
@@ -79,20 +79,31 @@ class Writes:
         """The rows that the batch writes whose keys begin so."""
         return {key: value for key, value in self._rows.items() if key.startswith(prefix)}
 
-    def applied(self, ends: Mapping[str, int]) -> list[Row]:
+    def applied(self, ends: Mapping[str, int]) -> Mapping[bytes, bytes | None]:
         """The rows of the committed batch. `ends`: offset of the last record per journal topic, where there was one."""
         last = ends.get(self._events_topic)
-        first = -1 if last is None else last - self._tombstones - len(self._events) + 1
-        rows: list[Row] = []
-        for place, (stream, version, recorded_ms, meta, value) in enumerate(self._events):
-            rows.append(event_row(stream, version, recorded_ms, first + place, meta, value))
-            rows.append(head_row(stream, version))
-        rows.extend(self._rows.items())
+        rows = self._rows
+        if self._events:
+            first = -1 if last is None else last - self._tombstones - len(self._events) + 1
+            rows = self._event_rows(first) | rows
         events = self.synced.events if last is None else last + 1
         state = ends[self._state_topic] + 1 if self._state_topic in ends else self.synced.state
         self.synced = SyncedTo(self.step, events, state, self.now_ms)
-        rows.append(synced_row(self.synced))
+        key, value = synced_row(self.synced)
+        rows[key] = value
         self._clear()
+        return rows
+
+    def _event_rows(self, first: int) -> dict[bytes, bytes | None]:
+        """The rows of the batch's events and of their streams' heads. `first`: the offset of the first event."""
+        rows: dict[bytes, bytes | None] = {}
+        heads: dict[bytes, int] = {}
+        for offset, (stream, version, recorded_ms, meta, value) in enumerate(self._events, first):
+            rows[b"e%b\0%b" % (stream, packed_version(version))] = (
+                packed_event(recorded_ms, offset, len(meta)) + meta + value
+            )
+            heads[stream] = version
+        rows.update(head_row(stream, version) for stream, version in heads.items())
         return rows
 
     def forget(self) -> None:
