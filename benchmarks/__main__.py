@@ -24,7 +24,7 @@ from benchmarks.peers.presence import missing, versions
 from benchmarks.setting import PEERS, Engine, Peer
 from sagalog.broker import broker
 
-TIMEOUT_S = 600.0
+TIMEOUT_S = 1_200.0
 _FIGURES = msgspec.json.Decoder(list[Figure])
 
 
@@ -75,7 +75,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _names(options: argparse.Namespace) -> list[str]:
-    return options.only or [name for name, bench in BENCHES.items() if bench.is_usual or options.peers]
+    usual = [name for name, bench in BENCHES.items() if bench.is_usual]
+    return options.only or [*usual, *(["peers"] if options.peers else [])]
 
 
 def _runs(

@@ -124,6 +124,15 @@ def test_versions_of_others_are_told() -> None:
     assert presence.versions(["eventsourcing-sqlite"]) == {"eventsourcing": version("eventsourcing")}
 
 
+def test_peers_are_added_to_what_runs_anyway() -> None:
+    """`--peers` adds them and nothing else: benchmarks that run only when they are named stay out."""
+    usual, peers = (run._names(run._parser().parse_args(given)) for given in ([], ["--peers"]))
+
+    assert {"append", "load", "restore"} <= set(usual)
+    assert "failover" not in usual
+    assert peers == [*usual, "peers"]
+
+
 def test_other_stores_are_asked_for() -> None:
     """Nobody who measures sagalog needs them: `make bench` runs without, `make bench PEERS=1` installs them."""
     plain, peers = (
