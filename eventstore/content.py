@@ -20,7 +20,7 @@ from schemas import Message, Personal, Serde
 from schemas.wire import HEADER_BYTES
 
 _BITS: Final = 32
-_REST: Final = (1 << _BITS) - 1
+_MOST: Final = 2**63 - 1
 
 
 def content_of(message: Message, serde: Serde) -> bytes:
@@ -30,9 +30,9 @@ def content_of(message: Message, serde: Serde) -> bytes:
 
 
 def digest_of(message: Message, serde: Serde) -> int:
-    """The same in 64 bits: the schema's id, and a CRC-32 of what is said. Never 0, which stands for none."""
+    """The same in 63 bits: the schema's id, and a CRC-32 of what is said. Never 0, which stands for none."""
     content = content_of(message, serde)
-    return int.from_bytes(content[1:HEADER_BYTES], "big") << _BITS | crc32(content[HEADER_BYTES:])
+    return (int.from_bytes(content[1:HEADER_BYTES], "big") << _BITS | crc32(content[HEADER_BYTES:])) & _MOST
 
 
 def differ(one: int, other: int, serde: Serde) -> bool:

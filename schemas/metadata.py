@@ -7,11 +7,13 @@ members are ignored, so that a newer process may add some; another `v` is refuse
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, TypeAlias
 
 import msgspec
 
 from schemas.errors import Undecodable
+
+Digest: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class ReplyTo(msgspec.Struct, frozen=True):
@@ -36,7 +38,7 @@ class Handled(msgspec.Struct, frozen=True, omit_defaults=True):
     """Timers that were set: name, due in milliseconds of the epoch, encoded message."""
     cancelled: list[str] = []
     """Names of the timers that were cleared."""
-    content: int = 0
+    content: Digest = 0
     """The input's `Metadata.content`."""
 
 
@@ -61,7 +63,7 @@ class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, ta
     """Where the answer goes; None if nobody waits."""
     attributes: dict[str, str] = {}
     """Whatever else travels along: tenant, a lock's age, saga and step."""
-    content: int = 0
+    content: Digest = 0
     """Of an input whose id its asker chose: a digest of what it says, by which a repeat that says something else is
     known. 0: it has none."""
     done: Handled | None = None

@@ -19,6 +19,7 @@ from eventstore.log.records import Record
 KEY: Final = b"sagalog.clock"
 EVERY_SECONDS: Final = 600.0
 TOLERATED_SECONDS: Final = 60.0
+_DIGITS: Final = 15
 SETTINGS: Final[Mapping[str, str]] = {"message.timestamp.type": "LogAppendTime"}
 """Of the topic that the records go to."""
 
@@ -43,7 +44,7 @@ class ClockCheck:
     def take(self, record: Record) -> None:
         """Look at a record that came back; those of other processes say nothing of this one's clock."""
         whose, _, sent_ms = (record.value or b"").partition(b" ")
-        if whose != self._id:
+        if whose != self._id or not sent_ms.isdigit() or len(sent_ms) > _DIGITS:
             return
         earliest, latest = int(sent_ms), self._clock.now_ms()
         ahead_ms = max(0, earliest - record.timestamp_ms) - max(0, record.timestamp_ms - latest)

@@ -55,6 +55,8 @@ def test_it_is_asked_now_and_then_and_others_answers_are_passed_over() -> None:
 
     check.take(Record("s.replies", 0, 0, 0, clock_check.KEY, other.question()))
     check.take(Record("s.replies", 0, 0, 0, clock_check.KEY, None))
+    for wrong in (b"", b"x", b"-5", b"9" * 5_000):
+        check.take(Record("s.replies", 0, 0, 0, clock_check.KEY, check._id + b" " + wrong))
     assert check.ahead_seconds == 0
 
 

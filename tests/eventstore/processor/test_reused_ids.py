@@ -17,7 +17,18 @@ from eventstore.errors import CommitIdReused, IdReused
 from eventstore.log import open_log
 from eventstore.processor.rows import Outcome, decode_outcome, encode_outcome
 from eventstore.subject_keys.masters import VARIABLE, generate
-from schemas import Command, Event, MemoryRegistry, Message, Personal, Reply, Serde, personal
+from schemas import (
+    Command,
+    Event,
+    MemoryRegistry,
+    Message,
+    Metadata,
+    Personal,
+    Reply,
+    Serde,
+    Undecodable,
+    personal,
+)
 from tests.eventstore.processor.states.tallies import Add, Tallied, Tallies
 
 
@@ -187,9 +198,16 @@ def test_two_versions_of_a_type_are_not_told_apart() -> None:
 def test_an_outcome_keeps_it() -> None:
     """With an answer and without."""
     for answer in (None, b"", b"\x00answer"):
-        for content in (0, 1, 2**64 - 1):
+        for content in (0, 1, 2**63 - 1):
             outcome = Outcome(7, 8, answer, True, content)
             assert decode_outcome(encode_outcome(outcome)) == outcome
+
+
+@pytest.mark.parametrize("content", [-1, 2**63, 2**200])
+def test_a_digest_that_is_none_makes_the_input_undecodable(content: int) -> None:
+    """Of a foreign producer: it must not stop whoever keeps it in a row."""
+    with pytest.raises(Undecodable):
+        Metadata.decode(b'{"v":1,"id":"i","content":%d}' % content)
 
 
 async def test_a_durable_state_tells_it_too(unique: Callable[[str], str]) -> None:
