@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -36,7 +36,7 @@ _VERSIONS = ("eventsourcing", "psycopg", "postgresql", "umadb")
 
 
 def page(found: Report) -> str:
-    """When and where it was measured, and a line for each store."""
+    """When and where it was measured, a line for each store, and which targets were missed."""
     figures = {(figure.engine, figure.name): figure for figure in found.figures if figure.bench == "peers"}
     stores = {engine: label for engine, label in _STORES.items() if any(known[0] == engine for known in figures)}
     head = ["store", "synced when an append returns", *_COLUMNS.values()]
@@ -45,7 +45,7 @@ def page(found: Report) -> str:
         for engine, label in stores.items()
     ]
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join([_about(found), "", *(f"| {' | '.join(line)} |" for line in lines)])
+    return "\n".join([_about(found), "", *(f"| {' | '.join(line)} |" for line in lines), "", _missed(figures.values())])
 
 
 def _about(found: Report) -> str:
@@ -56,6 +56,15 @@ def _about(found: Report) -> str:
         f"{versions['python']}, {peers}. {'One round' if rounds == '1' else f'Medians of {rounds} rounds'}, load "
         f"{machine['load']} at the end; a write that is synced took {machine['sync']}."
     )
+
+
+def _missed(figures: Iterable[Figure]) -> str:
+    missed = [
+        f"{figure.name} on {figure.engine} ({_cell(figure)}, aimed at {figure.target})"
+        for figure in figures
+        if figure.is_reached is False
+    ]
+    return f"Targets missed in this run: {'; '.join(missed)}." if missed else "All targets were reached in this run."
 
 
 def _cell(figure: Figure | None) -> str:
