@@ -6,7 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,14 +14,24 @@ from eventstore.aggregate import Aggregate, evolve, processor_of
 from eventstore.expected import ANY
 from eventstore.loading import load
 from eventstore.log.memory import discard
+from eventstore.log.records import Record
 from eventstore.processor.counts import EntityCounts
 from eventstore.processor.erasure import Erasure, encode_erasure, erasure_key
 from eventstore.processor.index import StreamIndex, event_row, head_row
 from eventstore.processor.pages import read_page
-from eventstore.processor.snapshots import Snapshot, Snapshots, Wanted, encode_snapshot, snapshot_key
+from eventstore.processor.snapshots import (
+    Snapshot,
+    Snapshots,
+    Wanted,
+    decode_snapshot,
+    encode_snapshot,
+    snapshot_key,
+)
 from eventstore.processor.snapshotting import OfferSnapshot, SnapshotOffered
 from eventstore.reading import Streams
 from eventstore.state.memory import MemoryState
+from eventstore.state.port import State
+from tests.eventstore.processor.counters import records_of
 from tests.eventstore.snapshots.ledgers import Ledger, fill, loaded
 from tests.eventstore.streams.accounts import Deposited, Opened, accounts
 from tests.eventstore.streams.conftest import Elsewhere, Ownerless
@@ -106,6 +116,53 @@ async def test_truncated_and_deleted_streams(store: Accounts, streams: Any) -> N
     assert await loaded(streams) == (0, -1, 0)
     await fill(store, 3)
     assert await loaded(streams) == (3, 162, 3)
+
+
+@pytest.mark.parametrize("reason", ["stale", "corrupt"])
+async def test_one_that_cannot_be_used_is_ignored_counted_and_replaced(
+    store: Accounts, streams: Any, reason: str
+) -> None:
+    """E3: of other code, or damaged. A store's snapshots come after their events, and are as little a truth."""
+    await fill(store, 150)
+    await loaded(streams)
+    state = state_of_a(store)
+    row = state.get(KEY)
+    assert row is not None
+    kept = decode_snapshot(row)
+    assert kept is not None
+    state.write([(KEY, encode_snapshot(kept._replace(fingerprint=b"other")) if reason == "stale" else row[:-1] + b"!")])
+
+    assert await loaded(streams) == (150, 149, 150)
+    counted = store._running().metrics()[f"unit {store.name}"]  # type: ignore[attr-defined]
+    assert counted[f'processor_snapshots_ignored_total{{reason="{reason}"}}'] == 1
+    assert await loaded(streams) == (150, 149, 0)
+
+
+async def test_a_deletion_leaves_a_tombstone_of_it_in_the_log(store: Accounts, streams: Any) -> None:
+    """E2, E3: so that its bytes go when the topic is compacted, and no successor restores it."""
+    await fill(store, 150)
+    await loaded(streams)
+    assert [record.value is None for record in kept_of_a(store)] == [False]
+
+    await store.delete("a", expected=ANY)
+
+    assert [record.value is None for record in kept_of_a(store)] == [False, True]
+
+
+KEY = snapshot_key(b"a", "ledger")
+
+
+def state_of_a(store: Accounts) -> State:
+    """The owner's rows, where the snapshot of stream `a` is."""
+    unit: Any = store._running()._current_unit()  # type: ignore[attr-defined]
+    [found] = [one.state for one in unit._served.partitions.values() if one.state.get(KEY)]
+    return cast("State", found)
+
+
+def kept_of_a(store: Accounts) -> list[Record]:
+    """The records of its snapshots."""
+    log = store._running().host.log
+    return [record for record in records_of(log, f"{store.name}.state") if record.key == KEY]
 
 
 class Erased(Streams[Any]):
