@@ -105,6 +105,10 @@ def encode_events(
     Raises:
         ValueError, TooManyEvents, EventNotDeclared, AppendTooLarge, MessageTooLarge: see `EventStore.append`.
     """
+    if len(events) == 1 and type(event := events[0]) in declared:  # the usual case, checked at once
+        value = serde.encode(event)
+        if len(value) + len(stream.encode()) + _BESIDE_BYTES <= min(record_bytes, BYTES_PER_APPEND):
+            return [value]
     if not events:
         raise ValueError(f"{stream}: an append of no events: give at least one, or do not append")
     if len(events) > EVENTS_PER_APPEND:

@@ -152,19 +152,20 @@ class Erased:
     """The first version that is kept; of a deleted stream, the version that the next event gets."""
 
 
-def check_stream_id(stream: str) -> None:
-    """Refuse what cannot be a stream's id: it is 1 to 500 bytes of UTF-8 without the character U+0000.
+def check_stream_id(stream: str) -> bytes:
+    """Refuse what cannot be a stream's id: it is 1 to 500 bytes of UTF-8 without the character U+0000. Returns them.
 
     Raises:
         ValueError: it is empty, too long, or holds U+0000 or half of a surrogate pair.
     """
     try:
-        size = len(stream.encode())
+        raw = stream.encode()
     except UnicodeEncodeError:
         raise ValueError(f"stream id {stream!r} cannot be written in UTF-8: remove its lone surrogates") from None
-    if not 1 <= size <= STREAM_ID_MAX_BYTES:
+    if not 1 <= (size := len(raw)) <= STREAM_ID_MAX_BYTES:
         raise ValueError(f"stream id {stream[:40]!r} has {size} bytes of UTF-8: 1 to {STREAM_ID_MAX_BYTES} are taken")
     if "\0" in stream:
         raise ValueError(
             f"stream id {stream!r} contains U+0000: it separates ids from versions in the index, remove it"
         )
+    return raw

@@ -57,8 +57,7 @@ class Writer(Generic[E]):
         self, stream: str, events: Sequence[E], expected: int | Expected, commit_id: str | None
     ) -> Appended:
         """See `EventStore.append`."""
-        check_stream_id(stream)
-        number = number_of(expected)
+        raw, number = check_stream_id(stream), number_of(expected)
         if self._is_personal:
             events = await self._runtime.protection.protect(events)
         encoded = encode_events(self._name, stream, events, self._declared, self._serde, self._record_bytes)
@@ -70,7 +69,7 @@ class Writer(Generic[E]):
         future = line.join(correlation)
         try:
             inboxes, asking = self._inboxes or await self._learn(future), self._asking
-            at = inboxes[partition_of(stream, len(inboxes))]
+            at = inboxes[partition_of(raw, len(inboxes))]
             call = AppendCall(
                 self._name, at, stream, number, encoded, content, id or correlation, correlation, asking.home(), future,
                 line.mailbox, asking.resolve, id is None,

@@ -8,19 +8,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from eventstore.processor.mailbox import Mailbox
 
 T = TypeVar("T")
 
 
-class Waiter(NamedTuple, Generic[T]):
-    """Somebody who waits."""
-
-    future: asyncio.Future[T]
-    deadline: float
-    """By the clock of its loop."""
+Waiter: TypeAlias = tuple[asyncio.Future[T], float]
+"""Somebody who waits, and until when by the clock of the loop."""
 
 
 class Line(Generic[T]):
@@ -42,7 +38,7 @@ class Line(Generic[T]):
         loop = self.loop
         future: asyncio.Future[T] = loop.create_future()
         deadline = loop.time() + self.patience_s
-        self._waiters[correlation] = Waiter(future, deadline)
+        self._waiters[correlation] = future, deadline
         if not self._is_watched:
             self._watch(deadline)
         return future
@@ -97,7 +93,7 @@ class Waiting(Generic[T]):
         for line in self._lines:
             waiter = line.waiters.get(correlation)
             if waiter is not None:
-                return waiter.future, line.mailbox
+                return waiter[0], line.mailbox
         return None
 
     def correlations(self) -> list[str]:
