@@ -8,7 +8,7 @@ from eventstore.aggregate import Aggregate, decide, evolve
 from eventstore.component import Component, Plan, Runtime
 from eventstore.decider import Decider, Decision
 from eventstore.durable import DurableState
-from eventstore.errors import AskTimedOut, CommitIdReused, EventStoreError, InputFailed, WrongExpectedVersion
+from eventstore.errors import AskTimedOut, CommitIdReused, EventStoreError, IdReused, InputFailed, WrongExpectedVersion
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
 from eventstore.log import open_log
 from eventstore.log.errors import LogError
@@ -37,6 +37,7 @@ __all__ = [
     "EventStore",
     "EventStoreError",
     "Expected",
+    "IdReused",
     "InputFailed",
     "LogError",
     "MasterKeys",

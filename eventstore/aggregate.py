@@ -23,22 +23,21 @@ error.
 
 from __future__ import annotations
 
-import re
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from inspect import isgeneratorfunction
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr
+from pydantic import BaseModel, PrivateAttr
 from typing_extensions import TypeVar as DefaultTypeVar
 
 from eventstore.aggregate_processor import AggregateProcessor, Entity, Options, entity_of
 from eventstore.component import Plan
+from eventstore.entity_class import CONFIG, EntityType, check_defaults, name_of
 from eventstore.handlers import Handlers, declared_events
 from eventstore.processor.entities import ENTITIES_KEPT
 from eventstore.processor.snapshots import Snapshots
 from schemas import Event
-from schemas.definition import Body, Definition, DefinitionError, definition_of, line_of
+from schemas.definition import Definition, DefinitionError, definition_of, line_of
 
 E = DefaultTypeVar("E", bound=Event, default=Event)
 F = TypeVar("F", bound=Callable[..., object])
@@ -61,45 +60,17 @@ def _marked(handler: Any, kind: Literal["decide", "evolve"]) -> Any:
     return handler
 
 
-if TYPE_CHECKING:
-    from pydantic._internal._model_construction import ModelMetaclass
-else:
-    ModelMetaclass = type(BaseModel)
+class AggregateType(EntityType):
+    """The class of aggregates."""
 
-
-class AggregateType(ModelMetaclass):
-    """Watches the class body: which line binds which handler."""
-
-    @classmethod
-    def __prepare__(
-        mcs,  # noqa: N804 - the convention of metaclasses
-        name: str,
-        bases: tuple[type, ...],
-        /,
-        **kwargs: Any,
-    ) -> Any:
-        return Body(sys._getframe(1))  # pyright: ignore[reportPrivateUsage] - the frame of the class body
-
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **kwargs: Any) -> Any:
-        if any(isinstance(base, AggregateType) for base in bases) and isinstance(namespace, Body):
-            _refuse_reserved(name, namespace)
-        return super().__new__(mcs, name, bases, namespace, **kwargs)
-
-
-def _refuse_reserved(cls: str, body: Body) -> None:
-    for name in ("key", "record", "version"):
-        if name in body or name in body.get("__annotations__", ()):
-            line = body.definition.line(name)
-            raise DefinitionError(line, f"{cls}.{name} hides what every aggregate has under this name: rename it")
+    __what__ = "aggregate"
+    __reserved__ = ("key", "record", "version")
 
 
 class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
     """State that is the fold of its events `E`, and the decisions on it."""
 
-    model_config = ConfigDict(
-        extra="forbid", validate_assignment=False, ser_json_bytes="base64", val_json_bytes="base64",
-        ser_json_inf_nan="strings",
-    )  # fmt: skip
+    model_config = CONFIG
 
     __aggregate__: ClassVar[str]
     __options__: ClassVar[Options]
@@ -130,7 +101,7 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
                 f"{cls.__name__} has no option {next(iter(unknown))}=: it takes name=, partitions=, snapshot=, cached=",
             )
         super().__init_subclass__()
-        cls.__aggregate__ = name or _snake_case(cls.__name__)
+        cls.__aggregate__ = name or name_of(cls)
         cls.__options__ = Options(partitions, snapshot, cached)
 
     @classmethod
@@ -169,10 +140,6 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
             entity.context.append(event)
 
 
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
 def _define(cls: type[Aggregate[Any]]) -> None:
     definition = definition_of(cls)
     handlers = Handlers[Any](cls.__name__, cls.__aggregate__, _events_of(cls))
@@ -187,7 +154,7 @@ def _define(cls: type[Aggregate[Any]]) -> None:
         else:
             handlers.add_decide(handler, local)
     handlers.check_complete(definition.class_line)
-    _check_fields(cls, definition)
+    check_defaults(cls, "stream")
     cls.__handlers__ = handlers
     cls.__processor__ = AggregateProcessor(cls, handlers, definition.class_line)
 
@@ -213,13 +180,6 @@ def handlers_of(cls: type[BaseModel]) -> Sequence[tuple[str, Callable[..., Any],
                 found.append((handler.__handler__, handler, definition.locals))
         bound |= vars(base).keys()
     return found
-
-
-def _check_fields(cls: type[Aggregate[Any]], definition: Definition) -> None:
-    for name, described in cls.model_fields.items():
-        line = definition.line(name)
-        if described.is_required():
-            raise DefinitionError(line, f"{cls.__name__}.{name} has no default: a new stream starts from the defaults")
 
 
 def _plan(processor: AggregateProcessor) -> Plan:

@@ -27,25 +27,23 @@ changed needs another name.
 
 from __future__ import annotations
 
-import re
 import struct
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, ValidationError
+from pydantic import BaseModel, PrivateAttr, ValidationError
 
 from eventstore.aggregate import handlers_of
 from eventstore.component import Plan
+from eventstore.entity_class import CONFIG, EntityType, check_defaults, name_of
 from eventstore.errors import RefusedAfterChanging
 from eventstore.handlers import Deciding, Handlers, is_refusal, reply
 from eventstore.processor.port import DecideContext, NotKnownHere
 from eventstore.state.errors import StateUndecodable
 from schemas import Message, Refusal
-from schemas.definition import Body, DefinitionError, definition_of, line_of
+from schemas.definition import DefinitionError, definition_of, line_of
 
-_RESERVED = ("delete", "key")
 _HEADER = struct.Struct(">BH")
 
 
@@ -57,42 +55,17 @@ class _Entity:
     is_deleted: bool = False
 
 
-if TYPE_CHECKING:
-    from pydantic._internal._model_construction import ModelMetaclass
-else:
-    ModelMetaclass = type(BaseModel)
+class DurableType(EntityType):
+    """The class of durable states."""
 
-
-class DurableType(ModelMetaclass):
-    """Watches the class body: which line binds which handler."""
-
-    @classmethod
-    def __prepare__(
-        mcs,  # noqa: N804 - the convention of metaclasses
-        name: str,
-        bases: tuple[type, ...],
-        /,
-        **kwargs: Any,
-    ) -> Any:
-        return Body(sys._getframe(1))  # pyright: ignore[reportPrivateUsage] - the frame of the class body
-
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], /, **kwargs: Any) -> Any:
-        hidden = [each for each in _RESERVED if each in namespace or each in namespace.get("__annotations__", ())]
-        if hidden and isinstance(namespace, Body) and any(isinstance(base, DurableType) for base in bases):
-            line = namespace.definition.line(hidden[0])
-            raise DefinitionError(
-                line, f"{name}.{hidden[0]} hides what every durable state has under this name: rename it"
-            )
-        return super().__new__(mcs, name, bases, namespace, **kwargs)
+    __what__ = "durable state"
+    __reserved__ = ("delete", "key")
 
 
 class DurableState(BaseModel, metaclass=DurableType):
     """The state of one key, and the decisions on it."""
 
-    model_config = ConfigDict(
-        extra="forbid", validate_assignment=False, ser_json_bytes="base64", val_json_bytes="base64",
-        ser_json_inf_nan="strings",
-    )  # fmt: skip
+    model_config = CONFIG
 
     __durable__: ClassVar[str]
     __version__: ClassVar[int] = 1
@@ -117,7 +90,7 @@ class DurableState(BaseModel, metaclass=DurableType):
         if not 0 < version < 1 << 16:
             raise DefinitionError(line, f"{cls.__name__}: version={version} is no whole number from 1 to 65535")
         super().__init_subclass__()
-        cls.__durable__ = name or re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+        cls.__durable__ = name or name_of(cls)
         cls.__version__, cls.__partitions__ = version, partitions
 
     @classmethod
@@ -141,7 +114,6 @@ class DurableState(BaseModel, metaclass=DurableType):
 
 
 def _handlers(cls: type[DurableState]) -> Handlers[Any]:
-    definition = definition_of(cls)
     handlers = Handlers[Any](cls.__name__, cls.__durable__, ())
     for kind, handler, local in handlers_of(cls):
         if kind == "evolve":
@@ -149,11 +121,7 @@ def _handlers(cls: type[DurableState]) -> Handlers[Any]:
                 line_of(handler), f"{cls.__name__}.{handler.__name__} evolves, but a DurableState has no events"
             )
         handlers.add_decide(handler, local)
-    for name, described in cls.model_fields.items():
-        if described.is_required():
-            raise DefinitionError(
-                definition.line(name), f"{cls.__name__}.{name} has no default: a new key starts from the defaults"
-            )
+    check_defaults(cls, "key")
     return handlers
 
 
