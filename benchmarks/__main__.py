@@ -25,6 +25,7 @@ from benchmarks.setting import PEERS, Engine, Peer
 from sagalog.broker import broker
 
 TIMEOUT_S = 1_200.0
+END_S = 60.0
 _FIGURES = msgspec.json.Decoder(list[Figure])
 
 
@@ -110,11 +111,20 @@ def _run(name: str, engine: Engine | Peer, bootstrap: str, options: argparse.Nam
             return []
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)  # a server that it started as well
+                _end(process)
     if process.returncode:
         print(f"{' '.join(command)} ended with {process.returncode}", file=sys.stderr)
         return []
     return _FIGURES.decode(printed)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Let it stop its servers and remove its folder, but not for ever."""
+    os.killpg(process.pid, signal.SIGINT)
+    try:
+        process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _said(options: argparse.Namespace) -> dict[str, str]:
@@ -127,4 +137,5 @@ def _write(made: Report, file: Path) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what it started is ended then, too
     sys.exit(main())

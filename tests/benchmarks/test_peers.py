@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +21,7 @@ from benchmarks.peers import beside, presence
 from benchmarks.peers.page import BEGIN, END, PAGE, page
 from benchmarks.peers.writing import by_threads
 from benchmarks.setting import PEERS, Setting
+from tests.waiting import eventually
 
 _ROOT = Path(__file__).parent.parent.parent
 
@@ -161,6 +164,20 @@ def test_a_benchmark_that_takes_too_long_has_failed(
 
     assert code == 1
     assert "peers on memory failed" in capsys.readouterr().out
+
+
+def test_a_run_that_is_ended_leaves_nothing(tmp_path: Path) -> None:
+    """SIGTERM ends the benchmark under way too, which stops what it started and removes its folder."""
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "peers", "--engine", "memory"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+
+    with subprocess.Popen(command, cwd=_ROOT, env=environment, stdout=subprocess.DEVNULL) as started:
+        eventually(lambda: any(tmp_path.iterdir()), timeout=60)
+        started.terminate()
+        started.wait(60)
+
+    assert started.returncode == 143
+    assert not any(tmp_path.iterdir())
 
 
 def test_what_was_synced_is_a_column() -> None:
