@@ -55,7 +55,7 @@ def _start(host: ProcessHost) -> float:
     watch = Stopwatch()
     hosting.start()
     try:
-        until(lambda: _served(hosting) == PARTITIONS, patience_s=LONGEST_S)
+        until(lambda: _served(hosting) == PARTITIONS, every_s=0.02, patience_s=LONGEST_S)
         return watch.seconds
     finally:
         hosting.stop(timedelta(seconds=5))

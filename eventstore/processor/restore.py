@@ -40,8 +40,12 @@ from eventstore.processor.topics import DEDUPLICATION_WINDOW_MS
 from eventstore.state.port import State
 from schemas import Metadata, Undecodable
 
-ROWS_AT_ONCE = 20_000
-"""Rows that are kept until they are loaded."""
+ROWS_AT_ONCE = 80_000
+"""Rows that all restores of a loop keep together until they load them; heads of busy streams are among them once."""
+BYTES_AT_ONCE = 32 << 20
+"""Bytes that the events of those may have."""
+FEWEST_ROWS, FEWEST_BYTES = 1_000, 256 << 10
+"""What one restore may keep, however many there are."""
 
 
 class _Done(msgspec.Struct, frozen=True, gc=False):
@@ -79,11 +83,18 @@ class Restore:
         """When everything that there was had been read; or, of rows that never had everything, when that began."""
         self._is_loading = False
         """Whether rows were loaded that a kill may still take."""
+        self._bytes = 0
+        self.share(1)
 
     @property
     def positions(self) -> tuple[int, int]:
         """The next positions in the events topic and in the state topic."""
         return self._events, self._journal
+
+    def share(self, restores: int) -> None:
+        """So many restores keep rows at the same time."""
+        self._most_rows = max(FEWEST_ROWS, ROWS_AT_ONCE // restores)
+        self._most_bytes = max(FEWEST_BYTES, BYTES_AT_ONCE // restores)
 
     def events(self, records: Sequence[Record]) -> None:
         """Take in records of the events topic, in their order."""
@@ -99,7 +110,7 @@ class Restore:
 
     def _take_events(self, records: Sequence[Record]) -> None:
         """What a restore spends its time in: each call in here counts."""
-        rows, heads, step = self._rows, self._heads, self._step
+        rows, heads, step, size = self._rows, self._heads, self._step, self._bytes
         remembered_ms = self._now_ms - DEDUPLICATION_WINDOW_MS
         for record in records:
             value, time_ms, headers = record.value, record.timestamp_ms, record.headers
@@ -112,7 +123,8 @@ class Restore:
                 rows[key] = None
                 continue
             meta = headers[0][1] if headers and headers[0][0] == "meta" else meta_of(record)
-            rows[key] = packed_event(time_ms, record.offset, len(meta)) + meta + value
+            rows[key] = row = packed_event(time_ms, record.offset, len(meta)) + meta + value
+            size += len(row)
             if version > heads.get(stream, -1):
                 heads[stream] = version
             if meta.rfind(b'"done":') < 0 or (done := (told := _told(meta)).done) is None:
@@ -128,7 +140,7 @@ class Restore:
                 )
             if done.timers or done.cancelled or told.attributes or done.content:
                 self._handled(record, stream, meta)
-        self._step = max(self._step, step)
+        self._step, self._bytes = max(self._step, step), size
 
     def journaled(self, records: Sequence[Record]) -> None:
         """Take in records of the state topic, in their order: their keys and values are rows."""
@@ -140,6 +152,7 @@ class Restore:
                 self._rows[key] = None
             else:
                 self._row(key, value)
+                self._bytes += len(value)
         if records:
             self._journal = records[-1].offset + 1
             self._load_if_many()
@@ -173,7 +186,7 @@ class Restore:
         return self.write()
 
     def _load_if_many(self) -> None:
-        if len(self._rows) >= ROWS_AT_ONCE:
+        if len(self._rows) >= self._most_rows or self._bytes >= self._most_bytes:
             self._load()
 
     def _load(self) -> None:
@@ -182,7 +195,7 @@ class Restore:
 
     def _take_rows(self, synced: SyncedTo) -> dict[bytes, bytes | None]:
         """What is to be written now."""
-        rows, self._rows = self._rows, {}
+        rows, self._rows, self._bytes = self._rows, {}, 0
         heads, self._heads = self._heads, {}
         known = self._state.get_many([head_row(stream, 0)[0] for stream in heads])
         for (stream, version), row in zip(heads.items(), known, strict=True):

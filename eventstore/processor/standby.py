@@ -189,6 +189,8 @@ class Standby:
                     self._look_at(journals.inbox, ends, now_ms)
                 elif may_begin:
                     self._begin(journals, journals.identity(topics), ends)
+                if journals.inbox in self._followed:
+                    self._followed[journals.inbox].rows.restore.share(len(elsewhere))
 
     def _look_at(self, inbox: TopicPartition, ends: Mapping[TopicPartition, int], now_ms: int) -> None:
         followed = self._followed[inbox]

@@ -27,6 +27,7 @@ from eventstore.processor.partition import Partition
 from eventstore.processor.port import AnyProcessor, keeps_states
 from eventstore.processor.predecessor import Predecessor
 from eventstore.processor.routes import Routes
+from eventstore.processor.rows import SyncedTo
 from eventstore.processor.standby import Standby
 
 log = structlog.get_logger()
@@ -47,6 +48,7 @@ class Phase(Enum):
     POSITION = "waiting for a stable position"
     ENDS = "asking for the ends"
     RESTORE = "restoring"
+    WRITE = "writing what was restored"
     DONE = "done"
 
 
@@ -57,6 +59,8 @@ class Taken:
     written: Journals
     position: int = -1
     rows: Rows | None = None
+    synced: SyncedTo | None = None
+    """How far the rows go, once all are written."""
     inbox_end: int = 0
     restored: int = 0
     """Records of the journals that were read."""
@@ -113,6 +117,7 @@ class Takeover:
             Phase.POSITION: self._take_positions,
             Phase.ENDS: self._take_ends,
             Phase.RESTORE: self._restore,
+            Phase.WRITE: self._write,
         }
 
     def drop(self, inbox: TopicPartition) -> None:
@@ -186,6 +191,7 @@ class Takeover:
             for one in self.targets.values():
                 one.inbox_end = ends[one.inbox]
                 self._take_rows(one, one.written.identity(topics))
+                _rows(one).restore.share(len(self.targets))
         except TimeoutError:
             return  # the standby is at work on them: in the next slice
         if not self._is_restored():
@@ -216,6 +222,16 @@ class Takeover:
             for side, records in runs(reader.read(RECORDS_AT_ONCE, 0.01)):
                 self._absorb(side, records)
             self._advance(reader)
+        self.phase = Phase.WRITE
+
+    def _write(self) -> None:
+        """Those of many records are flushed, which takes a moment for each."""
+        deadline = self._host.clock.monotonic() + SLICE_SECONDS
+        for one in self.targets.values():
+            if one.synced is None:
+                one.synced = _rows(one).restore.finish(self._host.clock.now_ms())
+                if self._host.clock.monotonic() >= deadline:
+                    return
         self.phase = Phase.DONE
 
     def _absorb(self, side: TopicPartition, records: Sequence[Record]) -> None:
@@ -253,8 +269,9 @@ class Takeover:
 
     def _partition(self, taken: Taken) -> Partition[Any]:
         rows, number, processor = _rows(taken), taken.inbox.partition, taken.processor
-        synced, monotonic = rows.restore.finish(self._host.clock.now_ms()), self._host.clock.monotonic
-        common = (self._group, rows.state, self._host.serde, self._routes, synced, self._counts, monotonic)
+        assert taken.synced is not None, "written before"
+        clock = self._host.clock.monotonic
+        common = (self._group, rows.state, self._host.serde, self._routes, taken.synced, self._counts, clock)
         if keeps_states(processor):
             return StatePartition(processor, number, *common)
         return Partition(processor, number, *common)

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
@@ -87,9 +88,8 @@ class RocksState:
             raise self._named(error) from error
 
     def load(self, rows: Mapping[bytes, bytes | None]) -> None:
-        batch = _batch((key, rows[key]) for key in sorted(rows))
         try:
-            self._database.write(batch, _UNLOGGED)
+            self._database.write(_batch_in_order(rows), _UNLOGGED)
         except Exception as error:
             raise self._named(error) from error
 
@@ -141,6 +141,16 @@ def _batch(rows: Iterable[Row]) -> WriteBatch:
             delete(key)
         else:
             put(key, value)
+    return batch
+
+
+def _batch_in_order(rows: Mapping[bytes, bytes | None]) -> WriteBatch:
+    """As `_batch`, in the order of the keys; without a call of ours for each row."""
+    keys = sorted(rows)
+    if None in rows.values():
+        return _batch((key, rows[key]) for key in keys)
+    batch = WriteBatch(raw_mode=True)
+    deque(map(batch.put, keys, map(rows.__getitem__, keys)), maxlen=0)
     return batch
 
 
