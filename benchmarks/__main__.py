@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NoReturn
 
 import msgspec
 from rich.console import Console
@@ -127,6 +128,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def _terminated(number: int, _: object) -> NoReturn:
+    """End as after Ctrl-C, with what was started."""
+    sys.exit(128 + number)
+
+
 def _said(options: argparse.Namespace) -> dict[str, str]:
     return {"quick": str(options.quick), "rounds": str(options.rounds), "events": str(options.events or "usual")}
 
@@ -137,5 +143,5 @@ def _write(made: Report, file: Path) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what it started is ended then, too
+    signal.signal(signal.SIGTERM, _terminated)
     sys.exit(main())
