@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from datetime import timedelta
 from statistics import median
@@ -44,7 +44,7 @@ class Callers:
         """Of each partition's appends: when it was asked for, and when it was acknowledged."""
 
     @contextmanager
-    def going_on(self) -> Iterator[None]:
+    def going_on(self) -> Generator[None]:
         """Append until the block ends."""
         thread = Thread(target=lambda: asyncio.run(self._run()))
         thread.start()
