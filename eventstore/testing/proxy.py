@@ -29,12 +29,12 @@ PRODUCE, FETCH, LIST_OFFSETS, METADATA = 0, 1, 2, 3
 OFFSET_COMMIT, OFFSET_FETCH, FIND_COORDINATOR, HEARTBEAT = 8, 9, 10, 12
 INIT_PRODUCER_ID, ADD_PARTITIONS_TO_TXN, END_TXN, TXN_OFFSET_COMMIT, DESCRIBE_CLUSTER = 22, 24, 26, 28, 60
 """Some of the protocol's request kinds (API keys)."""
-
 Moment: TypeAlias = Literal["unsent", "unanswered"]
 """`unsent`: the broker never sees the request. `unanswered`: it answered, and the answer is thrown away."""
 
 _HOST = "127.0.0.1"
 _HOLDS_ADDRESSES = frozenset({METADATA, FIND_COORDINATOR, DESCRIBE_CLUSTER})
+_FLEXIBLE_METADATA = 9
 _REQUEST = struct.Struct(">hhi")
 
 
@@ -55,6 +55,7 @@ class KafkaProxy:
     def __init__(self, bootstrap: str) -> None:
         self._cuts: list[Cut] = []
         self._delays: dict[int, float] = {}
+        self._hides_brokers = False
         self._links: set[_Link] = set()
         self._lock = threading.Lock()
         self._emptied = threading.Condition(self._lock)
@@ -86,6 +87,11 @@ class KafkaProxy:
         with self._lock:
             self._delays[api_key] = seconds
 
+    def hide_brokers(self) -> None:
+        """Let no broker be in answers to Metadata until `heal`, as in those of a broker that has just started."""
+        with self._lock:
+            self._hides_brokers = True
+
     def break_all(self) -> None:
         """Break all connections, and refuse new ones until `heal`."""
         with self._lock:
@@ -100,6 +106,7 @@ class KafkaProxy:
             self._is_up = True
             self._cuts.clear()
             self._delays.clear()
+            self._hides_brokers = False
 
     def close(self) -> None:
         """Break all connections and listen no more."""
@@ -131,6 +138,14 @@ class KafkaProxy:
         with self._lock:
             self.seen[api_key] += 1
             return self._delays.get(api_key, 0.0)
+
+    def answer_to(self, api_key: int, version: int, frame: bytes) -> bytes:
+        """For connections: an answer that holds addresses, as the client shall see it."""
+        if api_key == METADATA and self._hides_brokers:
+            return _without_brokers(frame, version)
+        for theirs, mine in self.addresses.items():
+            frame = frame.replace(theirs, mine)
+        return frame
 
     def forget(self, link: _Link) -> None:
         """For connections: this one is over."""
@@ -180,7 +195,7 @@ class _Link:
 
     def __init__(self, proxy: KafkaProxy, client: socket.socket, broker: socket.socket) -> None:
         self._proxy, self._client, self._broker = proxy, client, broker
-        self._kinds: dict[int, int] = {}
+        self._kinds: dict[int, tuple[int, int]] = {}
         self._doomed: dict[int, Cut] = {}
         self._over = threading.Event()
 
@@ -217,7 +232,7 @@ class _Link:
 
     def _pass_requests(self) -> None:
         while (frame := _receive(self._client)) is not None:
-            api_key, _, correlation = _REQUEST.unpack_from(frame, 4)
+            api_key, version, correlation = _REQUEST.unpack_from(frame, 4)
             if self._over.wait(self._proxy.delay_of(api_key)):
                 return
             if (cut := self._proxy.due(api_key, "unsent")) is not None:
@@ -226,7 +241,7 @@ class _Link:
             if (cut := self._proxy.due(api_key, "unanswered")) is not None:
                 self._doomed[correlation] = cut
             if api_key in _HOLDS_ADDRESSES:
-                self._kinds[correlation] = api_key
+                self._kinds[correlation] = api_key, version
             self._broker.sendall(frame)
 
     def _pass_answers(self) -> None:
@@ -235,10 +250,34 @@ class _Link:
             if (cut := self._doomed.pop(correlation, None)) is not None:
                 self._proxy.perform(cut, self)
                 return
-            if self._kinds.pop(correlation, None) is not None:
-                for theirs, mine in self._proxy.addresses.items():
-                    frame = frame.replace(theirs, mine)
+            if (kind := self._kinds.pop(correlation, None)) is not None:
+                frame = self._proxy.answer_to(*kind, frame)
             self._client.sendall(frame)
+
+
+def _without_brokers(frame: bytes, version: int) -> bytes:
+    """The answer to Metadata with an empty list of brokers: length, correlation, tags, throttle time, brokers, …"""
+    if version < _FLEXIBLE_METADATA:
+        raise ValueError(f"Metadata of version {version}: the proxy knows those from {_FLEXIBLE_METADATA} on")
+    start = 4 + 4 + 1 + 4
+    count, at = _varint(frame, start)
+    for _ in range(count - 1):
+        size, at = _varint(frame, at + 4)  # node id, then its host
+        size, at = _varint(frame, at + size - 1 + 4)  # the host's bytes and the port, then its rack
+        at += max(0, size - 1) + 1  # the rack's bytes, no tagged fields
+    body = frame[4:start] + b"\x01" + frame[at:]
+    return len(body).to_bytes(4, "big") + body
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """An unsigned varint, and where what follows it begins."""
+    value = shift = 0
+    while True:
+        byte, at = data[at], at + 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
 
 
 def _receive(side: socket.socket) -> bytes | None:

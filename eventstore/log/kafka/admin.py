@@ -1,4 +1,9 @@
-"""Ask the cluster: topics, positions, groups. Every call is bounded by `api_timeout`, and may come from any thread."""
+"""Ask the cluster: topics, positions, groups. Every call is bounded by `api_timeout`, and may come from any thread.
+
+A broker that has just started may answer that the cluster has no brokers. librdkafka then forgets those it knew, and an
+admin client never asks anybody again (librdkafka's issue 5301). So a client that reached nobody is replaced. Whoever
+asks holds on to the client until it has the answer: futures of one that is gone are never resolved.
+"""
 
 # pyright: reportPrivateImportUsage=false
 # confluent_kafka.admin says what it offers in its documentation, not in an __all__.
@@ -9,6 +14,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import Any, TypeVar
 
 from confluent_kafka import (
@@ -68,28 +74,30 @@ class Admin:
         self._settings = settings
         self._diagnostics = Diagnostics("admin")
         self._patience = Patience(settings.address, settings.api_timeout)
-        config: dict[str, Any] = settings.admin() | {"error_cb": self._diagnostics.error}
-        self._client: Any = AdminClient(config, logger=self._diagnostics)
+        self._lock = Lock()
+        self._client, self._made_at = self._made(), time.monotonic()
+
+    def _made(self) -> Any:
+        config: dict[str, Any] = self._settings.admin() | {"error_cb": self._diagnostics.error}
+        return AdminClient(config, logger=self._diagnostics)
 
     def brokers(self) -> int:
         """How many brokers the cluster has."""
-        with self._mapped("ask for the brokers"):
-            return len(self._client.list_topics(timeout=self._settings.api_timeout).brokers)
+        with self._mapped("ask for the brokers") as client:
+            return len(client.list_topics(timeout=self._settings.api_timeout).brokers)
 
     def names(self) -> list[str]:
         """All topics but Kafka's own, sorted."""
-        with self._mapped("list the topics"):
-            topics = self._client.list_topics(timeout=self._settings.api_timeout).topics
+        with self._mapped("list the topics") as client:
+            topics = client.list_topics(timeout=self._settings.api_timeout).topics
         return sorted(name for name in topics if not name.startswith("__"))
 
     def describe(self, names: Sequence[str]) -> dict[str, tuple[str, int]]:
         """Id and partition count of each of these topics that exists."""
         if not names:
             return {}
-        with self._mapped("describe topics"):
-            futures = self._client.describe_topics(
-                TopicCollection(list(names)), request_timeout=self._settings.api_timeout
-            )
+        with self._mapped("describe topics") as client:
+            futures = client.describe_topics(TopicCollection(list(names)), request_timeout=self._settings.api_timeout)
             described = {name: self._unless(MISSING, future) for name, future in futures.items()}
         return {name: (str(found.topic_id), len(found.partitions)) for name, found in described.items() if found}
 
@@ -98,8 +106,8 @@ class Admin:
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         if not resources:
             return {}
-        with self._mapped("ask for the settings of topics"):
-            futures = self._client.describe_configs(resources, request_timeout=self._settings.api_timeout)
+        with self._mapped("ask for the settings of topics") as client:
+            futures = client.describe_configs(resources, request_timeout=self._settings.api_timeout)
             found = {resource.name: self._unless(MISSING, future) for resource, future in futures.items()}
         return {
             name: {each: entry.value for each, entry in entries.items() if entry.value is not None}
@@ -112,8 +120,9 @@ class Admin:
         change: Any = AlterConfigOpType.SET
         entries = [ConfigEntry(name, value, incremental_operation=change) for name, value in settings.items()]
         resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=entries)
+        client = self._client
         try:
-            futures = self._client.incremental_alter_configs([resource], request_timeout=self._settings.api_timeout)
+            futures = client.incremental_alter_configs([resource], request_timeout=self._settings.api_timeout)
             futures[resource].result()
         except KafkaException as raised:
             error = error_of(raised)
@@ -131,8 +140,8 @@ class Admin:
         """Create topics, and wait until the cluster shows them. Those that exist meanwhile stay as they are."""
         if not topics:
             return
-        with self._mapped("create topics"):
-            futures = self._client.create_topics(list(topics), request_timeout=self._settings.api_timeout)
+        with self._mapped("create topics") as client:
+            futures = client.create_topics(list(topics), request_timeout=self._settings.api_timeout)
             for future in futures.values():
                 self._unless({KafkaError.TOPIC_ALREADY_EXISTS}, future)
         names = [topic.topic for topic in topics]
@@ -142,8 +151,8 @@ class Admin:
         """Delete topics, and wait until the cluster shows them no more. Missing ones are ignored."""
         if not names:
             return
-        with self._mapped("delete topics"):
-            futures = self._client.delete_topics(list(names), request_timeout=self._settings.api_timeout)
+        with self._mapped("delete topics") as client:
+            futures = client.delete_topics(list(names), request_timeout=self._settings.api_timeout)
             for future in futures.values():
                 self._unless(MISSING, future)
         self._wait(lambda: not self.describe(names), f"see {', '.join(names)} go")
@@ -172,8 +181,8 @@ class Admin:
         deadline = time.monotonic() + self._settings.api_timeout
         while True:
             late = time.monotonic() >= deadline
-            with self._mapped("list the groups"):
-                found = self._client.list_consumer_groups(request_timeout=self._settings.api_timeout).result()
+            with self._mapped("list the groups") as client:
+                found = client.list_consumer_groups(request_timeout=self._settings.api_timeout).result()
             errors = [each if isinstance(each, KafkaError) else error_of(each) for each in found.errors]
             if not errors:
                 return sorted(group.group_id for group in found.valid)
@@ -214,7 +223,8 @@ class Admin:
         self, partitions: Sequence[TopicPartition], spec: Any, isolation: Isolation
     ) -> dict[TopicPartition, int | KafkaError]:
         level = IsolationLevel.READ_COMMITTED if isolation == "committed" else IsolationLevel.READ_UNCOMMITTED
-        futures = self._client.list_offsets(
+        client = self._client
+        futures = client.list_offsets(
             {Place(*partition): spec for partition in partitions},
             isolation_level=level,
             request_timeout=self._settings.api_timeout,
@@ -229,8 +239,8 @@ class Admin:
         return answers
 
     def _are_led(self, names: Sequence[str]) -> bool:
-        with self._mapped("look at the new topics"):
-            topics = self._client.list_topics(timeout=self._settings.api_timeout).topics
+        with self._mapped("look at the new topics") as client:
+            topics = client.list_topics(timeout=self._settings.api_timeout).topics
         shown = [topics[name] for name in names if name in topics and topics[name].error is None]
         return len(shown) == len(names) and all(
             topic.partitions and all(partition.leader >= 0 for partition in topic.partitions.values())
@@ -255,10 +265,11 @@ class Admin:
             raise
 
     @contextmanager
-    def _mapped(self, what: str) -> Generator[None]:
+    def _mapped(self, what: str) -> Generator[Any]:
+        """The client, whose errors become ours."""
         try:
             with self._patience.waiting():
-                yield
+                yield self._client
         except KafkaException as raised:
             error = self._general(error_of(raised), what)
             raise error from cause_of(error, raised)
@@ -266,7 +277,15 @@ class Admin:
     def _general(self, error: KafkaError, what: str, topic: str = "") -> LogError:
         self._client.poll(0)
         cause = self._diagnostics.last_error if error.code() in UNREACHABLE else None
+        if error.code() in UNREACHABLE:
+            self._replace()
         return general(cause or error, what=what, address=self._settings.address, topic=topic)
+
+    def _replace(self) -> None:
+        """Begin anew, unless what reached nobody was an earlier client's call."""
+        with self._lock:
+            if time.monotonic() - self._made_at >= self._settings.api_timeout:
+                self._client, self._made_at = self._made(), time.monotonic()
 
 
 def places_of(positions: Mapping[TopicPartition, Position]) -> list[Place]:
