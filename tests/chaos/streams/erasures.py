@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eventstore.appending import append_id
@@ -52,9 +52,13 @@ class Erasure:
         """When it had happened at the latest, if it did."""
         return min((call.ended for call in self.acknowledged), default=math.inf)
 
+    def first_kept(self, head: int) -> int:
+        """From which version on it keeps the events of a stream with this head, unless more is erased already."""
+        return head + 1 if self.before is None else min(self.before, head + 1)
+
     def changes_nothing(self, state: State) -> bool:
         """Whether it erases nothing of a stream in this state, and was acknowledged with what that says."""
-        before = state.head + 1 if self.before is None else min(self.before, state.head + 1)
+        before = self.first_kept(state.head)
         is_expected = any(fits(call.invoke.expected, state.visible) for call in self.effective)
         told = [call.result.first for call in self.acknowledged if call.result is not None]
         return is_expected and before <= state.first and told[:1] == [state.first]
@@ -67,12 +71,22 @@ def erasures_of(operations: Iterable[Operation], timelines: Mapping[str, Timelin
         if operation.invoke.do in ERASES:
             key = (operation.invoke.stream, operation.invoke.commit, operation.invoke.before)
             found.setdefault(key, Erasure(*key)).calls.append(operation)
+    commits = defaultdict[tuple[str, str], list[Erasure]](list)
     for erasure in found.values():
-        timeline = timelines.get(erasure.stream)
-        input_id = append_id(erasure.stream, erasure.commit)
-        if timeline is not None and erasure.effective:
-            erasure.logged = next((one for one in timeline.erasures if one.input == input_id), None)
+        if erasure.effective:
+            commits[erasure.stream, erasure.commit].append(erasure)
+    for (stream, commit), several in commits.items():
+        input_id, timeline = append_id(stream, commit), timelines.get(stream) or Timeline((), ())
+        logged = next((one for one in timeline.erasures if one.input == input_id), None)
+        _likeliest(several, logged).logged = logged
     return list(found.values())
+
+
+def _likeliest(several: Sequence[Erasure], logged: LoggedErasure | None) -> Erasure:
+    """Whose the log's record is, of all that have its commit id: calls of unknown outcome may have been refused."""
+    told = [one for one in several if one.acknowledged]
+    wanted = [one for one in several if logged and logged.first == one.first_kept(logged.head)]
+    return (told or wanted or several)[0]
 
 
 def check_erasures(erasures: Iterable[Erasure], timelines: Mapping[str, Timeline]) -> Iterator[Violation]:
@@ -115,7 +129,7 @@ def _check_logged(erasure: Erasure, logged: LoggedErasure, timeline: Timeline) -
     if before.head != logged.head:
         what = f"{erasure.name}: found the head {logged.head} where the log's is {before.head}"
         yield violated(Rule.ERASED, what, *erasure.effective)
-    wanted = before.head + 1 if erasure.before is None else min(erasure.before, before.head + 1)
+    wanted = erasure.first_kept(before.head)
     if logged.first != wanted:
         what = f"{erasure.name}: keeps events from {logged.first} on in the place of {wanted}"
         yield violated(Rule.ERASED, what, *erasure.effective)

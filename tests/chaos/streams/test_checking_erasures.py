@@ -205,6 +205,20 @@ def test_a_commit_id_is_of_an_append_or_of_an_erasure(story: Story) -> None:
     assert story.verdict().rules == {Rule.REPEATS}
 
 
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_commit_id_used_again_may_have_been_refused(deleted: Story, is_told: bool) -> None:
+    """Its outcome is not known; the log's record is that of the call which it fits, or which was told so."""
+    if is_told:
+        deleted.erase("d", 11, None, before=1_000_000)
+    else:
+        deleted.append("x", 7, 8, "unknown")
+        deleted.log_erasure(3, 2, "e")
+        deleted.erase("e", 11, None, before=1)
+        deleted.erase("e", 12, None, before=3)
+
+    assert deleted.verdict().violations == []
+
+
 def test_kept_events_survive(truncated: Story) -> None:
     """The cleaner, or a tombstone, took one that is kept."""
     truncated.clean(2)
