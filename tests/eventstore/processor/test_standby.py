@@ -170,6 +170,15 @@ def test_a_repeat_is_known_after_a_warm_takeover(pair: Pair) -> None:
     pair.until(lambda: [by for _, by in pair.second.events(key)] == [5, 2])
 
 
+def test_what_this_process_owns_is_not_followed(pair: Pair) -> None:
+    """K13: its folders are opened once: by the owner."""
+    pair.kill()
+    pair.look()
+
+    assert pair.share() == 2
+    assert pair.of_standby("partitions") == 0
+
+
 def test_what_is_given_up_is_followed_again_from_its_folder(pair: Pair) -> None:
     """A process that loses a partition goes on from its own rows: nothing is read twice."""
     pair.add(1)
