@@ -112,7 +112,7 @@ def load(kafka: str, name: str) -> Iterator[Load]:
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_restart_on_kafka_reads_only_the_tail(fleet: Fleet, load: Load, how: signal.Signals) -> None:
-    """A process that ended well reads nothing; one that was killed at work reads what its last batches may have left."""
+    """A process that ended well reads nothing; one that was killed reads what its last batches left."""
     fleet.start(0)
     load.post(2_000)
     load.wait_answered(60)
