@@ -88,7 +88,10 @@ class Settings:
         )
 
     def transactor(self, transactional_id: str) -> Config:
-        """`retry.backoff.ms` 1: a unit that follows another closely is retried after it, 100 ms by default."""
+        """`retry.backoff.ms` 1: a unit that follows another closely is retried after it, 100 ms by default.
+
+        `linger.ms` 0.5: records are on their way while the positions are sent, instead of when the unit ends.
+        """
         return (
             self._writing()
             | {
@@ -96,7 +99,7 @@ class Settings:
                 "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS,
                 "retry.backoff.ms": 1,
                 "retry.backoff.max.ms": 50,
-                "linger.ms": 5,
+                "linger.ms": 0.5,
             }
             | self.passed
             | {"debug": "broker"}

@@ -32,9 +32,9 @@ from eventstore.log.errors import (
     OutcomeUnknown,
     StaleMember,
 )
-from eventstore.log.kafka.admin import places_of
 from eventstore.log.kafka.bounded import BoundedCalls
 from eventstore.log.kafka.diagnostics import Diagnostics, serve
+from eventstore.log.kafka.ending import Ending
 from eventstore.log.kafka.errors import FENCED, OF_RECORDS, error_of, of_unit, unknown
 from eventstore.log.kafka.fencing import open_client
 from eventstore.log.kafka.membership import KafkaMember
@@ -156,9 +156,7 @@ class KafkaTransactor:
         self._held.clear()
         if self._refusal is not None:
             raise self._failed(self._refusal, ending=False)
-        if positions and isinstance(member, KafkaMember):
-            self._send_positions(client, positions, member)
-        self._end(client)
+        self._end(client, Ending(client, positions, member))
         self._is_open = False
         return dict(self._last)
 
@@ -193,11 +191,11 @@ class KafkaTransactor:
             if client is not None:
                 client.purge(blocking=False)
 
-    def _bounded(self, call: Callable[[float], object]) -> None:
+    def _bounded(self, call: Callable[[float], object], requests: int = 1) -> None:
         """Make a call with the time-out of the settings. One that does not keep to it leaves the outcome unknown."""
         timeout = self._settings.api_timeout
         try:
-            self._calls.run(partial(call, timeout), timeout)
+            self._calls.run(partial(call, timeout), timeout * requests)
         except TimeoutError as late:
             failure = unknown(self.transactional_id, "librdkafka did not return in time")
             self._spoil(failure)
@@ -264,20 +262,13 @@ class KafkaTransactor:
         if error is None:
             self._last[TopicPartition(message.topic() or "", message.partition() or 0)] = message.offset() or 0
 
-    def _send_positions(
-        self, client: Client, positions: Mapping[TopicPartition, Position], member: KafkaMember
-    ) -> None:
+    def _end(self, client: Client, ending: Ending) -> None:
         try:
-            self._bounded(partial(client.send_offsets_to_transaction, places_of(positions), member.metadata()))
+            self._bounded(ending.run, requests=2)
         except KafkaException as raised:
-            raise self._failed(error_of(raised), ending=False) from raised
-
-    def _end(self, client: Client) -> None:
-        try:
-            self._bounded(client.commit_transaction)
-        except KafkaException as raised:
-            serve(client)
-            raise self._failed(error_of(raised), ending=True) from raised
+            if ending.is_asked:
+                serve(client)
+            raise self._failed(error_of(raised), ending=ending.is_asked) from raised
         serve(client)
         if self._has_lost():
             failure = unknown(self.transactional_id, "a connection was lost while it was committed")

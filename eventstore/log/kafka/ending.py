@@ -1,0 +1,34 @@
+"""The end of a transactional unit: its positions are sent, then it is committed.
+
+Both requests are one call, as seen by the thread that waits: each change of threads may take longer than a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from confluent_kafka import Producer as Client
+
+from eventstore.log.kafka.admin import places_of
+from eventstore.log.kafka.membership import KafkaMember
+from eventstore.log.port import Member
+from eventstore.log.records import Position, TopicPartition
+
+
+class Ending:
+    """The two requests that end one unit."""
+
+    def __init__(
+        self, client: Client, positions: Mapping[TopicPartition, Position] | None, member: Member | None
+    ) -> None:
+        self._client, self._places = client, places_of(positions or {})
+        self._member = member.metadata() if isinstance(member, KafkaMember) else None
+        self.is_asked = False
+        """Whether the broker may have been asked to commit."""
+
+    def run(self, timeout: float) -> None:
+        """Send the positions, then commit; each has the whole time-out."""
+        if self._member is not None:
+            self._client.send_offsets_to_transaction(self._places, self._member, timeout)
+        self.is_asked = True
+        self._client.commit_transaction(timeout)
