@@ -9,6 +9,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 _ASK_S = 0.25
+_CLIENT_S = 5.0
+"""How long one client asks: librdkafka's asks nobody any more if a broker that starts names none (its issue 5301)."""
 
 
 def wait_until_ready(
@@ -16,10 +18,13 @@ def wait_until_ready(
 ) -> bool:
     """Ask for metadata until it names all the nodes; False when `alive` is or the time is over."""
     deadline = time.monotonic() + timeout_s
-    admin = _client(bootstrap)
-    while alive() and time.monotonic() < deadline:
-        if set(nodes) <= _nodes(admin):
-            return True
+    while time.monotonic() < deadline:
+        admin, until = _client(bootstrap), min(deadline, time.monotonic() + _CLIENT_S)
+        while time.monotonic() < until:
+            if not alive():
+                return False
+            if set(nodes) <= _nodes(admin):
+                return True
     return False
 
 
