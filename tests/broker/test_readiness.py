@@ -29,7 +29,10 @@ def test_a_client_that_fell_silent_is_replaced(monkeypatch: pytest.MonkeyPatch) 
 
 def test_nobody_waits_for_what_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that is gone will not answer."""
-    monkeypatch.setattr(readiness, "_client", lambda bootstrap: _Client(is_silent=True))
+    def make(bootstrap: str) -> Any:
+        return _Client(is_silent=True)
+
+    monkeypatch.setattr(readiness, "_client", make)
 
     assert not readiness.wait_until_ready("127.0.0.1:1", {1}, timeout_s=60, alive=lambda: False)
 
