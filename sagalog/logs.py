@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import logging
 import sys
+from functools import partial
 from typing import Literal
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
 
-def configure(level: int = logging.INFO, *, format: Literal["text", "json"] = "text") -> None:
-    """Log from `level` on, for people or for machines."""
+def configure(level: int = logging.INFO, *, format: Literal["text", "json"] = "text", slot: str | None = None) -> None:
+    """Log from `level` on, for people or for machines. `slot`: said in each line, of whatever thread."""
     renderer = (
         structlog.processors.JSONRenderer()
         if format == "json"
@@ -26,6 +28,7 @@ def configure(level: int = logging.INFO, *, format: Literal["text", "json"] = "t
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            *([] if slot is None else [partial(_add_slot, slot)]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             *traceback,
@@ -35,6 +38,11 @@ def configure(level: int = logging.INFO, *, format: Literal["text", "json"] = "t
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
+
+
+def _add_slot(slot: str, _: WrappedLogger, __: str, event: EventDict) -> EventDict:
+    event.setdefault("slot", slot)
+    return event
 
 
 def configure_unless_done() -> None:

@@ -70,10 +70,11 @@ def run(
     verbose
         Log more.
     """
-    configure(logging.DEBUG if verbose else logging.INFO, format=log_format)
+    slot = os.environ.get(SLOT_VARIABLE, "0")
+    level = logging.DEBUG if verbose else logging.INFO
+    configure(level, format=log_format, slot=slot if processes == 1 else None)  # a supervisor has none
     loaded = load_service(service)
     url = _url(loaded, log)
-    slot = os.environ.get(SLOT_VARIABLE, "0")
     if standby:
         loaded.configure(standby=True)
     if processes == 1:

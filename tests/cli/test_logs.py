@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Literal
 
@@ -46,3 +47,19 @@ def test_a_traceback_is_text_in_json(capsys: pytest.CaptureFixture[str]) -> None
 
     assert event["event"] == "handler_raised"
     assert event["exception"].endswith("KeyError: 'sku'")
+
+
+def test_each_line_says_whose_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lines of several processes come together; those of every thread name the slot, unless they are about another."""
+    configure(logging.INFO, format="json", slot="west-1")
+    log = structlog.get_logger()
+    loop = threading.Thread(target=log.info, args=("partition_taken",))
+    loop.start()
+    loop.join()
+    log.info("process_died", slot="west-2")
+
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line["event"], line["slot"]) for line in lines] == [
+        ("partition_taken", "west-1"),
+        ("process_died", "west-2"),
+    ]

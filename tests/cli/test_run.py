@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -89,6 +90,7 @@ def test_one_process_from_start_to_end(how: signal.Signals, tmp_path: Path) -> N
         with pytest.raises(OSError, match="refused"):
             get(line["address"], "/live")
         assert '"service_stopped"' in process.logged()
+        assert all(json.loads(line)["slot"] == "0" for line in process.logged().splitlines())
 
 
 def test_other_commands_look_into_a_log_that_is_in_use(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
