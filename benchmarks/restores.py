@@ -34,29 +34,32 @@ def measure(setting: Setting) -> list[Figure]:
     )
     _start(first)  # so that the group has positions before the journals have records
     fill(log, first.serde, count)
-    bare = None
+    bare = bare_cpu = None
     if setting.bootstrap:
+        watch = Stopwatch()
         bare = restore_loop(setting.bootstrap, setting.folder / "bare", events_of(NAME), count, 1_000)
-    wiped, again = _start(second), _start(second)
+        bare_cpu = watch.cpu / count * 1e6
+    (wiped, cpu), (again, _) = _start(second), _start(second)
     first.close()
     second.close()
     log.close()
     aim = Target(ratio=0.5) if bare else Target(at_least=100_000)
     return [
         Figure("restore, wiped state to serving", count / wiped, "/s", bare, aim),
+        Figure("processor time of a restored event", cpu / count * 1e6, "µs", bare_cpu),
         Figure(f"wiped state to serving, {count:,} events", wiped, "s"),
         Figure("start, state still there", again, "s"),
     ]
 
 
-def _start(host: ProcessHost) -> float:
-    """Seconds until the partitions are served."""
+def _start(host: ProcessHost) -> tuple[float, float]:
+    """Seconds until the partitions are served, and how many of the processors'."""
     hosting = Hosting(host, [Account.__component__()])
     watch = Stopwatch()
     hosting.start()
     try:
         until(lambda: _served(hosting) == PARTITIONS, every_s=0.02, patience_s=LONGEST_S)
-        return watch.seconds
+        return watch.seconds, watch.cpu
     finally:
         hosting.stop(timedelta(seconds=5))
 

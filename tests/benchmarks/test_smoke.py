@@ -59,6 +59,7 @@ def test_a_restore_is_measured_with_and_without_its_folder(tmp_path: Path) -> No
     assert code == 0
     assert {figure.name: figure.unit for figure in found.figures} == {
         "restore, wiped state to serving": "/s",
+        "processor time of a restored event": "µs",
         "wiped state to serving, 5,000 events": "s",
         "start, state still there": "s",
     }
