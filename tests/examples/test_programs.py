@@ -21,7 +21,7 @@ def execute(*command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("name", ["shop", "stock"])
+@pytest.mark.parametrize("name", ["shop", "stock", "totals"])
 def test_it_runs_to_its_end(name: str) -> None:
     """Its assertions hold, and it says nothing of errors."""
     done = execute(f"examples/{name}.py")

@@ -84,6 +84,7 @@ class W(View, topics=["x"]):
     @on
     def g(self, event: Ev) -> None:
         self.a[3] = Row()  # error: not its key
+        self.a["x"] = 3  # error: not a row
         self.a = 3  # error: not assignable
 
 
