@@ -14,6 +14,8 @@ from consumers.errors import GroupInUse
 from eventstore.log.errors import TopicMissing
 from eventstore.log.port import GroupConsumer, Log
 from eventstore.log.records import Position, TopicPartition
+from eventstore.processor.ownership import give_to
+from eventstore.processor.topics import inbox_of
 
 Where: TypeAlias = Literal["start", "end"]
 
@@ -26,15 +28,18 @@ POLL_SECONDS = 0.1
 def reset(log: Log, group: str, topic: str, to: Where) -> Mapping[TopicPartition, int]:
     """Commit the start or the end of each partition as the group's position; returns them.
 
-    What lies between the old positions and the new ones is read again, or never.
+    What lies between the old positions and the new ones is read again, or never. The inbox of a processor is the
+    group's alone from then on: other services that had it are refused at their next start (K12).
 
     Raises:
         TopicMissing: there is no such topic.
-        GroupInUse: the group has live members.
+        GroupInUse: the group has live members, or another one that has the inbox does.
     """
     described = log.describe([topic]).get(topic)
     if described is None:
         raise TopicMissing(topic)
+    if topic.endswith(inbox_of("")):
+        _take_from_others(log, group, topic, described.partitions)
     places = [TopicPartition(topic, number) for number in range(described.partitions)]
     everything = frozenset([*places, *_read_so_far(log, group)])
     consumer = log.group(group, sorted({place.topic for place in everything}), _Nobody())
@@ -45,6 +50,20 @@ def reset(log: Log, group: str, topic: str, to: Where) -> Mapping[TopicPartition
     finally:
         consumer.close()
     return positions
+
+
+def _take_from_others(log: Log, group: str, inbox: str, partitions: int) -> None:
+    """Look whether others that have positions in the inbox are alive; if not, write that it is the group's."""
+    places = [TopicPartition(inbox, number) for number in range(partitions)]
+    for other in log.groups():
+        if other != group and any(log.group_positions(other, places, stable=False).values()):
+            everything = frozenset(_read_so_far(log, other))
+            consumer = log.group(other, sorted({place.topic for place in everything}), _Nobody())
+            try:
+                _join(consumer, other, everything)
+            finally:
+                consumer.close()
+    give_to(log, group, inbox)
 
 
 def _read_so_far(log: Log, group: str) -> list[TopicPartition]:

@@ -10,6 +10,7 @@
     ├── TopicMissing              a topic that must exist does not
     ├── PartitionCountChanged     a topic has other partitions than its manifest says
     ├── PositionMissing           a group has no position beside a non-empty log
+    ├── ProcessorTaken            another service runs the processor
     ├── MessageTooLarge           a record is larger than the broker takes
     ├── InvalidRecord             a record the topic cannot hold (no key on a compacted topic)
     ├── Fenced                    another process took over this transactional id
@@ -102,6 +103,17 @@ class PositionMissing(LogError):
     def __init__(self, group: str, topic: str, partition: int, why: str) -> None:
         super().__init__(f"group {group!r} has no usable position in {topic}[{partition}]: {why}")
         self.group, self.topic, self.partition, self.why = group, topic, partition, why
+
+
+class ProcessorTaken(LogError):
+    """Another service runs the processor; two of them would fork its streams."""
+
+    def __init__(self, group: str, topic: str, partition: int, owner: str | None) -> None:
+        super().__init__(
+            f"{group!r} does not run {topic}[{partition}]: the service {owner!r} does, so its records say; stop "
+            f"this one, or stop both and give it back by `sagalog group reset {group} --topic {topic} --to end`"
+        )
+        self.group, self.topic, self.partition, self.owner = group, topic, partition, owner
 
 
 class MessageTooLarge(LogError):

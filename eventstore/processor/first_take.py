@@ -1,9 +1,11 @@
 """Who takes a partition for the first time notes it in the state topic, so that no second service does (K12).
 
+The notes are those of `eventstore.processor.ownership`.
+
 A group without a position takes a partition only if its journals say nothing but who took it first. Until the first
 event they would say nothing at all, and two services that started before it would both own the partition and fork its
-streams. So the first one writes a record, `b"o" service` → `1`, before its position is committed. Of two that do so at
-once, the topic's order decides: the keys differ, so compaction keeps both, and whoever comes second reads the first.
+streams. So the first one writes a note before its position is committed. Of two that do so at once, the topic's order
+decides: the keys differ, so compaction keeps both, and whoever comes second reads the first.
 
 A service that died between the record and the position finds its own record first, and goes on.
 """
@@ -16,13 +18,11 @@ from typing import Final
 from eventstore.log.errors import PositionMissing
 from eventstore.log.port import Log
 from eventstore.log.records import Record, TopicPartition
+from eventstore.processor.ownership import PREFIX, WRITE_SECONDS, owner_of, taken_by
 from eventstore.scanning import Scan
 
-PREFIX: Final = b"o"
-_VALUE: Final = b"\x01"
 SEVERAL: Final = 100
 """More records than services that start at once: a journal of more is not looked at."""
-WRITE_SECONDS: Final = 10.0
 
 
 def take_first(log: Log, service: str, journals: Mapping[TopicPartition, Sequence[TopicPartition]]) -> None:
@@ -48,7 +48,7 @@ def _write(log: Log, service: str, states: Sequence[TopicPartition]) -> set[Topi
     """Write who takes them; returns those where nothing is before it."""
     producer = log.producer()
     try:
-        sent = {state: producer.send(*state, PREFIX + service.encode(), _VALUE) for state in states}
+        sent = {state: producer.send(*state, *taken_by(service)) for state in states}
         return {state for state, one in sent.items() if one.result(WRITE_SECONDS) == 0}
     finally:
         producer.close()
@@ -66,15 +66,13 @@ def _read(log: Log, state: TopicPartition) -> list[Record]:
 
 
 def _check(service: str, inbox: TopicPartition, state: TopicPartition, found: Iterable[Record]) -> None:
-    takers: list[str] = []
-    for record in found:
-        if record.key is None or record.key[:1] != PREFIX:
-            raise PositionMissing(service, *inbox, _ways_out(service, inbox.topic, _has_records(state)))
-        takers.append(record.key[1:].decode(errors="replace"))
-    if takers[0] != service:
-        raise PositionMissing(
-            service, *inbox, _ways_out(service, inbox.topic, f"the service {takers[0]!r} has taken it")
-        )
+    notes = [(record.key or b"", record.value) for record in found]
+    if any(key[:1] != PREFIX for key, _ in notes):
+        raise PositionMissing(service, *inbox, _ways_out(service, inbox.topic, _has_records(state)))
+    was_given = any(key == PREFIX for key, _ in notes)
+    owner = owner_of(notes if was_given else notes[:1], service)
+    if owner != service:
+        raise PositionMissing(service, *inbox, _ways_out(service, inbox.topic, f"the service {owner!r} has taken it"))
 
 
 def _has_records(journal: TopicPartition) -> str:

@@ -23,6 +23,7 @@ from eventstore.processor.changelog_partition import StatePartition
 from eventstore.processor.counts import EntityCounts
 from eventstore.processor.first_take import take_first
 from eventstore.processor.journals import Journals, Rows, open_rows, runs
+from eventstore.processor.ownership import check_owner
 from eventstore.processor.partition import Partition
 from eventstore.processor.port import AnyProcessor, keeps_states
 from eventstore.processor.predecessor import Predecessor
@@ -230,6 +231,7 @@ class Takeover:
         for one in self.targets.values():
             if one.synced is None:
                 one.synced = _rows(one).restore.finish(self._host.clock.now_ms())
+                check_owner(_rows(one).state, self._group, one.inbox)
                 if self._host.clock.monotonic() >= deadline:
                     return
         self.phase = Phase.DONE
