@@ -8,8 +8,7 @@ differently in each process: so its items are put into one. Personal data is nev
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, cast
 from zlib import crc32
 
@@ -46,8 +45,17 @@ def differ(one: int, other: int, serde: Serde) -> bool:
     return ids[0] == ids[1] or serde.type_of(ids[0]).name != serde.type_of(ids[1]).name
 
 
-@lru_cache(maxsize=10_000)
 def _has_sets(message: type[Message]) -> bool:
+    known = _with_sets.get(message)
+    if known is None:
+        known = _with_sets[message] = _says_sets(message)
+    return known
+
+
+_with_sets: dict[type[Message], bool] = {}
+
+
+def _says_sets(message: type[Message]) -> bool:
     try:
         return '"uniqueItems": true' in json.dumps(message.model_json_schema())
     except (PydanticInvalidForJsonSchema, PydanticUserError):
@@ -61,7 +69,8 @@ def _ordered(value: Any) -> Any:
     if isinstance(value, BaseModel):
         return type(value).__name__, _ordered(vars(value))
     if isinstance(value, Mapping):
-        return [(_ordered(key), _ordered(each)) for key, each in value.items()]
+        items: Iterable[tuple[Any, Any]] = cast("Any", value).items()
+        return [(_ordered(key), _ordered(each)) for key, each in items]
     if isinstance(value, set | frozenset):
         return sorted(repr(_ordered(each)) for each in cast("set[Any]", value))
     if isinstance(value, list | tuple):

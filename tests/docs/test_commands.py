@@ -11,6 +11,7 @@ from cyclopts import App
 
 from consumers import Reactor, Service, Worker
 from eventstore.component import Component
+from eventstore.hosting import Hosting
 from eventstore.subject_keys.masters import VARIABLE, generate
 from sagalog.cli import application
 from schemas import Personal
@@ -60,7 +61,9 @@ async def test_each_metric_is_there(monkeypatch: pytest.MonkeyPatch, unique: Cal
     async with Service("metrics", components=parts, log=url, state="memory://", standby=True) as service:
         await service.ready()
         await service.ask(Register(customer_id="a", name=Personal("Ada")))
-        found = {sample for loop in service.runtime.metrics().values() for sample in loop}  # type: ignore[attr-defined]
+        runtime = service.runtime
+        assert isinstance(runtime, Hosting)
+        found = {sample for loop in runtime.metrics().values() for sample in loop}
 
     rows = [line for line in PAGE.partition("## Metrics")[2].splitlines() if line.startswith("| `")]
     there = {name for line in rows for name in re.findall(r"`(\w+)`", line.split(" | ")[0])}

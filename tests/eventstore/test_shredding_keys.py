@@ -248,7 +248,11 @@ def test_a_follower_that_does_not_reach_the_end_does_not_vouch_either(
     following.open()
     following.step(0)
     process().forget(ADA)
-    monkeypatch.setattr(following._reader, "read", lambda *_: [])
+
+    def hears_nothing(*_: object) -> list[Record]:
+        return []
+
+    monkeypatch.setattr(following._reader, "read", hears_nothing)
     for _ in range(8):
         clock.advance(timedelta(seconds=CONFIRM_SECONDS))
         following.step(0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -79,7 +79,7 @@ class Account(Aggregate[Paid], name="reused"):
 
 
 @asynccontextmanager
-async def bank(log: str) -> AsyncIterator[Service]:
+async def bank(log: str) -> AsyncGenerator[Service]:
     """The account's service, with rows that are gone when it stops."""
     async with Service("bank", components=[Account], log=log, state="memory://") as service:
         yield service

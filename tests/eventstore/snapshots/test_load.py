@@ -6,7 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -155,8 +155,9 @@ KEY = snapshot_key(b"a", "ledger")
 def state_of_a(store: Accounts) -> State:
     """The owner's rows, where the snapshot of stream `a` is."""
     unit: Any = store._running()._current_unit()  # type: ignore[attr-defined]
-    [found] = [one.state for one in unit._served.partitions.values() if one.state.get(KEY)]
-    return cast("State", found)
+    partitions: list[Any] = list(unit._served.partitions.values())
+    states: list[State] = [one.state for one in partitions]
+    return next(state for state in states if state.get(KEY))
 
 
 def kept_of_a(store: Accounts) -> list[Record]:
