@@ -15,6 +15,7 @@ from eventstore.component import Plan
 from eventstore.errors import AskTimedOut
 from eventstore.hosting import Hosting, run_alone
 from eventstore.log import open_log
+from eventstore.log.errors import LogMissing
 from eventstore.processor.importing import IMPORT_MESSAGES
 from eventstore.processor.port import Processor, Retention
 from eventstore.processor.questions import ReadPage
@@ -53,7 +54,7 @@ async def import_streams(
         ExportIncomplete, ExportUnreadable: the file is cut, damaged, or no export; nothing was imported.
         ImportConflict: the target has other events; it names stream and version.
         Incompatible: the target's registry refuses a schema; nothing was imported.
-        StoreNotServed: no process serves the store, and `serve_as` was not given.
+        StoreNotServed: no process serves the store, or there is no log yet, and `serve_as` was not given.
         AskTimedOut: an owner did not answer for a minute. Call it again: what is there is skipped.
         LogError: the log cannot be opened, read or written.
         OSError: the file cannot be read.
@@ -65,9 +66,10 @@ async def import_streams(
         return Imported(path, checksum=checked.end.checksum)
     target = await asyncio.to_thread(_look, log, store, must_exist=serve_as is None or dry_run)
     if serve_as is None and not target.exists:
-        raise StoreNotServed(store)
+        raise StoreNotServed(store, log_missing_in=target.log_missing_in)
     is_dry_of_nothing = dry_run and not target.exists
-    async with _reached(log, store, None if is_dry_of_nothing else serve_as, partitions, target) as hosting:
+    url = "memory://" if dry_run and target.log_missing_in else log
+    async with _reached(url, store, None if is_dry_of_nothing else serve_as, partitions, target) as hosting:
         if serve_as is None:
             await _probe(hosting, store, first)
         with open_registry(hosting.host.log) as registry:
@@ -84,11 +86,16 @@ def _first_stream(path: Path) -> str | None:
 class _Target:
     exists: bool
     retention: Retention
+    log_missing_in: str = ""
+    """The folder that holds no log."""
 
 
 def _look(url: str, store: str, *, must_exist: bool) -> _Target:
     """The store as it is."""
-    log, topic = open_log(url, must_exist=must_exist), events_of(store)
+    try:
+        log, topic = open_log(url, must_exist=must_exist), events_of(store)
+    except LogMissing as missing:
+        return _Target(exists=False, retention="compacted", log_missing_in=missing.folder)
     try:
         exists = topic in log.describe([topic])
         policy = log.configuration([topic])[topic].get("cleanup.policy") if exists else "compact"

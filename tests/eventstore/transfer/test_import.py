@@ -138,6 +138,26 @@ async def test_a_dry_run_makes_no_store(file: Path, target: str) -> None:
     assert "accounts.events" not in open_log(target).describe()
 
 
+async def test_a_dry_run_makes_no_log(file: Path, tmp_path: Path) -> None:
+    """A new embedded log is not there: everything would be added, and the folder is as it was."""
+    folder = tmp_path / "new"
+
+    dry = await import_streams(f"embedded://{folder}", "accounts", file, serve_as="accounts", dry_run=True)
+
+    assert (dry.added, dry.skipped) == (14, 0)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+async def test_where_no_log_is_the_error_names_what_makes_one(file: Path, tmp_path: Path, dry_run: bool) -> None:
+    """Without `--serve-as` a log is not made: the URL may be mistyped; a dry run says what the import will say."""
+    folder = tmp_path / "new"
+
+    with pytest.raises(StoreNotServed, match=f"no log in {folder}: correct the URL.*--serve-as.*makes the log"):
+        await import_streams(f"embedded://{folder}", "accounts", file, dry_run=dry_run)
+    assert not folder.exists()
+
+
 async def test_a_running_owner_takes_the_events(file: Path, target: str) -> None:
     """Over the log, as from any process; it serves them at once, and goes on from there."""
     async with accounts(target) as other:
