@@ -61,11 +61,11 @@ class StoreNotServed(TransferError):
 
     def __init__(self, store: str, *, log_missing_in: str = "") -> None:
         """`log_missing_in`: the folder, if it has no log."""
-        why = (
-            f", there is no log in {log_missing_in}: correct the URL (--log or SAGALOG_LOG)," if log_missing_in else ":"
-        )
+        where = ":"
+        if log_missing_in:
+            where = f", there is no log in {log_missing_in}: correct the URL (--log or SAGALOG_LOG),"
         super().__init__(
-            f"no process serves {store}{where if log_missing_in else ':'} start the service that hosts it, or, if none runs, name that service by "
+            f"no process serves {store}{where} start the service that hosts it, or, if none runs, name that service by "
             f"--serve-as (serve_as=), and the import stands in for it{' and makes the log' if log_missing_in else ''}"
         )
         self.store, self.log_missing_in = store, log_missing_in
