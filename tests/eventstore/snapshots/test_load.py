@@ -12,6 +12,7 @@ import pytest
 
 from eventstore.aggregate import Aggregate, evolve, processor_of
 from eventstore.expected import ANY
+from eventstore.hosting import Hosting
 from eventstore.loading import load
 from eventstore.log.memory import discard
 from eventstore.log.records import Record
@@ -133,7 +134,9 @@ async def test_one_that_cannot_be_used_is_ignored_counted_and_replaced(
     state.write([(KEY, encode_snapshot(kept._replace(fingerprint=b"other")) if reason == "stale" else row[:-1] + b"!")])
 
     assert await loaded(streams) == (150, 149, 150)
-    counted = store._running().metrics()[f"unit {store.name}"]  # type: ignore[attr-defined]
+    hosting = store._running()
+    assert isinstance(hosting, Hosting)
+    counted = hosting.metrics()[f"unit {store.name}"]
     assert counted[f'processor_snapshots_ignored_total{{reason="{reason}"}}'] == 1
     assert await loaded(streams) == (150, 149, 0)
 
@@ -154,9 +157,11 @@ KEY = snapshot_key(b"a", "ledger")
 
 def state_of_a(store: Accounts) -> State:
     """The owner's rows, where the snapshot of stream `a` is."""
-    unit: Any = store._running()._current_unit()  # type: ignore[attr-defined]
-    partitions: list[Any] = list(unit._served.partitions.values())
-    states: list[State] = [one.state for one in partitions]
+    hosting = store._running()
+    assert isinstance(hosting, Hosting)
+    unit = hosting._current_unit()
+    assert unit is not None
+    states = [one.state for one in unit._served.partitions.values()]
     return next(state for state in states if state.get(KEY))
 
 
