@@ -8,7 +8,7 @@ work; each needs its own `slot`, a stable name, because it names the process's t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
@@ -143,21 +143,36 @@ class Service(Process):
         do not count, and other processes of the service are not asked.
 
         Raises:
-            TimeoutError: something was still under way.
+            TimeoutError: something was still under way; it says where, and what `not_ready` says.
             NotStarted: the service does not run.
         """
-        async with asyncio.timeout(timeout.total_seconds()):
-            await _until(lambda: self._running().is_settled(), SETTLED_SECONDS)
+        busy = ""
+
+        def is_settled() -> bool:
+            nonlocal busy
+            busy = self._running().busy_loop()
+            return not busy
+
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                await _until(is_settled, SETTLED_SECONDS)
+        except TimeoutError:
+            why = _told(self.not_ready()) or f"{busy or 'the log'} has something under way"
+            raise TimeoutError(f"{self.name} is not settled after {timeout.total_seconds():g} s: {why}") from None
 
     async def ready(self, *, timeout: timedelta = timedelta(seconds=30)) -> None:
         """Wait until this process serves everything it was assigned.
 
         Raises:
-            TimeoutError: it did not within `timeout`; `not_ready` says why.
+            TimeoutError: it did not within `timeout`; it says what `not_ready` says.
             NotStarted: the service does not run.
         """
-        async with asyncio.timeout(timeout.total_seconds()):
-            await _until(lambda: not self.not_ready(), READY_SECONDS)
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                await _until(lambda: not self.not_ready(), READY_SECONDS)
+        except TimeoutError:
+            why = _told(self.not_ready()) or "it was not until just now"
+            raise TimeoutError(f"{self.name} is not ready after {timeout.total_seconds():g} s: {why}") from None
 
     async def serve(self, *, ready: Callable[[], None] | None = None) -> None:
         """Run until SIGTERM or SIGINT, then finish what is under way and leave. A second SIGINT ends it at once.
@@ -179,6 +194,10 @@ class Service(Process):
         if ready is not None:
             ready()
         await asyncio.Event().wait()
+
+
+def _told(reasons: Mapping[str, str]) -> str:
+    return "; ".join(f"{part}: {reason}" for part, reason in reasons.items())
 
 
 def _is_named(plan: Plan, name: str) -> bool:

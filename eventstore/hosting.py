@@ -35,7 +35,7 @@ from eventstore.processor.snapshotting import SNAPSHOT_MESSAGES
 from eventstore.processor.standby import Standby
 from eventstore.processor.topics import inbox_of, topics_of
 from eventstore.processor.unit import Unit
-from eventstore.settling import is_settled
+from eventstore.settling import busy_loop
 from eventstore.subject_keys.protection import Protection
 from schemas import Message
 
@@ -164,9 +164,9 @@ class Hosting:
                 reasons[thread.loop.name] = "starting, or taking partitions"
         return reasons
 
-    def is_settled(self) -> bool:
-        """Whether nothing is under way here, messages from one loop to another included. Blocks for a moment."""
-        return not self._is_stopping and is_settled(self.threads)
+    def busy_loop(self) -> str:
+        """Where something is under way here, messages from one loop to another included; empty: nowhere. Blocks."""
+        return "process" if self._is_stopping else busy_loop(self.threads)
 
     def metrics(self) -> dict[str, Mapping[str, float]]:
         """Each loop's metrics, by its name."""

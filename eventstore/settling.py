@@ -10,7 +10,7 @@ Not promised: anything about other processes, which may send something at any ti
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from eventstore.loops import STEP_SECONDS, LoopThread
 
@@ -18,24 +18,32 @@ HURRIED_STEP_SECONDS = 0.005
 """How long a loop waits for something to do while somebody waits for it to be idle."""
 
 
-def is_settled(threads: Sequence[LoopThread], *, patience: float = 1.0) -> bool:
-    """Whether nothing is under way, now. Blocks for a step of each loop, at most `patience` seconds."""
+def busy_loop(threads: Sequence[LoopThread], *, patience: float = 1.0) -> str:
+    """The name of a loop that has something under way; empty: none has, now.
+
+    Blocks for a step of each loop, at most `patience` seconds.
+    """
     for thread in threads:
         thread.step_seconds = HURRIED_STEP_SECONDS
     try:
         worked, steps = [thread.worked for thread in threads], [thread.steps for thread in threads]
-        if not _are_idle(threads):
-            return False
+        if busy := _busy(threads):
+            return busy
         deadline = time.monotonic() + patience
-        while any(thread.steps < before + 2 for thread, before in zip(threads, steps, strict=True)):
+        while slow := _first(threads, lambda at: threads[at].steps < steps[at] + 2):
             if time.monotonic() > deadline:
-                return False
+                return slow
             time.sleep(HURRIED_STEP_SECONDS / 2)
-        return _are_idle(threads) and worked == [thread.worked for thread in threads]
+        return _busy(threads) or _first(threads, lambda at: threads[at].worked != worked[at])
     finally:
         for thread in threads:
             thread.step_seconds = STEP_SECONDS
 
 
-def _are_idle(threads: Sequence[LoopThread]) -> bool:
-    return all(thread.is_ready() and thread.loop.is_settled() for thread in threads)
+def _busy(threads: Sequence[LoopThread]) -> str:
+    return _first(threads, lambda at: not (threads[at].is_ready() and threads[at].loop.is_settled()))
+
+
+def _first(threads: Sequence[LoopThread], applies: Callable[[int], bool]) -> str:
+    """The name of the first loop that it applies to, by index; empty if there is none."""
+    return next((thread.loop.name for at, thread in enumerate(threads) if applies(at)), "")

@@ -10,6 +10,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -188,6 +189,9 @@ async def test_readiness_tells_the_truth(url: str) -> None:
         assert status == 503
         assert "fragile" in json.loads(body)["reasons"]
         assert (await get_async(service.address, "/live"))[0] == 200
+        for wait in service.ready, service.settled:
+            with pytest.raises(TimeoutError, match=r"after 0.1 s: .*fragile: starting, or taking partitions"):
+                await wait(timeout=timedelta(milliseconds=100))
 
         fragile.is_ready = True
         await service.ready()
