@@ -120,17 +120,28 @@ def _pair(text: str) -> tuple[int, int]:
 
 
 class Recorded(msgspec.Struct, Generic[E_co], frozen=True):
-    """An event as it stands in the store."""
+    """An event as it stands in the store.
+
+    - `event`: the event, as an instance of its class.
+    - `version`: its place in its stream, from 0.
+    - `stream`: the id of its stream.
+    - `metadata`: what travels beside it: its `id`, `commit`, `correlation`, `causation`, `attributes`.
+    - `timestamp`: when it was recorded, UTC, in milliseconds.
+    - `position`: after this event. From a stream: in the stream's partition. From a subscription: in all partitions so
+      far; to go on from there, pass it as `after=`.
+    """
 
     event: E_co
     version: int
-    """Its place in its stream, from 0."""
     stream: str
     metadata: Metadata
     timestamp: datetime
-    """When it was recorded, UTC, in milliseconds."""
     position: Position
-    """After this event. From a stream: in the stream's partition. From a subscription: in all partitions so far."""
+
+    def __repr__(self) -> str:
+        """What people look for; the rest by name."""
+        at = self.timestamp.isoformat(timespec="milliseconds")
+        return f"Recorded(stream={self.stream!r}, version={self.version}, event={self.event!r}, timestamp={at})"
 
 
 class Appended(msgspec.Struct, frozen=True):

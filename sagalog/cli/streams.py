@@ -169,12 +169,16 @@ def show_(store: str, stream: str, /, *, log: LogUrl, after: int = -1, limit: in
     after
         Only events with a greater version.
     limit
-        At most so many.
+        At most so many; whether there are more is said in any case.
     """
     with opened(log) as found, open_registry(found) as registry:
-        events = events_of_stream(found, registry, store, stream, after=after, limit=limit)
-    facts = {"stream": stream, "events": [_event(each) for each in events]}
-    tell(facts, "\n".join(map(_line, events)) or f"{stream} has no events", json=json)
+        one_more = limit + 1 if limit >= 0 else limit
+        events = events_of_stream(found, registry, store, stream, after=after, limit=one_more)
+    shown, is_more = events[:limit], len(events) > limit
+    facts = {"stream": stream, "events": [_event(each) for each in shown], "more": is_more}
+    last = shown[-1].version if shown else after
+    lines = [*map(_line, shown), *([f"there are more: raise --limit, or go on with --after {last}"] if is_more else [])]
+    tell(facts, "\n".join(lines) or f"{stream} has no events", json=json)
 
 
 def _line(each: Shown) -> str:

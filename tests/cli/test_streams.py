@@ -96,6 +96,9 @@ def test_a_stream_is_shown(url: str, capsys: pytest.CaptureFixture[str]) -> None
 
     assert run(["streams", "show", "accounts", "a", "--log", url, "--after", "1"]) == 0
     assert capsys.readouterr().out.count("account.deposited v1") == 1
+    assert run(["streams", "show", "accounts", "a", "--log", url, "--limit", "1"]) == 0
+    assert "there are more: raise --limit, or go on with --after 1" in capsys.readouterr().out
+    assert [answer(capsys, "show", "accounts", "a", "--log", url, "--limit", n)["more"] for n in "12"] == [True, False]
     assert run(["streams", "show", "accounts", "gone", "--log", url]) == 0
     assert "no events" in capsys.readouterr().out
 

@@ -16,6 +16,7 @@ from eventstore.expected import NO_STREAM
 from eventstore.loading import load
 from eventstore.reading import Streams
 from eventstore.store import EventStore
+from eventstore.streams import Recorded
 from tests.eventstore.streams.accounts import Account, Deposited, Opened, accounts, collect, deposits
 from tests.waiting import eventually_async
 
@@ -109,6 +110,19 @@ async def test_a_recorded_event_says_when_and_where(store: Accounts, streams: Re
     assert first.metadata.commit == second.metadata.commit != ""
     assert (first.metadata.index, second.metadata.index) == (0, 1)
     assert second.position == appended.position
+
+
+async def test_a_recorded_event_is_printed_shortly(store: Accounts) -> None:
+    """What people look for, without what the kernel keeps beside it; `help` says what each field is."""
+    await store.append("a", deposits(7), expected=NO_STREAM)
+
+    [first] = await collect(store.read("a"))
+
+    assert str(first) == (
+        "Recorded(stream='a', version=0, event=Deposited(cents=7), "
+        f"timestamp={first.timestamp.isoformat(timespec='milliseconds')})"
+    )
+    assert [name for name in Recorded.__struct_fields__ if f"`{name}`: " not in (Recorded.__doc__ or "")] == []
 
 
 async def test_load_folds_a_stream(store: Accounts, streams: Reads) -> None:
