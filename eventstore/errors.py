@@ -170,12 +170,12 @@ class OwnerSilent(ProcessorError):
 
     is_retryable = True
 
-    def __init__(self, processor: str, partition: int, seconds: float) -> None:
+    def __init__(self, processor: str, partition: int, seconds: float, *, why: str = "") -> None:
         super().__init__(
             f"no owner of {processor}[{partition}] answered within {seconds:g} s: check that a service that hosts it "
-            f"runs and is ready, and read again; without consistent=True the topic itself is read"
+            f"runs and is ready, and read again; without consistent=True the topic itself is read{why}"
         )
-        self.processor, self.partition, self.seconds = processor, partition, seconds
+        self.processor, self.partition, self.seconds, self.why = processor, partition, seconds, why
 
 
 class CommandNotHandled(ProcessorError):
@@ -209,12 +209,12 @@ class AskTimedOut(ProcessorError):
 
     is_retryable = True
 
-    def __init__(self, what: str, seconds: float) -> None:
+    def __init__(self, what: str, seconds: float, *, why: str = "") -> None:
         super().__init__(
             f"no answer to {what} within {seconds:g} s: it may or may not have happened; ask again with the same id, "
-            f"and check that a service that owns the destination runs"
+            f"and check that a service that owns the destination runs{why}"
         )
-        self.what, self.seconds = what, seconds
+        self.what, self.seconds, self.why = what, seconds, why
 
 
 class DecisionError(EventStoreError):

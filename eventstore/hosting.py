@@ -72,7 +72,8 @@ class Hosting:
         self._partitions: dict[str, int] = {}
         self._unit: LoopThread | None = None
         self._is_stopping = False
-        self.asking, self._reachable = Asking(host, self._current_unit), Reachable(self.plans, host.log.url)
+        self.asking = Asking(host, self._current_unit, self._refused)
+        self._reachable = Reachable(self.plans, host.log.url)
         self._beside: list[LoopThread] = []
         """The thread of the standby, for which nobody waits."""
         if processors:
@@ -199,6 +200,12 @@ class Hosting:
 
     def _is_unit_ready(self) -> bool:
         return self._unit is not None and self._unit.is_ready()
+
+    def _refused(self, processor: str) -> str:
+        failure = None if self._unit is None else self._unit.failure
+        if failure is None or all(each.name != processor for each in self._processors):
+            return ""
+        return f"; this process does not serve it: {type(failure).__name__}: {failure}"
 
     def _current_unit(self) -> Unit | None:
         if self._unit is None or self._unit.error is not None:

@@ -29,6 +29,8 @@ class LoopThread:
         self.loop = make()
         self.error: BaseException | None = None
         """Why the loop is not running now; None while it is."""
+        self.failure: BaseException | None = None
+        """Why it failed last; None once it serves everything again."""
         self.failures = 0
         """How often it failed so far."""
         self.steps = 0
@@ -88,10 +90,12 @@ class LoopThread:
             if self.loop.step(self.step_seconds):
                 self.worked += 1
             self.steps += 1
+            if self.failure is not None and self.loop.is_ready():
+                self.failure = None
         self.loop.stop(self._deadline)
 
     def _failed(self, error: BaseException) -> None:
-        self.error = error
+        self.error = self.failure = error
         self.failures += 1
         self._opened.set()
         log.error("loop_failed", loop=self.loop.name, error=type(error).__name__, detail=str(error))

@@ -64,13 +64,15 @@ class Owners:
         Raises:
             OwnerSilent: nobody answered.
         """
+        why = ""
         for _ in range(FENCED_ATTEMPTS):
             try:
                 answer = await self._ask(stream, bounds, events, FENCED_PATIENCE, wanted, fenced=True)
-            except AskTimedOut:
+            except AskTimedOut as error:
+                why = error.why
                 continue
             return await self._whole(answer, stream, partition)
-        raise OwnerSilent(self._processor, partition, FENCED_ATTEMPTS * FENCED_PATIENCE.total_seconds())
+        raise OwnerSilent(self._processor, partition, FENCED_ATTEMPTS * FENCED_PATIENCE.total_seconds(), why=why)
 
     async def offer(self, stream: str, partition: int, offer: OfferSnapshot) -> None:
         """Have a snapshot kept. That it may not be does no harm: the next one who loads the stream offers another."""

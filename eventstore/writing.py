@@ -78,7 +78,7 @@ class Writer(Generic[E]):
             answered = await future
         except TimeoutError:
             what = f"{Append.__type_name__} for {self._name} {stream!r}"
-            raise self._asking.timed_out(what, line.patience_s) from None
+            raise self._asking.timed_out(self._name, what, line.patience_s) from None
         finally:
             line.leave(correlation)
         if type(answered) is not Landed:

@@ -90,16 +90,18 @@ class Run(Generic[O]):
             AskTimedOut: it did not end in time. It goes on; ask again.
             SagaNotFound: no saga was started under this key.
         """
-        left = timeout
+        left, why = timeout, ""
         while left is None or left > timedelta():
             span = ASK_LIMIT if left is None else min(left, ASK_LIMIT)
             try:
                 answer = await self._ask(AskOutcome(), timeout=span)
-            except AskTimedOut:
+            except AskTimedOut as error:
+                why = error.why
                 left = None if left is None else left - span
                 continue
             return outcome_of(self._saga, answer)
-        raise AskTimedOut(f"outcome of {self._saga.__saga__}/{self.key}", (timeout or timedelta()).total_seconds())
+        seconds = (timeout or timedelta()).total_seconds()
+        raise AskTimedOut(f"outcome of {self._saga.__saga__}/{self.key}", seconds, why=why)
 
     async def status(self) -> SagaStatus:
         """How it stands now.

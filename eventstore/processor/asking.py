@@ -46,9 +46,10 @@ class Asking:
 
     name = "replies"
 
-    def __init__(self, host: Host, unit: Callable[[], Unit | None]) -> None:
-        """`unit`: the process's unit, None while it has none."""
-        self._host, self._unit, self._routes = host, unit, Routes(host.log)
+    def __init__(self, host: Host, unit: Callable[[], Unit | None], refused: Callable[[str], str]) -> None:
+        """`unit`: the process's unit, None while it has none. `refused`: why this process does not serve a processor
+        that it hosts, as the end of a message; empty if it does, or does not host it."""
+        self._host, self._unit, self._refused, self._routes = host, unit, refused, Routes(host.log)
         self._waiting: Waiting[Answer | Landed] = Waiting()
         self._home: TopicPartition | None = None
         self._next: int | None = None
@@ -85,7 +86,7 @@ class Asking:
             self.put(self._call(to, key, message, id or correlation, correlation, content))
             answered = await future
         except TimeoutError:
-            raise self.timed_out(f"{message.__type_name__} for {to} {key!r}", line.patience_s) from None
+            raise self.timed_out(to, f"{message.__type_name__} for {to} {key!r}", line.patience_s) from None
         finally:
             line.leave(correlation)
         return answer_of(to, answered)
@@ -117,10 +118,10 @@ class Asking:
             raise LogClosed("the service does not run: use it inside `async with`")
         return self._home
 
-    def timed_out(self, what: str, seconds: float) -> AskTimedOut:
-        """The error of a question that was not answered in time."""
+    def timed_out(self, to: str, what: str, seconds: float) -> AskTimedOut:
+        """The error of a question to `to` that was not answered in time."""
         self._unanswered += 1
-        return AskTimedOut(what, seconds)
+        return AskTimedOut(what, seconds, why=self._refused(to))
 
     def put(self, call: AnyCall) -> None:
         """Let a call join this process's next batch if it serves the key, else send it."""

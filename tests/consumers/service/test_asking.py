@@ -7,15 +7,17 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from consumers import Client, NotStarted, Service, Worker
 from eventstore import AskTimedOut, EventStore, InputFailed
-from eventstore.errors import DestinationNotHosted
+from eventstore.errors import DestinationNotHosted, OwnerSilent
 from eventstore.log.errors import LogClosed
+from eventstore.processor.first_take import take_first
 from schemas import Command, Event
-from tests.consumers.service.app import LIMIT, Add, Explode, Sum, TallyTotals, TooMuch, Wanted, fresh, wishes
+from tests.consumers.service.app import LIMIT, Add, Counter, Explode, Sum, TallyTotals, TooMuch, Wanted, fresh, wishes
 from tests.waiting import eventually_async
 
 BRIEF = timedelta(milliseconds=200)
@@ -66,6 +68,38 @@ async def test_nobody_answers_in_time(tallies: Service) -> None:
     """A destination that nobody serves ends in AskTimedOut, which says what to do."""
     with pytest.raises(AskTimedOut, match="ask again with the same id"):
         await tallies.ask(Nobody(key="x"), timeout=BRIEF)
+
+
+async def test_who_is_refused_at_its_start_is_told_to_its_callers(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop fails after `async with` began: what is asked, appended or read waits for nobody, and says why."""
+    monkeypatch.setattr("eventstore.writing.PATIENCE_SECONDS", BRIEF.total_seconds())
+    monkeypatch.setattr("eventstore.remote_reading.FENCED_PATIENCE", BRIEF)
+    began = threading.Event()
+
+    def take_later(*what: Any) -> None:
+        began.wait(10)
+        take_first(*what)
+
+    monkeypatch.setattr("eventstore.processor.takeover.take_first", take_later)
+    store = EventStore("wishes", events=[Wanted])
+    why = r"this process does not serve it: PositionMissing: group 'renamed' .*sagalog group reset"
+    async with Client(log=url):  # keeps the log
+        async with fresh(log=url) as first:
+            began.set()
+            await first.ask(Add(counter="a"))
+            began.clear()
+        async with Service("renamed", components=[Counter, store], log=url) as renamed:
+            began.set()
+            await eventually_async(lambda: "PositionMissing" in str(renamed.not_ready()))
+
+            with pytest.raises(AskTimedOut, match=why):
+                await renamed.ask(Add(counter="a"), timeout=BRIEF)
+            with pytest.raises(AskTimedOut, match=why):
+                await store.append("w", [Wanted(counter="a", amount=2)], expected=-1)
+            with pytest.raises(OwnerSilent, match=why):
+                [each async for each in store.read("w", consistent=True)]
+            with pytest.raises(AskTimedOut, match=r"destination runs$"):
+                await renamed.ask(Nobody(key="x"), timeout=BRIEF)
 
 
 async def test_what_nobody_hosts_is_named_at_once_where_nobody_else_can() -> None:
