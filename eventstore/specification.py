@@ -9,7 +9,7 @@ They run the handlers that the kernel runs, in memory, at an instant that is giv
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, overload
@@ -20,14 +20,16 @@ from eventstore.aggregate import Aggregate, processor_of
 from eventstore.decider import Decider
 from eventstore.processor.port import Processor
 from eventstore.rehearsal import Rehearsal, Scheduled, Sent
-from schemas import Command, Event, key_of
+from schemas import Command, Event, Message, key_of
 from schemas.messages import R, X
+from schemas.options import knows_its_options
 
 E = DefaultTypeVar("E", bound=Event, default=Event)
 N = TypeVar("N", bound=Event)
 Q = TypeVar("Q")
 
 DEFAULT_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+_NOT_COMPARED: Any = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +43,36 @@ class Then(Generic[N, Q]):
     cancelled: frozenset[str]
     sent: tuple[Sent, ...]
 
-    @overload
-    def then(self, *events: N) -> None: ...
-    @overload
-    def then(self, *events: N, reply: Q) -> None: ...
-    def then(self, *events: N, **expected: object) -> None:
-        """Compare with what should have been recorded, exactly, and with the answer if one is given.
+    @knows_its_options
+    def then(
+        self,
+        *events: N,
+        reply: Q = _NOT_COMPARED,
+        sent: Sequence[Message] = _NOT_COMPARED,
+        scheduled: Mapping[str, tuple[datetime, Message]] = _NOT_COMPARED,
+        cancelled: Collection[str] = _NOT_COMPARED,
+    ) -> None:
+        """Compare with what should have been recorded, exactly, and with whatever else is given.
+
+        `reply`: the answer, or the refusal. `sent`: the messages, in order. `scheduled`: the timers set, by name, each
+        with its instant; `cancelled`: the names of those that were cancelled.
 
         Raises:
             AssertionError: they differ.
+            DefinitionError: a keyword is none of these.
         """
         if self.recorded != events:
             raise AssertionError(f"expected the events {_lines(events)}\nrecorded {_lines(self.recorded)}")
-        if "reply" in expected and self.answer != expected["reply"]:
-            raise AssertionError(f"expected the answer {expected['reply']!r}, answered {self.answer!r}")
+        if reply is not _NOT_COMPARED and self.answer != reply:
+            raise AssertionError(f"expected the answer {reply!r}, answered {self.answer!r}")
+        messages = [each.message for each in self.sent]
+        if sent is not _NOT_COMPARED and messages != list(sent):
+            raise AssertionError(f"expected the messages {_lines(sent)}\nsent {_lines(messages)}")
+        if scheduled is not _NOT_COMPARED and self.scheduled != scheduled:
+            timers = _lines(tuple(scheduled.items())), _lines(tuple(self.scheduled.items()))
+            raise AssertionError(f"expected the timers {timers[0]}\nscheduled {timers[1]}")
+        if cancelled is not _NOT_COMPARED and self.cancelled != frozenset(cancelled):
+            raise AssertionError(f"expected {sorted(cancelled)} to be cancelled, cancelled {sorted(self.cancelled)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,5 +111,5 @@ def given(decider: type[Aggregate[E]] | Decider[Any, E], /, *history: E) -> Give
     return Given(processor_of(decider), history)
 
 
-def _lines(events: tuple[Any, ...]) -> str:
-    return "".join(f"\n    {event!r}" for event in events) or "(none)"
+def _lines(items: Sequence[object]) -> str:
+    return "".join(f"\n    {each!r}" for each in items) or "(none)"

@@ -241,6 +241,7 @@ async def main(service: Service) -> None:
     given(S, Ev(by="x")).when(Do(id="1")).then(Ev(by="1"))
     given(S, Ev(by="x")).when(Do(id="1")).then(Ev(by="1"), reply=Done(ref="1"))
     given(S).when(Un(id="1")).then(reply=None)
+    given(S).when(Do(id="1")).then(sent=[Un(id="1")], scheduled={}, cancelled=["x"], reply=Done(ref="1"))
     async with store:
         await store.append("a", [Ev(by="x")], expected=3)
         async for recorded in store.read("a"):

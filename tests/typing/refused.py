@@ -64,6 +64,8 @@ async def wrong(service: Service, do: Do, s: S) -> None:
     do.id = "3"  # error: frozen
     given(S).when(do).then(reply=Done2(ref2="x"))  # error: not its reply
     given(S).when(do).then(More(a=1, b=""))  # error: not its event
+    given(S).when(do).then(repyl=Done(ref="1"))  # error: no such option
+    given(S).when(do).then(sent=[Row()])  # error: not a message
     await service.table(V.a).get(3)  # error: not its key
     await typed.append("a", [Row()], expected=3)  # error: not an event
     await typed.append("a", [], expected="3")  # error: not a version

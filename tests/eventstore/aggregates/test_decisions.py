@@ -8,10 +8,10 @@ import pytest
 from eventstore.aggregate import Aggregate, decide, evolve, processor_of
 from eventstore.decider import Decider, Decision
 from eventstore.errors import AnswerNotDeclared, DecisionNotMade, EventNotDeclared, RefusedAfterRecording
-from eventstore.processor.port import Processor
+from eventstore.processor.port import DecideContext, Processor
 from eventstore.rehearsal import Rehearsal
 from eventstore.specification import given
-from schemas import Command, Undo
+from schemas import Command, DefinitionError, Undo
 from tests.eventstore.aggregates.stock import (
     Expire,
     OutOfStock,
@@ -25,6 +25,23 @@ from tests.eventstore.aggregates.stock import (
     Unrelated,
     stock,
 )
+
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
+
+
+class Pump(Aggregate[Received], name="stock"):
+    """Sends, and sets timers."""
+
+    @decide
+    def expire(self, command: Expire, context: DecideContext[Any]) -> None:
+        context.send(Stray(sku="b"))
+        context.send(Stray(sku="c"))
+        context.schedule("again", context.now + timedelta(minutes=1), command)
+        context.cancel("expire")
+
+    @evolve
+    def on_received(self, event: Received) -> None:
+        """Nothing."""
 
 
 def _processors() -> list[Processor[Any]]:
@@ -83,6 +100,32 @@ def test_a_specification_says_what_differs() -> None:
         then.then(Reserved(quantity=2))
     with pytest.raises(AssertionError, match=r"OutOfStock.*StockReserved"):
         then.then(Reserved(quantity=1), reply=OutOfStock(left=1))
+
+
+def test_a_specification_compares_what_is_sent_and_timed_if_it_is_named() -> None:
+    """Messages in order, timers with their instants, names of what was cancelled; nothing that is not named."""
+    then = given(Pump).when(Expire(sku="a"), now=NOW)
+    timer = {"again": (NOW + timedelta(minutes=1), Expire(sku="a"))}
+
+    then.then()
+    then.then(sent=[Stray(sku="b"), Stray(sku="c")], scheduled=timer, cancelled=["expire"])
+
+    with pytest.raises(AssertionError, match=r"(?s)expected the messages \(none\).*sent .*Stray\(sku='b'\)"):
+        then.then(sent=[])
+    with pytest.raises(AssertionError, match=r"(?s)expected the messages .*'c'.*'b'.*sent .*'b'.*'c'"):
+        then.then(sent=[Stray(sku="c"), Stray(sku="b")])
+    with pytest.raises(AssertionError, match=r"(?s)expected the timers \(none\).*scheduled .*again"):
+        then.then(scheduled={})
+    with pytest.raises(AssertionError, match=r"expected \[\] to be cancelled, cancelled \['expire'\]"):
+        then.then(cancelled=())
+
+
+def test_a_misspelt_expectation_is_refused() -> None:
+    """It would compare nothing, and the test would pass."""
+    wrong: Any = given(Stock).when(ReserveStock(sku="a", quantity=2))
+
+    with pytest.raises(DefinitionError, match=r"test_decisions\.py:\d+: .*no option repyl=: did you mean reply=\?"):
+        wrong.then(repyl=OutOfStock(left=7))
 
 
 def test_an_instance_made_by_hand_evolves_as_it_records() -> None:
