@@ -1,8 +1,8 @@
 """Ask the cluster: topics, positions, groups. Every call is bounded by `api_timeout`, and may come from any thread.
 
-A broker that has just started may answer that the cluster has no brokers. librdkafka then forgets those it knew, and an
-admin client never asks anybody again (librdkafka's issue 5301). So a client that reached nobody is replaced. Whoever
-asks holds on to the client until it has the answer: futures of one that is gone are never resolved.
+A broker that starts may answer that the cluster has no brokers. librdkafka then forgets those it knew, and an admin
+client asks nobody any more (its issue 5301). So one that reached nobody is replaced. Whoever asks holds on to the
+client until it has the answer: futures of one that is gone are never resolved.
 """
 
 # pyright: reportPrivateImportUsage=false
@@ -17,12 +17,7 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, TypeVar
 
-from confluent_kafka import (
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    TopicCollection,
-)
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported there, not defined
     AdminClient,
@@ -52,6 +47,7 @@ UNANSWERED = KafkaError(KafkaError.LEADER_NOT_AVAILABLE, "no leader told an offs
 SETTLING = frozenset(
     {
         LEADERLESS,
+        KafkaError._DESTROY_BROKER,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -96,10 +92,20 @@ class Admin:
         """Id and partition count of each of these topics that exists."""
         if not names:
             return {}
-        with self._mapped("describe topics") as client:
-            futures = client.describe_topics(TopicCollection(list(names)), request_timeout=self._settings.api_timeout)
-            described = {name: self._unless(MISSING, future) for name, future in futures.items()}
-        return {name: (str(found.topic_id), len(found.partitions)) for name, found in described.items() if found}
+        deadline = time.monotonic() + self._settings.api_timeout
+        while True:
+            with self._mapped("describe topics") as client:
+                futures = client.describe_topics(
+                    TopicCollection(list(names)), request_timeout=self._settings.api_timeout
+                )
+                try:
+                    described = {name: self._unless(MISSING, future) for name, future in futures.items()}
+                except KafkaException as raised:
+                    if time.monotonic() >= deadline or error_of(raised).code() not in SETTLING:
+                        raise
+                    time.sleep(PAUSE)
+                    continue
+            return {name: (str(found.topic_id), len(found.partitions)) for name, found in described.items() if found}
 
     def configuration(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         """The settings in force of each of these topics that exists."""

@@ -38,6 +38,7 @@ UNREACHABLE = frozenset(
         KafkaError._WAIT_COORD,
         KafkaError._SSL,
         KafkaError.REQUEST_TIMED_OUT,
+        KafkaError._DESTROY_BROKER,  # librdkafka gives up the address by which it asked when it learns the brokers
     }
 )
 MISSING = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})

@@ -7,6 +7,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from eventstore.log.errors import (
     BrokerUnreachable,
+    DataRefused,
     Fenced,
     InvalidRecord,
     LogError,
@@ -41,8 +42,8 @@ def retriable(code: int) -> KafkaError:
         (abortable(KafkaError.ILLEGAL_GENERATION), False, False, StaleMember),
         (abortable(KafkaError.UNKNOWN_MEMBER_ID), False, True, StaleMember),
         (abortable(KafkaError.FENCED_INSTANCE_ID), True, False, StaleMember),
-        (abortable(KafkaError.INVALID_RECORD), True, False, TransactionAborted),
-        (abortable(KafkaError.MSG_SIZE_TOO_LARGE), True, False, TransactionAborted),
+        (abortable(KafkaError.INVALID_RECORD), True, False, DataRefused),
+        (abortable(KafkaError.MSG_SIZE_TOO_LARGE), True, False, DataRefused),
         (abortable(KafkaError.INVALID_RECORD), True, True, OutcomeUnknown),
         (abortable(KafkaError.TOPIC_AUTHORIZATION_FAILED), True, False, NotAuthorized),
         (abortable(KafkaError.GROUP_AUTHORIZATION_FAILED), False, False, NotAuthorized),
@@ -90,6 +91,7 @@ def test_how_a_record_that_failed_ended(code: int, expected: type[LogError]) -> 
     [
         (KafkaError._ALL_BROKERS_DOWN, BrokerUnreachable),
         (KafkaError._TIMED_OUT, BrokerUnreachable),
+        (KafkaError._DESTROY_BROKER, BrokerUnreachable),
         (KafkaError._AUTHENTICATION, NotAuthorized),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, TopicMissing),
         (KafkaError.INVALID_REPLICATION_FACTOR, LogError),

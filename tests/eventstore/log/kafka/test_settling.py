@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.records import Topic, TopicPartition
@@ -40,6 +41,28 @@ def test_an_end_that_no_leader_told_is_asked_again(
 
     assert log.end_positions(made, isolation="uncommitted") == dict.fromkeys(made, 0)
     assert len(asked) == 2
+
+
+def test_topics_are_asked_for_again_when_the_connection_was_given_up(
+    log: KafkaLog, made: Sequence[TopicPartition], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """librdkafka drops the address that it began with once it learns the brokers, and what was asked by it."""
+    client, asked = log._open()._client, list[int]()
+    real = client.describe_topics
+
+    def describe_topics(wanted: Any, **options: Any) -> dict[str, Future[Any]]:
+        asked.append(1)
+        answers: dict[str, Future[Any]] = real(wanted, **options)
+        if len(asked) == 1:
+            answers = {name: Future() for name in answers}
+            for answer in answers.values():
+                answer.set_exception(KafkaException(KafkaError(KafkaError._DESTROY_BROKER)))
+        return answers
+
+    monkeypatch.setattr(log._open(), "_client", Replaced(client, describe_topics=describe_topics))
+
+    assert log.describe([made[0].topic]).keys() == {made[0].topic}
+    assert len(asked) > 1
 
 
 def test_a_topic_that_was_just_made_may_not_be_known_yet(
