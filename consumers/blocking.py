@@ -19,7 +19,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 from consumers.queryable import Queryable
 from consumers.source import Source
 from consumers.table import Table
-from eventstore.component import Runtime
+from eventstore.component import ASK_PATIENCE, Runtime
 from eventstore.streams import Position
 from schemas import Command, Refusal, Reply
 
@@ -101,9 +101,7 @@ class Blocking(Generic[A]):
         """`host:port` of this process's HTTP endpoint."""
         return self.asynchronous.address
 
-    def ask(
-        self, command: Command[R, X], /, *, timeout: timedelta = timedelta(seconds=5), id: str | None = None
-    ) -> R | X:
+    def ask(self, command: Command[R, X], /, *, timeout: timedelta = ASK_PATIENCE, id: str | None = None) -> R | X:
         """Send a command to its destination and wait for its reply or refusal."""
         return self.run(self.asynchronous.ask(command, timeout=timeout, id=id))
 

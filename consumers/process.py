@@ -16,7 +16,7 @@ from consumers.providers import Providers
 from consumers.queries import Tables
 from consumers.queryable import Queryable
 from consumers.table import Table
-from eventstore.component import Plan, Runtime
+from eventstore.component import ASK_PATIENCE, Plan, Runtime
 from eventstore.errors import EventStoreError
 from eventstore.hosting import Hosting, stop_or_leave
 from eventstore.log import open_log
@@ -88,12 +88,13 @@ class Process:
         return self._running().host.address
 
     async def ask(
-        self, command: Command[R, X], /, *, timeout: timedelta = timedelta(seconds=5), id: str | None = None
+        self, command: Command[R, X], /, *, timeout: timedelta = ASK_PATIENCE, id: str | None = None
     ) -> R | X:
         """Send a command to its destination and wait for its reply or refusal.
 
         `id` makes a repeat harmless: the same id gets the same answer, and nothing happens twice, for eight days. It
         must be the same command; that is compared, unless it was made by code of another version of its class.
+        `timeout`: 10 seconds by default, so that callers outlast the session, 6 seconds, of an owner that was killed.
 
         Raises:
             InputFailed: the handler raised; the message is in the dead letters.

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from eventstore.processor.asking import Asking
     from eventstore.subject_keys.protection import Protection
 
+ASK_PATIENCE = timedelta(seconds=10)
+"""How long a caller waits for an answer unless it says otherwise: longer than the session of an owner that was killed.
+"""
+
 
 class Loop(Protocol):
     """Something that runs in steps: a unit, a worker, a view. One thread calls it."""
@@ -91,7 +95,7 @@ class Runtime(Protocol):
     """Where calls go in, and their answers come out."""
 
     async def ask(
-        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
+        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = ASK_PATIENCE
     ) -> Message | None:
         """Put a message into the inbox of `to`, by the shortest way, and wait for the answer.
 
@@ -108,7 +112,7 @@ class Runtime(Protocol):
         ...
 
     async def ask_positioned(
-        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
+        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = ASK_PATIENCE
     ) -> tuple[Message | None, Mapping[int, int] | None]:
         """Like `ask`, and where the events topic of `to` stood after the batch that answered: partition -> next offset.
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import structlog
 
-from eventstore.component import Component, Host, Plan
+from eventstore.component import ASK_PATIENCE, Component, Host, Plan
 from eventstore.content import digest_of
 from eventstore.destinations import Reachable, check_destinations
 from eventstore.errors import EventStoreError
@@ -175,7 +175,7 @@ class Hosting:
         return {thread.loop.name: {**_metrics(thread), **thread.loop.metrics()} for thread in threads}
 
     async def ask(
-        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
+        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = ASK_PATIENCE
     ) -> Message | None:
         self._reachable.check(to, message)
         [message] = await self.protection.protect([message])
@@ -187,7 +187,7 @@ class Hosting:
         return digest_of(fixed, self.host.serde)
 
     async def ask_positioned(
-        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = timedelta(seconds=5)
+        self, to: str, key: str, message: Message, *, id: str | None = None, timeout: timedelta = ASK_PATIENCE
     ) -> Answer:
         return await self.asking.ask(to, key, message, id=id, timeout=timeout)
 

@@ -131,7 +131,7 @@ class EventStore(Generic[E]):
             TooManyEvents, AppendTooLarge: it does not fit into one append; nothing was sent.
             MessageTooLarge: an event does not fit into a record; nothing was sent.
             SubjectForgotten, MasterKeyNotSet: its personal data cannot be sealed; nothing was sent.
-            AskTimedOut: no answer came in 5 seconds: whether it happened is not known. Append again with the same
+            AskTimedOut: no answer came in 10 seconds: whether it happened is not known. Append again with the same
                 `commit_id` to learn it: if it did, that returns its result, else it happens now.
             NotRunning: no service runs the store.
         """

@@ -20,7 +20,7 @@ from eventstore.appending import (
     encode_events,
     fingerprint,
 )
-from eventstore.component import Runtime
+from eventstore.component import ASK_PATIENCE, Runtime
 from eventstore.content import content_of
 from eventstore.errors import CommitIdReused, ErasureRefused, WrongExpectedVersion
 from eventstore.expected import NO_STREAM, Expected, number_of
@@ -38,7 +38,7 @@ from schemas.personal_fields import holds_personal
 
 E = TypeVar("E", bound=Event, default=Event)
 
-PATIENCE_SECONDS = 5.0
+PATIENCE_SECONDS = ASK_PATIENCE.total_seconds()
 """How long an append waits for its answer."""
 
 

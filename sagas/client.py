@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from typing_extensions import TypeVar
 
-from eventstore.component import Runtime
+from eventstore.component import ASK_PATIENCE, Runtime
 from eventstore.errors import AskTimedOut, InputFailed
 from sagas.children import I, O
 from sagas.definition import Saga
@@ -182,7 +182,7 @@ class Run(Generic[O]):
             raise HistoryNotReadable(self._saga.__saga__, self.key, type(event).__name__)
         return Happened(version, datetime.fromtimestamp(at_ms / 1000, UTC), event)
 
-    async def _ask(self, message: Message, *, timeout: timedelta = timedelta(seconds=5)) -> Message | None:
+    async def _ask(self, message: Message, *, timeout: timedelta = ASK_PATIENCE) -> Message | None:
         answer = await ask(self._hosted, self._saga, self.key, message, timeout=timeout)
         if isinstance(answer, UnknownSaga):
             raise SagaNotFound(self._saga.__saga__, self.key)
@@ -195,7 +195,7 @@ class SagaClient:
     def __init__(self, hosted: Hosted, /) -> None:
         self._hosted = hosted
 
-    async def start(self, saga: type[Saga[I, O]], input: I, /, *, timeout: timedelta = timedelta(seconds=5)) -> Run[O]:
+    async def start(self, saga: type[Saga[I, O]], input: I, /, *, timeout: timedelta = ASK_PATIENCE) -> Run[O]:
         """Start a saga; returns when the log has it. A repeat with the same input follows the same saga.
 
         Raises:

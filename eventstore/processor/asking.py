@@ -15,7 +15,7 @@ from zlib import crc32
 
 import structlog
 
-from eventstore.component import Host
+from eventstore.component import ASK_PATIENCE, Host
 from eventstore.errors import AskTimedOut, IdReused, InputFailed
 from eventstore.ids import unique_id
 from eventstore.log.errors import LogClosed, LogError
@@ -67,7 +67,7 @@ class Asking:
         message: Message,
         *,
         id: str | None = None,
-        timeout: timedelta = timedelta(seconds=5),
+        timeout: timedelta = ASK_PATIENCE,
         content: int = 0,
     ) -> Answer:
         """The answer, and where the events topic of `to` stood after its batch, where that is known.

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from inspect import signature
 from typing import Any
 
 import pytest
 
+from consumers import Service
+from consumers.blocking import Blocking
 from eventstore.component import Runtime
 from eventstore.errors import AskTimedOut, InputFailed
+from eventstore.hosting import Hosting
+from eventstore.log.kafka.log import KafkaLog
+from eventstore.processor.asking import Asking
 from eventstore.processor.index import StoredEvent
+from eventstore.writing import PATIENCE_SECONDS
 from sagas import (
     Completed,
     Saga,
@@ -184,3 +191,12 @@ async def test_reasons_other_than_refusals_are_words() -> None:
 
     assert await run.outcome() == Undone(step="hotel", reason="failed")
     assert Undone(step="hotel", reason=SoldOut(city="Rome")) != await run.outcome()
+
+
+def test_callers_outlast_the_session_of_an_owner_that_was_killed() -> None:
+    """By default: else each call to its partitions would time out, though a successor answers moments later."""
+    session_s = signature(KafkaLog.group).parameters["session_ms"].default / 1000
+    calls = (Service.ask, Blocking.ask, SagaClient.start, Hosting.ask, Hosting.ask_positioned, Asking.ask)
+    patience = {signature(call).parameters["timeout"].default.total_seconds() for call in calls}
+
+    assert min(*patience, PATIENCE_SECONDS) >= session_s + 3

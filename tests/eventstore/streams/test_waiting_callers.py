@@ -66,7 +66,7 @@ async def test_ten_thousand_callers_cost_no_thread_each_and_share_commits(
         results = await asyncio.gather(*callers, return_exceptions=True)
 
     assert waiting <= before + 1
-    assert {type(result) for result in results} <= {Appended, AskTimedOut}  # a slow machine may need 5 seconds
+    assert {type(result) for result in results} <= {Appended, AskTimedOut}  # a slow machine may need 10 seconds
     await eventually_async(lambda: _questions_waiting(store) == 0)
     assert held.count < 100
 
