@@ -96,8 +96,7 @@ class Run(Generic[O]):
             try:
                 answer = await self._ask(AskOutcome(), timeout=span)
             except AskTimedOut as error:
-                why = error.why
-                left = None if left is None else left - span
+                left, why = (None if left is None else left - span), error.why
                 continue
             return outcome_of(self._saga, answer)
         seconds = (timeout or timedelta()).total_seconds()
