@@ -29,6 +29,7 @@ from eventstore.processor.routes import Routes
 from eventstore.processor.rows import Outcome, SyncedTo
 from eventstore.processor.snapshots import Snapshotting
 from eventstore.processor.snapshotting import OfferSnapshot, PartitionSnapshots
+from eventstore.processor.steady import SteadyTime
 from eventstore.processor.timers import Timers
 from eventstore.processor.tombstones import Erasures
 from eventstore.processor.topics import inbox_of
@@ -58,7 +59,7 @@ class Partition(Generic[S]):
         counts: EntityCounts,
         monotonic: Callable[[], float],
     ) -> None:
-        """`monotonic` measures how long folding takes, in seconds."""
+        """`monotonic` measures how long folding takes, and what time has passed, in seconds."""
         self.processor, self.number, self.state = processor, number, (state := BufferedState(state))
         self.inbox = (inbox_of(processor.name), number)
         self._group, self._serde, self._routes = group, serde, routes
@@ -66,7 +67,7 @@ class Partition(Generic[S]):
         self._writes = Writes(processor.name, number, state, synced)
         self.index = StreamIndex(state, counts)
         self.timers = Timers(state)
-        self._outcomes = Outcomes(state)
+        self._outcomes, self._passed = Outcomes(state), SteadyTime(synced.synced_ms, monotonic)
         self._guard = Guard(state)
         self.undecided = Undecided(
             processor.name, number, group, state, serde, self._writes, self._outcomes, self._guard, self.timers,
@@ -150,7 +151,7 @@ class Partition(Generic[S]):
             if entity is not None:  # else what was decided last on it is not to be kept
                 self._touched.setdefault(entity_key, [])
                 entity.due = self._snapshots.take(entity_key, entity.state, entity.version, out)
-        for key, is_journaled in self._outcomes.expired(self._now_ms):
+        for key, is_journaled in self._outcomes.expired(self._passed.not_ahead(self._now_ms)):
             if is_journaled:
                 self._journal((key, None), out)
             else:

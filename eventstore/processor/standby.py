@@ -24,6 +24,7 @@ from eventstore.log.records import Record, TopicDescription, TopicPartition
 from eventstore.processor.journals import Journals, Rows, name_of, open_rows, runs
 from eventstore.processor.outcomes import Outcomes
 from eventstore.processor.port import AnyProcessor
+from eventstore.processor.steady import SteadyTime
 from eventstore.processor.topics import inbox_of
 from eventstore.state.errors import StateDiskFull
 
@@ -43,8 +44,9 @@ SWEEPS = 20
 class Followed:
     """One partition that is followed."""
 
-    def __init__(self, rows: Rows) -> None:
-        self.rows, self._outcomes = rows, Outcomes(rows.state)
+    def __init__(self, rows: Rows, passed: SteadyTime) -> None:
+        """`passed`: since it began; what is forgotten follows that."""
+        self.rows, self._outcomes, self._passed = rows, Outcomes(rows.state), passed
         self._ends: Mapping[TopicPartition, int] = {}
         self._ends_ms = 0
 
@@ -55,6 +57,7 @@ class Followed:
 
     def look(self, ends: Mapping[TopicPartition, int], now_ms: int) -> None:
         """Its journals ended there at that time. Writes what was read."""
+        now_ms = self._passed.not_ahead(now_ms)
         if self._ends and self.rows.have(self._ends):
             self.rows.restore.in_sync(self._ends_ms)
         self._ends, self._ends_ms = {side: ends[side] for side in self.rows.journals.sides}, now_ms
@@ -204,7 +207,7 @@ class Standby:
         if inbox in self._claimed or self._host.clock.monotonic() < self._rests.get(inbox, 0.0):
             return
         rows = open_rows(self._host, self._group, journals, identity, ends)
-        self._followed[inbox] = Followed(rows)
+        self._followed[inbox] = Followed(rows, SteadyTime(self._host.clock.now_ms(), self._host.clock.monotonic))
         log.info("standby_follows", group=self._group, topic=inbox.topic, partition=inbox.partition)
 
     def _start_over(self, inbox: TopicPartition) -> None:
