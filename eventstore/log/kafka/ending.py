@@ -1,15 +1,20 @@
 """The end of a transactional unit: its positions are sent, then it is committed.
 
 Both requests are one call, as seen by the thread that waits: each change of threads may take longer than a request.
+
+Records are on their way meanwhile. If the broker refuses one while the positions are sent, librdkafka says no more than
+that its state is another one than it was. Asked again, it says which record it was and why.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Producer as Client
 
 from eventstore.log.kafka.admin import places_of
+from eventstore.log.kafka.errors import error_of
 from eventstore.log.kafka.membership import KafkaMember
 from eventstore.log.port import Member
 from eventstore.log.records import Position, TopicPartition
@@ -29,6 +34,14 @@ class Ending:
     def run(self, timeout: float) -> None:
         """Send the positions, then commit; each has the whole time-out."""
         if self._member is not None:
-            self._client.send_offsets_to_transaction(self._places, self._member, timeout)
+            self._send(self._member, timeout)
         self.is_asked = True
         self._client.commit_transaction(timeout)
+
+    def _send(self, member: bytes, timeout: float) -> None:
+        try:
+            self._client.send_offsets_to_transaction(self._places, member, timeout)
+        except KafkaException as raised:
+            if error_of(raised).code() != KafkaError._STATE:
+                raise
+            self._client.send_offsets_to_transaction(self._places, member, timeout)
