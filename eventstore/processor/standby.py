@@ -44,21 +44,20 @@ SWEEPS = 20
 class Followed:
     """One partition that is followed."""
 
-    def __init__(self, rows: Rows, passed: SteadyTime) -> None:
-        """`passed`: since it began; what is forgotten follows that."""
+    def __init__(self, rows: Rows, ends: Mapping[TopicPartition, int], passed: SteadyTime) -> None:
+        """`ends`: where its journals ended just now. `passed`: since then; what is forgotten follows that."""
         self.rows, self._outcomes, self._passed = rows, Outcomes(rows.state), passed
-        self._ends: Mapping[TopicPartition, int] = {}
-        self._ends_ms = 0
+        self._ends, self._ends_ms = {side: ends[side] for side in rows.journals.sides}, rows.restore.in_sync_ms
 
     @property
     def lag(self) -> int:
         """Records of the journals that were not read, of those that were there at the last look (markers count too)."""
-        return sum(max(0, self._ends.get(side, 0) - at) for side, at in self.rows.positions.items())
+        return sum(max(0, self._ends[side] - at) for side, at in self.rows.positions.items())
 
     def look(self, ends: Mapping[TopicPartition, int], now_ms: int) -> None:
         """Its journals ended there at that time. Writes what was read."""
         now_ms = self._passed.not_ahead(now_ms)
-        if self._ends and self.rows.have(self._ends):
+        if self.rows.have(self._ends):
             self.rows.restore.in_sync(self._ends_ms)
         self._ends, self._ends_ms = {side: ends[side] for side in self.rows.journals.sides}, now_ms
         for _ in range(SWEEPS):
@@ -207,7 +206,8 @@ class Standby:
         if inbox in self._claimed or self._host.clock.monotonic() < self._rests.get(inbox, 0.0):
             return
         rows = open_rows(self._host, self._group, journals, identity, ends)
-        self._followed[inbox] = Followed(rows, SteadyTime(self._host.clock.now_ms(), self._host.clock.monotonic))
+        passed = SteadyTime(self._host.clock.now_ms(), self._host.clock.monotonic)
+        self._followed[inbox] = Followed(rows, ends, passed)
         log.info("standby_follows", group=self._group, topic=inbox.topic, partition=inbox.partition)
 
     def _start_over(self, inbox: TopicPartition) -> None:

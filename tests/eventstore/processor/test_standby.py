@@ -212,6 +212,19 @@ def test_a_standby_that_is_behind_says_how_much_and_catches_up(pair: Pair, monke
     assert pair.restored() == 0
 
 
+def test_what_is_begun_with_is_behind_at_once(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits until a standby has caught up does not take one that has just begun for such a one."""
+    for _ in range(8):
+        pair.add(1)
+    pair.second.standby.stop(0)
+    pair.second.host.state.discard(f"bench/counter/{pair.inbox().partition}")
+    monkeypatch.setattr("eventstore.processor.standby.RECORDS_AT_ONCE", 1)
+
+    pair.look()
+
+    assert pair.lag() == 8  # and what the first one noted, which was read in the step of the look
+
+
 def test_a_standby_that_is_at_work_on_its_rows_is_waited_for(pair: Pair) -> None:
     """The unit goes on serving its other partitions meanwhile (K4)."""
     pair.add(1)
