@@ -1,7 +1,7 @@
 """What a message says, told from what another one says: for ids that must not stand for two things (K8, E1).
 
 The same for equal messages of one class, in whatever process they were made. A set has no order, and Python walks it
-differently in each process: so its items are put into one. Personal data is never sealed twice alike: see
+differently in each process; mappings are equal whatever came into them first: so their items are put into one. Personal data is never sealed twice alike: see
 `Protection.fixed`, whose result is what comes here.
 """
 
@@ -19,13 +19,15 @@ from schemas import Message, Personal, Serde
 from schemas.wire import HEADER_BYTES
 
 _BITS: Final = 32
+_UNORDERED: Final = ('"uniqueItems": true', '"additionalProperties": {', '"additionalProperties": true', "patternProp")
+"""What a JSON schema says of sets and mappings."""
 _MOST: Final = 2**63 - 1
 
 
 def content_of(message: Message, serde: Serde) -> bytes:
     """Bytes that are equal if the messages are; the first ones are its schema's, as in wire format."""
     encoded = serde.encode(message)
-    return encoded[:HEADER_BYTES] + repr(_ordered(message)).encode() if _has_sets(type(message)) else encoded
+    return encoded[:HEADER_BYTES] + repr(_ordered(message)).encode() if _has_unordered(type(message)) else encoded
 
 
 def digest_of(message: Message, serde: Serde) -> int:
@@ -45,32 +47,33 @@ def differ(one: int, other: int, serde: Serde) -> bool:
     return ids[0] == ids[1] or serde.type_of(ids[0]).name != serde.type_of(ids[1]).name
 
 
-def _has_sets(message: type[Message]) -> bool:
-    known = _with_sets.get(message)
+def _has_unordered(message: type[Message]) -> bool:
+    known = _unordered.get(message)
     if known is None:
-        known = _with_sets[message] = _says_sets(message)
+        known = _unordered[message] = _says_unordered(message)
     return known
 
 
-_with_sets: dict[type[Message], bool] = {}
+_unordered: dict[type[Message], bool] = {}
 
 
-def _says_sets(message: type[Message]) -> bool:
+def _says_unordered(message: type[Message]) -> bool:
     try:
-        return '"uniqueItems": true' in json.dumps(message.model_json_schema())
+        schema = json.dumps(message.model_json_schema())
     except (PydanticInvalidForJsonSchema, PydanticUserError):
         return True  # who knows
+    return any(words in schema for words in _UNORDERED)
 
 
 def _ordered(value: Any) -> Any:
-    """What it holds as containers and values whose `repr` says all, sets in one order."""
+    """What it holds as containers and values whose `repr` says all, sets and mappings in one order."""
     if isinstance(value, Personal):
         return value.sealed
     if isinstance(value, BaseModel):
         return type(value).__name__, _ordered(vars(value))
     if isinstance(value, Mapping):
         items: Iterable[tuple[Any, Any]] = cast("Any", value).items()
-        return [(_ordered(key), _ordered(each)) for key, each in items]
+        return sorted(repr((_ordered(key), _ordered(each))) for key, each in items)
     if isinstance(value, set | frozenset):
         return sorted(repr(_ordered(each)) for each in cast("set[Any]", value))
     if isinstance(value, list | tuple):

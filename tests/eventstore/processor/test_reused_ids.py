@@ -167,6 +167,20 @@ async def test_an_append_of_sets_is_repeated(unique: Callable[[str], str]) -> No
             await store.append("s", [Tagged(tags=frozenset("bc"), nested=[])], expected=NO_STREAM, commit_id="c")
 
 
+class Seated(Event, name="reused.seated"):
+    seats: dict[str, int]
+
+
+async def test_an_append_of_mappings_is_repeated(unique: Callable[[str], str]) -> None:
+    """E1: mappings are equal in whatever order they were made; another value is other content."""
+    async with EventStore("seats", events=[Seated], log=f"memory://{unique('reused')}") as store:
+        await store.append("s", [Seated(seats={"a": 1, "b": 2})], expected=NO_STREAM, commit_id="c")
+        again = await store.append("s", [Seated(seats={"b": 2, "a": 1})], expected=NO_STREAM, commit_id="c")
+        assert again.version == 0
+        with pytest.raises(CommitIdReused):
+            await store.append("s", [Seated(seats={"a": 2, "b": 1})], expected=NO_STREAM, commit_id="c")
+
+
 def test_two_versions_of_a_type_are_not_told_apart() -> None:
     """A repeat may come after a deploy: nobody knows then whether it says the same."""
 
