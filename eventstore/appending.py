@@ -92,6 +92,29 @@ class StoreProcessor(Stateless):
             context.reply(EraseDone(erased=erased, first=context.first, fingerprint=message.fingerprint))
 
 
+def check_are_several(stream: str, events: object) -> None:
+    """Refuse what is no sequence of events, such as an event alone.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(events, Sequence) or isinstance(events, str | bytes):
+        found = type(events).__name__
+        give = f"[{found}(…)]" if isinstance(events, Event) else "[event, …]"
+        raise TypeError(f"{stream}: an append takes a list of events, and got one {found}: give {give}")
+
+
+def check_are_declared(store: str, events: Sequence[object], declared: AbstractSet[type[Event]]) -> None:
+    """Refuse what is of none of the store's types.
+
+    Raises:
+        EventNotDeclared: an event is.
+    """
+    for event in events:
+        if type(event) not in declared:
+            raise EventNotDeclared(store, type(event).__name__)
+
+
 def encode_events(
     store: str,
     stream: str,
@@ -113,9 +136,7 @@ def encode_events(
         raise ValueError(f"{stream}: an append of no events: give at least one, or do not append")
     if len(events) > EVENTS_PER_APPEND:
         raise TooManyEvents(stream, count=len(events), limit=EVENTS_PER_APPEND)
-    for event in events:
-        if type(event) not in declared:
-            raise EventNotDeclared(store, type(event).__name__)
+    check_are_declared(store, events, declared)
     encoded = [serde.encode(event) for event in events]
     largest = max(map(len, encoded)) + len(stream.encode()) + _BESIDE_BYTES
     if largest > record_bytes:

@@ -43,8 +43,10 @@ class Bounds:
         """The bounds that a caller gives.
 
         Raises:
+            TypeError: something is no version, number or instant.
             ValueError: a negative limit, or an instant without a time zone.
         """
+        _check_numbers(after=after, until=until, limit=limit, as_of=None if isinstance(as_of, datetime) else as_of)
         if limit is not None and limit < 0:
             raise ValueError(f"limit={limit}: give the greatest number of events to read, or None")
         instant_ms: int | None = None
@@ -102,6 +104,13 @@ class Bounds:
         if instant_ms is None or self.backwards:
             return rows
         return list(takewhile(lambda row: row.timestamp_ms <= instant_ms, rows))
+
+
+def _check_numbers(**numbers: object) -> None:
+    for name, given in numbers.items():
+        if given is not None and not isinstance(given, int):
+            kind = "a version or an aware datetime" if name == "as_of" else "an int"
+            raise TypeError(f"{name}={given!r}: give {kind}, or None")
 
 
 def _milliseconds(instant: datetime) -> int:

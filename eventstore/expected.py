@@ -26,18 +26,22 @@ NO_STREAM: Final = Expected.NO_STREAM
 STREAM_EXISTS: Final = Expected.STREAM_EXISTS
 ANY: Final = Expected.ANY
 _NUMBERS = {NO_STREAM: -1, STREAM_EXISTS: -2, ANY: -3}
+_GIVE = "give one from 0, an int, or NO_STREAM, STREAM_EXISTS or ANY"
 
 
 def number_of(expected: int | Expected) -> int:
     """What is expected, as the number that travels.
 
     Raises:
+        TypeError: it is neither.
         ValueError: a version below −1.
     """
     if isinstance(expected, Expected):
         return _NUMBERS[expected]
+    if type(expected) is not int:
+        raise TypeError(f"expected={expected!r} is no version: {_GIVE}")
     if expected < -1:
-        raise ValueError(f"expected={expected} is no version: give one from 0, NO_STREAM, STREAM_EXISTS or ANY")
+        raise ValueError(f"expected={expected} is no version: {_GIVE}")
     return expected
 
 

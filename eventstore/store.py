@@ -21,13 +21,14 @@ from typing_extensions import TypeVar as DefaultTypeVar
 from eventstore.aggregate import Aggregate
 from eventstore.appending import StoreProcessor
 from eventstore.component import Plan, Runtime
-from eventstore.errors import EventNotDeclared, NotRunning
+from eventstore.errors import NotRunning
 from eventstore.expected import Expected
 from eventstore.loading import load
 from eventstore.processor.port import Retention
 from eventstore.processor.topics import events_of
 from eventstore.reading import Streams
 from eventstore.streams import Appended, Erased, Position, Recorded
+from eventstore.subscribing import check_chosen
 from eventstore.writing import Writer
 from schemas import Event
 from schemas.options import knows_its_options
@@ -127,6 +128,7 @@ class EventStore(Generic[E]):
             WrongExpectedVersion: the stream is elsewhere; nothing happened.
             CommitIdReused: the commit id stands for other events; nothing happened.
             ValueError: no events, a stream id that cannot be one, an empty commit id, or an impossible version.
+            TypeError: `stream` is no str, `events` no list, `expected` no version.
             EventNotDeclared: an event is of none of the store's types.
             TooManyEvents, AppendTooLarge: it does not fit into one append; nothing was sent.
             MessageTooLarge: an event does not fit into a record; nothing was sent.
@@ -167,8 +169,8 @@ class EventStore(Generic[E]):
             ValueError: a negative `before`; else as for `delete`.
             WrongExpectedVersion, CommitIdReused, ErasureRefused, AskTimedOut, NotRunning: as for `delete`.
         """
-        if before < 0:
-            raise ValueError(f"{stream}: before={before} is no version: give that of the first event to keep, from 0")
+        if type(before) is not int or before < 0:
+            raise ValueError(f"{stream}: before={before!r} is no version: give that of the first event to keep, from 0")
         return await self._writing().erase(stream, before, expected, commit_id)
 
     async def protect(self, message: M) -> M:
@@ -267,11 +269,10 @@ class EventStore(Generic[E]):
         Raises:
             PositionRefused: the log cannot be read on from there; the error says why.
             EventNotDeclared: one of `types` is none of the store's.
+            TypeError: `after` is no position, such as the text of one.
             NotRunning, ReadStalled, UnknownType: as for `read`.
         """
-        for each in types or ():
-            if each not in self._declared:
-                raise EventNotDeclared(self.name, each.__name__)
+        check_chosen(self.name, self._declared, after, types)
         return self._reader().subscribe(after=after, prefix=prefix, types=types, until_end=until_end)
 
     def _running(self) -> Runtime:

@@ -167,10 +167,13 @@ def check_stream_id(stream: str) -> bytes:
     """Refuse what cannot be a stream's id: it is 1 to 500 bytes of UTF-8 without the character U+0000. Returns them.
 
     Raises:
+        TypeError: it is no str.
         ValueError: it is empty, too long, or holds U+0000 or half of a surrogate pair.
     """
     try:
         raw = stream.encode()
+    except AttributeError:
+        raise TypeError(f"a stream id is a str, such as 'account-5', and not {type(stream).__name__}") from None
     except UnicodeEncodeError:
         raise ValueError(f"stream id {stream!r} cannot be written in UTF-8: remove its lone surrogates") from None
     if not 1 <= (size := len(raw)) <= STREAM_ID_MAX_BYTES:

@@ -12,14 +12,15 @@ Events are chosen by the stream's id and by the type that their schema id stands
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Generic
 
 from typing_extensions import TypeVar
 
 from eventstore.component import Host
 from eventstore.erased import ErasedStreams
-from eventstore.errors import PositionRefused
+from eventstore.errors import EventNotDeclared, PositionRefused
 from eventstore.event_records import place_of
 from eventstore.log.errors import TopicMissing
 from eventstore.log.records import Record, TopicPartition
@@ -31,6 +32,25 @@ from eventstore.topic_reading import stored_of
 from schemas import Event
 
 E = TypeVar("E", bound=Event, default=Event)
+
+
+def check_chosen(
+    store: str, declared: AbstractSet[type[Event]], after: object, types: Sequence[type[Event]] | None
+) -> None:
+    """Refuse what a subscription cannot begin from or choose.
+
+    Raises:
+        TypeError: `after` is no position.
+        EventNotDeclared: one of the types is none of the store's.
+    """
+    if after is not None and not isinstance(after, Position):
+        give = f"Position.parse({after!r})" if isinstance(after, str) else "that of a recorded event, or None"
+        raise TypeError(f"{store}: after={after!r} is no Position: give {give}")
+    if types is not None and not isinstance(types, Collection):
+        raise TypeError(f"{store}: types={types!r} is no list of event classes: give types=[…]")
+    for each in types or ():
+        if each not in declared:
+            raise EventNotDeclared(store, getattr(each, "__name__", repr(each)))
 
 
 class Subscription(Generic[E]):

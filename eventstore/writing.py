@@ -17,6 +17,8 @@ from eventstore.appending import (
     EraseRefused,
     StoreProcessor,
     append_id,
+    check_are_declared,
+    check_are_several,
     encode_events,
     fingerprint,
 )
@@ -58,7 +60,10 @@ class Writer(Generic[E]):
     ) -> Appended:
         """See `EventStore.append`."""
         raw, number = check_stream_id(stream), number_of(expected)
+        if type(events) is not list:
+            check_are_several(stream, events)
         if self._is_personal:
+            check_are_declared(self._name, events, self._declared)
             events = await self._runtime.protection.protect(events)
         encoded = encode_events(self._name, stream, events, self._declared, self._serde, self._record_bytes)
         id, content = None, ""

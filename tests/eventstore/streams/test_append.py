@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,8 @@ from eventstore.errors import CommitIdReused, EventNotDeclared, NotRunning, TooM
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
 from eventstore.reading import Streams
 from eventstore.store import EventStore
+from schemas import Personal
+from tests.eventstore.shredded import ADA, CustomerRegistered
 from tests.eventstore.streams.accounts import Closed, Deposited, Opened, accounts, collect, deposits
 
 Accounts = EventStore[Opened | Deposited]
@@ -143,6 +146,51 @@ async def test_impossible_arguments_are_refused(store: Accounts) -> None:
         await store.append("a", deposits(1), expected=-2)
     with pytest.raises(ValueError, match="commit id"):
         await store.append("a", deposits(1), expected=ANY, commit_id="")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("a", Deposited(cents=1), NO_STREAM), r"a: an append takes a list of events, .* give \[Deposited\(…\)\]"),
+        (("a", "text", NO_STREAM), r"takes a list of events, and got one str: give \[event, …\]"),
+        (("a", deposits(1), None), r"expected=None is no version: give one from 0, an int, or NO_STREAM"),
+        (("a", deposits(1), "5"), r"expected='5' is no version: give one from 0, an int"),
+        (("a", deposits(1), True), r"expected=True is no version"),
+        ((5, deposits(1), NO_STREAM), r"a stream id is a str, such as 'account-5', and not int"),
+    ],
+)
+async def test_arguments_of_other_types_are_refused_by_name(
+    store: Accounts, arguments: tuple[Any, Any, Any], why: str
+) -> None:
+    """The error says what to pass; nothing was sent."""
+    stream, events, expected = arguments
+
+    with pytest.raises(TypeError, match=why):
+        await store.append(stream, events, expected=expected)
+
+    assert await collect(store.read("a")) == []
+
+
+async def test_arguments_are_refused_before_personal_data_is_sealed() -> None:
+    """A store with personal data says the same."""
+    ada, number = CustomerRegistered(customer_id="ada", name=Personal(ADA)), 5
+    alone: Any = ada
+    strange: Any = [ada, number]
+
+    async with EventStore("shredded", events=[CustomerRegistered], log="memory://") as store:
+        with pytest.raises(TypeError, match=r"give \[CustomerRegistered\(…\)\]") as refused:
+            await store.append("a", alone, expected=NO_STREAM)
+        with pytest.raises(EventNotDeclared, match="int"):
+            await store.append("a", strange, expected=NO_STREAM)
+    assert ADA not in str(refused.value)
+
+
+async def test_a_version_to_truncate_before_is_a_version(store: Accounts) -> None:
+    """Also where a number was read as text."""
+    wrong: Any = "1"
+
+    with pytest.raises(ValueError, match="before='1' is no version"):
+        await store.truncate("a", before=wrong, expected=ANY)
 
 
 async def test_an_event_of_another_type_is_refused(store: Accounts) -> None:

@@ -92,6 +92,15 @@ async def test_long_streams_are_read_in_pages(store: Accounts, streams: Reads, b
     assert versions == sorted(range(count), reverse=backwards)
 
 
+@pytest.mark.parametrize("bound", ["after", "until", "limit", "as_of"])
+async def test_a_bound_of_another_type_is_refused_by_name(store: Accounts, bound: str) -> None:
+    """Before anything is read."""
+    wrong: dict[str, Any] = {bound: "2"}
+
+    with pytest.raises(TypeError, match=rf"{bound}='2': give "):
+        store.read("a", **wrong)
+
+
 async def test_a_negative_limit_is_refused(store: Accounts) -> None:
     """It can only be a mistake."""
     with pytest.raises(ValueError, match="limit=-1"):

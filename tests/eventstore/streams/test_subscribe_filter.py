@@ -58,6 +58,17 @@ async def test_a_filtered_subscription_goes_on_from_the_position_of_any_event(st
         assert len(rest) == len(everything) - seen
 
 
+async def test_arguments_of_other_types_are_refused_by_name(store: Accounts) -> None:
+    """The text of a position, a class without its list: the error says what to give."""
+    wrong: Any = "2::0=12"
+    alone: Any = Deposited
+
+    with pytest.raises(TypeError, match=r"after='2::0=12' is no Position: give Position\.parse\('2::0=12'\)"):
+        store.subscribe(after=wrong)
+    with pytest.raises(TypeError, match=r"is no list of event classes: give types=\[…\]"):
+        store.subscribe(types=alone)
+
+
 async def test_a_type_of_another_store_cannot_be_asked_for(store: Accounts) -> None:
     """It would never come."""
     other: list[Any] = [Closed]
