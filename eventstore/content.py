@@ -1,8 +1,8 @@
 """What a message says, told from what another one says: for ids that must not stand for two things (K8, E1).
 
 The same for equal messages of one class, in whatever process they were made. A set has no order, and Python walks it
-differently in each process; mappings are equal whatever came into them first: so their items are put into one. Personal data is never sealed twice alike: see
-`Protection.fixed`, whose result is what comes here.
+differently in each process; mappings are equal whatever came into them first: so their items are put into one.
+Personal data is never sealed twice alike: see `Protection.fixed`, whose result is what comes here.
 """
 
 from __future__ import annotations
