@@ -182,7 +182,7 @@ def _service(host: ProcessHost, processor: AnyProcessor, count: int) -> tuple[fl
         first, watch = metric(hosting, HANDLED), Stopwatch()
         until(lambda: metric(hosting, HANDLED) >= count, every_s=0.02)
         seconds, cpu = watch.seconds, watch.cpu
-        until(hosting.is_settled, every_s=0.05)
+        until(lambda: not hosting.busy_loop(), every_s=0.05)
         return (count - first) / seconds, cpu / (count - first) * 1e6, _totals(hosting, processor)
     finally:
         hosting.stop(timedelta(seconds=5))

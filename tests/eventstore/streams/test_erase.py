@@ -152,7 +152,7 @@ async def settled(store: Accounts) -> None:
     """Wait until every tombstone is written."""
     hosting = store._running()
     assert isinstance(hosting, Hosting)
-    await eventually_async(hosting.is_settled)
+    await eventually_async(lambda: not hosting.busy_loop())
 
 
 def records_of(store: Accounts) -> list[Record]:
