@@ -6,6 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def lines(output: Path) -> list[str]:
 
 
 async def patiently(append: Callable[[], Awaitable[Appended]]) -> Appended:
-    """Append under a commit id, again until the successor has the partition: after 6 seconds on Kafka."""
+    """Append under a commit id, again until the owner answers: a successor takes 6 seconds on Kafka."""
     async with asyncio.timeout(60):
         while True:
             try:
@@ -86,6 +87,9 @@ async def test_a_subscriber_that_is_killed_sees_each_event_once(url: str, name: 
     """S4: kill −9 twice, resumed by the position stored with each event; in order per stream."""
     store, output = store_named(name), tmp_path / "follow.out"
 
+    def append(number: int) -> Awaitable[Appended]:
+        return store.append(f"s{number % 3}", deposits(number), expected=ANY, commit_id=f"{number}")
+
     async def follow(at_least: int) -> None:
         with child("follow", url, name, "f", str(output), output=tmp_path / "f.log"):
             await eventually_async(lambda: len(lines(output)) >= at_least, 60)
@@ -93,7 +97,7 @@ async def test_a_subscriber_that_is_killed_sees_each_event_once(url: str, name: 
     async with hosting(store, url):
         for sent in range(0, 60, 20):
             for number in range(sent, sent + 20):
-                await store.append(f"s{number % 3}", deposits(number), expected=ANY)
+                await patiently(partial(append, number))
             await follow(sent + 15)
         await follow(60)
 
