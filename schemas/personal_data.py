@@ -42,12 +42,14 @@ SUBJECT_PROPERTY: Final = "sagalog.subject"
 
 @dataclass(frozen=True, slots=True)
 class Redacted:
-    """What stands for personal data whose key was destroyed."""
+    """What stands for personal data whose key was destroyed, or is in another log."""
 
     subject: str
+    is_forgotten: bool = True
+    """False: this log never had the key, as for events that were imported from another one."""
 
     def __str__(self) -> str:
-        return "[redacted]"
+        return "[redacted]" if self.is_forgotten else "[key not here]"
 
 
 class PersonalOpen(SchemaError):
@@ -77,6 +79,10 @@ class Keyring(Protocol):
 
     def find(self, subject: str, key_id: bytes) -> bytes | None:
         """The key; None if it was destroyed or is not this keyring's."""
+        ...
+
+    def knows(self, subject: str, key_id: bytes) -> bool:
+        """Whether the key is this keyring's, also if it was destroyed."""
         ...
 
 
@@ -158,7 +164,8 @@ class Personal(Generic[T_co]):
             key = keyring.find(sealed.subject, sealed.key_id)
             if key is not None:
                 return cast("T_co", _adapter(self._kind).validate_json(unseal(sealed, key)))
-        return Redacted(sealed.subject)
+        is_forgotten = any(keyring.knows(sealed.subject, sealed.key_id) for keyring in tuple(_keyrings))
+        return Redacted(sealed.subject, is_forgotten)
 
     def seal(self, *, subject: str, key_id: bytes, key: bytes) -> Personal[T_co]:
         """The same value, sealed. One that is sealed already stays as it is."""

@@ -98,6 +98,11 @@ class KeyRing:
                 return None
         return key or self._unwrap(subject, key_id, wrapped)
 
+    def knows(self, subject: str, key_id: bytes) -> bool:
+        """Whether the topic, as far as it was read, has this key, or says that it was destroyed."""
+        with self._changed:
+            return key_id in self._replica.key_ids(subject) or key_id in self._replica.gone(subject)
+
     def is_trusted(self) -> bool:
         """Whether it is recent enough that the topic was read to its end. Any thread."""
         return self._clock.monotonic() - self._read_at <= TRUSTED_SECONDS

@@ -30,6 +30,8 @@ from schemas import Schema
 from schemas.schema import Format
 
 FORMAT = 1
+_PERSONAL = '"sagalog-personal"'
+"""In schemas of either format, at each field of personal data."""
 _EVENT = struct.Struct(">IQqBI")
 
 
@@ -93,16 +95,24 @@ class End(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", tag="end"
 Entry: TypeAlias = SchemaEntry | EventEntry | End
 
 
+def declares_personal(schema: str) -> bool:
+    """Whether events with a schema of this text may hold personal data."""
+    return _PERSONAL in schema
+
+
 class Content:
     """Counts events and sums up their digests."""
 
     def __init__(self) -> None:
         self.events, self._sum = 0, 0
+        self.has_personal = False
+        """Whether there may be personal data among them."""
         self._schemas: dict[int, bytes] = {}
 
     def know(self, entry: SchemaEntry) -> None:
         """Take in a schema; before the events that were written with it."""
         parts = (entry.format, entry.name, str(entry.version), entry.text)
+        self.has_personal |= declares_personal(entry.text)
         self._schemas[entry.id] = sha256("\0".join(parts).encode()).digest()
 
     def knows(self, schema: int) -> bool:

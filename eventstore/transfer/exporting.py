@@ -33,10 +33,9 @@ from eventstore.scanning import Scan
 from eventstore.streams import Position
 from eventstore.transfer.entries import Content, EventEntry, Header, SchemaEntry
 from eventstore.transfer.files import FileFormat, FileWriter, Written, form_of, resumed, writer
+from eventstore.transfer.personal import reader_of
 from schemas import Registry, Schema, UnknownSchema
-from schemas.avro import AvroCodec
 from schemas.codec import Read
-from schemas.json_codec import JsonCodec
 from schemas.wire import HEADER_BYTES, schema_id_of
 
 _NULL = msgspec.Raw(b"null")
@@ -57,6 +56,8 @@ class Exported:
     """How far the file reaches: `after` of the next export."""
     checksum: str
     """The same for the same events, in whatever log (see `eventstore.transfer.entries`)."""
+    has_personal: bool
+    """Whether there may be personal data among them: sealed, under keys that the file does not hold."""
 
 
 def export_streams(
@@ -145,8 +146,9 @@ class _Export:
             with closing(file):
                 self._copy(file, progress)
                 file.write(self._written.content.end)
-        end = self._written.content.end
-        return Exported(self._path, end.events, end.events - before, self._until, end.checksum)
+        content = self._written.content
+        end = content.end
+        return Exported(self._path, end.events, end.events - before, self._until, end.checksum, content.has_personal)
 
     def _copy(self, file: FileWriter, progress: Callable[[int], object]) -> None:
         starts = self._starts()
@@ -210,7 +212,7 @@ def schema_and_reader(registry: Registry, id: int) -> tuple[Schema, Read]:
     schema = registry.find(id)
     if schema is None:
         raise UnknownSchema(id)
-    return schema, (AvroCodec() if schema.format == "avro" else JsonCodec()).reader(schema)
+    return schema, reader_of(schema)
 
 
 def event_of(record: Record, schema: Schema, first: int, read: Read | None) -> EventEntry:

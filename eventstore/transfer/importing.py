@@ -34,6 +34,7 @@ from eventstore.transfer.entries import EventEntry
 from eventstore.transfer.errors import ImportConflict
 from eventstore.transfer.exporting import kept_metadata
 from eventstore.transfer.files import Whole, reading
+from eventstore.transfer.personal import MissingKeys
 from schemas import Registry, Schema
 from schemas.wire import header_of
 
@@ -57,6 +58,10 @@ class Imported:
     """How many schemas the events were written with."""
     checksum: str = ""
     """That of the file."""
+    without_keys: int = 0
+    """How many events of the file hold personal data whose keys are not in the target, where nobody can read it."""
+    subjects_without_keys: int = 0
+    """How many people it is about."""
 
 
 @dataclass(slots=True)
@@ -105,9 +110,10 @@ class Importing:
     async def run(self, *, dry_run: bool, progress: Callable[[int], object]) -> Imported:
         """Take window after window; the next one is read meanwhile."""
         self._headers = await asyncio.to_thread(self._known if dry_run else self._registered)
+        missing = await asyncio.to_thread(MissingKeys, self._runtime.host.log, self._whole.schemas)
         take = self._compare if dry_run else self._append
         with reading(self._path) as file:
-            windows = _windows(entry for entry, _ in file.entries() if isinstance(entry, EventEntry))
+            windows = _windows(missing.looked(entry for entry, _ in file.entries()))
             window = await asyncio.to_thread(next, windows, None)
             while window is not None:
                 coming = asyncio.create_task(asyncio.to_thread(next, windows, None))
@@ -121,6 +127,7 @@ class Importing:
                     following = await coming
                 progress(sum(len(chunk.events) for chunks in window.values() for chunk in chunks))
                 window = following
+        self.done.without_keys, self.done.subjects_without_keys = missing.events, len(missing.subjects)
         return self.done
 
     async def _each(self, take: Callable[[str, Chunk], Awaitable[None]], stream: str, chunks: list[Chunk]) -> None:

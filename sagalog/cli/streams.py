@@ -12,13 +12,15 @@ from cyclopts import App, Parameter
 from rich.table import Table
 
 from eventstore.registry_choice import open_registry
-from eventstore.transfer import export_streams, import_streams
+from eventstore.transfer import Imported, export_streams, import_streams
 from eventstore.transfer.files import FileFormat
 from eventstore.transfer.looking import Shown, Summary, events_of_stream, summaries
 from sagalog.cli.opening import Json, LogUrl, opened
 from sagalog.cli.output import Counter, text_of
 from sagalog.cli.output import show as tell
 from sagalog.logs import configure_unless_done
+
+_SEALED = "personal data  sealed; its keys are not in the file and stay in this log: in another one nobody can read it"
 
 streams = App(name="streams", help="Export streams to a file, import them, list and show them.")
 
@@ -70,9 +72,11 @@ def export_(
         "added": done.added,
         "position": str(done.position),
         "checksum": done.checksum,
+        "has_personal": done.has_personal,
     }
     before = f", {done.events - done.added:,} of them before" if done.events > done.added else ""
     text = f"{done.path}: {done.events:,} events{before}\nposition  {done.position}\nchecksum  {done.checksum}"
+    text += f"\n{_SEALED}" if done.has_personal else ""
     tell(facts, text, json=json)
 
 
@@ -123,10 +127,13 @@ def import_(
         "skipped": done.skipped,
         "schemas": done.schemas,
         "checksum": done.checksum,
+        "without_keys": done.without_keys,
+        "subjects_without_keys": done.subjects_without_keys,
         "dry_run": dry_run,
     }
     verb = "would be added" if dry_run else "added"
-    tell(facts, f"{verb}: {done.added:,} events\nthere already: {done.skipped:,}", json=json)
+    text = f"{verb}: {done.added:,} events\nthere already: {done.skipped:,}"
+    tell(facts, text + (f"\n{_without_keys(done)}" if done.without_keys else ""), json=json)
 
 
 @streams.command(
@@ -179,6 +186,14 @@ def show_(store: str, stream: str, /, *, log: LogUrl, after: int = -1, limit: in
     last = shown[-1].version if shown else after
     lines = [*map(_line, shown), *([f"there are more: raise --limit, or go on with --after {last}"] if is_more else [])]
     tell(facts, "\n".join(lines) or f"{stream} has no events", json=json)
+
+
+def _without_keys(done: Imported) -> str:
+    return (
+        f"{done.without_keys:,} events hold personal data of {done.subjects_without_keys:,} subjects whose keys are "
+        "not here, so nobody can read it in this log. Import into the log that it comes from, or have a program read it "
+        "there and append it here"
+    )
 
 
 def _line(each: Shown) -> str:
