@@ -191,8 +191,8 @@ def show_(store: str, stream: str, /, *, log: LogUrl, after: int = -1, limit: in
 def _without_keys(done: Imported) -> str:
     return (
         f"{done.without_keys:,} events hold personal data of {done.subjects_without_keys:,} subjects whose keys are "
-        "not here, so nobody can read it in this log. Import into the log that it comes from, or have a program read it "
-        "there and append it here"
+        "not here, so nobody can read it in this log. Import into the log that it comes from, or have a program read "
+        "it there and append it here"
     )
 
 
