@@ -107,7 +107,9 @@ class Crew:
         if running is None:
             return False
         running.kill()
-        if away is not None:
+        if away is None:
+            self._places.pop(slot, None)
+        else:
             self._due[slot] = time.monotonic() + away
         return True
 
