@@ -196,7 +196,7 @@ async def test_reasons_other_than_refusals_are_words() -> None:
 def test_callers_outlast_the_session_of_an_owner_that_was_killed() -> None:
     """By default: else each call to its partitions would time out, though a successor answers moments later."""
     session_s = signature(KafkaLog.group).parameters["session_ms"].default / 1000
-    calls = (Service.ask, Blocking.ask, SagaClient.start, Hosting.ask, Hosting.ask_positioned, Asking.ask)
-    patience = {signature(call).parameters["timeout"].default.total_seconds() for call in calls}
+    asks: list[Any] = [Service.ask, Blocking.ask, SagaClient.start, Hosting.ask, Hosting.ask_positioned, Asking.ask]
+    patience = {signature(call).parameters["timeout"].default.total_seconds() for call in asks}
 
     assert min(*patience, PATIENCE_SECONDS) >= session_s + 3
