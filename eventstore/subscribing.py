@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Generic
+from typing import Generic, cast
 
 from typing_extensions import TypeVar
 
@@ -34,9 +34,7 @@ from schemas import Event
 E = TypeVar("E", bound=Event, default=Event)
 
 
-def check_chosen(
-    store: str, declared: AbstractSet[type[Event]], after: object, types: Sequence[type[Event]] | None
-) -> None:
+def check_chosen(store: str, declared: AbstractSet[type[Event]], after: object, types: object) -> None:
     """Refuse what a subscription cannot begin from or choose.
 
     Raises:
@@ -46,9 +44,11 @@ def check_chosen(
     if after is not None and not isinstance(after, Position):
         give = f"Position.parse({after!r})" if isinstance(after, str) else "that of a recorded event, or None"
         raise TypeError(f"{store}: after={after!r} is no Position: give {give}")
-    if types is not None and not isinstance(types, Collection):
+    if types is None:
+        return
+    if not isinstance(types, Collection):
         raise TypeError(f"{store}: types={types!r} is no list of event classes: give types=[…]")
-    for each in types or ():
+    for each in cast("Collection[object]", types):
         if each not in declared:
             raise EventNotDeclared(store, getattr(each, "__name__", repr(each)))
 

@@ -60,7 +60,7 @@ class Writer(Generic[E]):
     ) -> Appended:
         """See `EventStore.append`."""
         raw, number = check_stream_id(stream), number_of(expected)
-        if type(events) is not list:
+        if not isinstance(events, list):
             check_are_several(stream, events)
         if self._is_personal:
             check_are_declared(self._name, events, self._declared)
