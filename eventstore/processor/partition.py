@@ -60,7 +60,7 @@ class Partition(Generic[S]):
         monotonic: Callable[[], float],
     ) -> None:
         """`monotonic` measures how long folding takes, and what time has passed, in seconds."""
-        self.processor, self.number, self.state = processor, number, (state := BufferedState(state))
+        self.processor, self.number, self.state = processor, number, (state := BufferedState(state, monotonic))
         self.inbox = (inbox_of(processor.name), number)
         self._group, self._serde, self._routes = group, serde, routes
         self._limit = routes.message_max_bytes

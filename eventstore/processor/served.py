@@ -158,6 +158,11 @@ class Served:
             if not takeover.targets:
                 self._takeovers.remove(takeover)
 
+    def settle(self) -> None:
+        """Nothing is to be done: write rows that were kept back."""
+        for partition in self.partitions.values():
+            partition.state.settle()
+
     def release(self) -> None:
         """Give up everything."""
         for at in [*self.partitions, *(at for takeover in self._takeovers for at in takeover.targets)]:

@@ -124,6 +124,7 @@ class Unit:
         if worked or self._served.is_taking():
             self._pace.worked()
         else:
+            self._served.settle()
             self._pace.idle(timeout)
         self._is_between_steps = True
         return worked

@@ -2,16 +2,17 @@
 
 To RocksDB, thousands of rows at once cost half of what the same rows cost in tens, and of a key that changes often,
 such as the head of a busy stream, one row is written instead of many. So what is written is kept in memory until there
-is enough of it, or somebody scans. It is read at once. Few rows are written at once: there is no haste then that would
-be worth it.
+is enough of it, it is a tenth of a second old, or somebody scans. It is read at once. Few rows are written at once:
+there is no haste then that would be worth it.
 
-A kill of the process takes what was written last, whole writes of it: 2,000 rows at most, and none if the last write
-was small. Who uses this restores that from the log, as a row that says how far the state goes is part of every write.
+A kill of the process takes what was written last, whole writes of it: a tenth of a second's, 2,000 rows at most, and
+none if the last write was small. Who uses this restores that from the log, as a row that says how far the state goes is
+part of every write.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from threading import Lock
 
 import structlog
@@ -23,6 +24,8 @@ log = structlog.get_logger()
 
 ROWS = 2_000
 """Rows that are written at once: more would keep other threads waiting."""
+LATEST_SECONDS = 0.1
+"""How old rows may become here, if `settle` is called now and then."""
 FEW = 16
 """Rows that are not worth waiting for more."""
 _ELSEWHERE = b"\0 not in memory"
@@ -31,8 +34,11 @@ _ELSEWHERE = b"\0 not in memory"
 class BufferedState:
     """Sorted rows of one partition: those of another state, and what is not in it yet."""
 
-    def __init__(self, state: State) -> None:
-        self._state = state
+    def __init__(self, state: State, monotonic: Callable[[], float]) -> None:
+        """`monotonic`: seconds since some instant."""
+        self._state, self._monotonic = state, monotonic
+        self._since = 0.0
+        """When the oldest row came."""
         self._rows: dict[bytes, bytes | None] = {}
         self._lock = Lock()
         self._failure: Exception | None = None
@@ -59,8 +65,20 @@ class BufferedState:
         """
         with self._lock:
             self._check()
+            if not self._rows:
+                self._since = self._monotonic()
             self._rows.update(rows)
-            if len(self._rows) >= ROWS or len(rows) < FEW:
+            if len(self._rows) >= ROWS or len(rows) < FEW or self._is_late():
+                self._drain()
+
+    def settle(self) -> None:
+        """Write what is late.
+
+        Raises:
+            StateDiskFull: nothing was written.
+        """
+        if self._rows and self._is_late():
+            with self._lock:
                 self._drain()
 
     def load(self, rows: Mapping[bytes, bytes | None]) -> None:
@@ -88,6 +106,9 @@ class BufferedState:
         finally:
             self._rows = {}
             self._state.close()
+
+    def _is_late(self) -> bool:
+        return self._monotonic() - self._since >= LATEST_SECONDS
 
     def _drain(self) -> None:
         """Write everything. It stays here until it is there, for those who read meanwhile."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +25,7 @@ class Buffering:
         self._engine = engine
 
     def open(self, name: str, identity: str) -> State:
-        return BufferedState(self._engine.open(name, identity))
+        return BufferedState(self._engine.open(name, identity), time.monotonic)
 
     def discard(self, name: str) -> None:
         self._engine.discard(name)
@@ -57,6 +58,15 @@ class TestBufferedRocksState(StateContract):
         return Buffering(RocksStateEngine(tmp_path))
 
 
+class Clock:
+    """Stands still until it is set."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class Full(MemoryState):
     """A disk that can be full, and counts its writes."""
 
@@ -75,7 +85,7 @@ def test_small_writes_become_one_and_of_a_key_the_last_row(monkeypatch: pytest.M
     """That is what it is for."""
     monkeypatch.setattr(buffered, "ROWS", 100)
     disk = Full()
-    state = BufferedState(disk)
+    state = BufferedState(disk, Clock())
 
     for number in range(99):
         state.write([(b"e%d" % number, b"event"), (b"head", b"%d" % number)])
@@ -92,7 +102,7 @@ def test_what_a_kill_leaves_are_whole_writes_and_none_without_those_before_it(tm
     """K13: the row that says how far the state goes is never ahead of the others."""
     engine = RocksStateEngine(tmp_path)
     inner = engine.open("stock/0", "v1")
-    state = BufferedState(inner)
+    state = BufferedState(inner, Clock())
     for number in range(5_000):
         state.write([(b"e%05d" % number, b"x"), (b"position", b"%d" % number)])
 
@@ -110,7 +120,7 @@ def test_after_a_disk_was_full_nothing_is_written_any_more(monkeypatch: pytest.M
     """Later rows without the ones that failed would say that those are there. What was written is still read."""
     monkeypatch.setattr(buffered, "ROWS", 2)
     disk = Full()
-    state = BufferedState(disk)
+    state = BufferedState(disk, Clock())
     state.write([(b"a", b"1")])
     disk.is_full = True
     with pytest.raises(StateDiskFull):
@@ -131,7 +141,7 @@ def test_after_a_disk_was_full_nothing_is_written_any_more(monkeypatch: pytest.M
 def test_a_disk_that_is_full_at_the_end_is_told_and_stops_nothing() -> None:
     """The log has the rows."""
     disk = Full()
-    state = BufferedState(disk)
+    state = BufferedState(disk, Clock())
     state.write([(b"a", b"1")])
     disk.is_full = True
 
@@ -144,7 +154,7 @@ def test_a_disk_that_is_full_at_the_end_is_told_and_stops_nothing() -> None:
 def test_few_rows_are_written_at_once_with_those_before_them() -> None:
     """K13: where there is no haste, a kill takes nothing."""
     disk = Full()
-    state = BufferedState(disk)
+    state = BufferedState(disk, Clock())
 
     state.write([(b"e%d" % number, b"event") for number in range(100)])
     assert disk.writes == 0
@@ -152,3 +162,24 @@ def test_few_rows_are_written_at_once_with_those_before_them() -> None:
 
     assert disk.writes == 1
     assert len(list(disk.scan(b""))) == 101
+
+
+@pytest.mark.parametrize("is_idle", [False, True])
+def test_rows_that_are_late_are_written(is_idle: bool) -> None:
+    """K13: a kill takes a tenth of a second's at most, of a unit that is busy and of one that has nothing to do."""
+    disk, clock = Full(), Clock()
+    state = BufferedState(disk, clock)
+    many = [(b"e%d" % number, b"event") for number in range(100)]
+    state.write(many)
+
+    clock.now = 0.09
+    state.settle()
+    state.write(many)
+    assert disk.writes == 0
+    clock.now = 0.11
+    if is_idle:
+        state.settle()
+    else:
+        state.write(many)
+
+    assert disk.writes == 1
