@@ -50,8 +50,22 @@ def kafka() -> Generator[str]:
 @pytest.fixture(autouse=True)
 def _logging_of_its_own() -> Generator[None]:
     """A command that a test runs here configures logging, to a stream that is captured and gone afterwards."""
+    _log_plainly()
     yield
     structlog.reset_defaults()
+
+
+def _log_plainly() -> None:
+    """As structlog does by itself, but with Python's tracebacks: those of rich take a second each."""
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.dev.set_exc_info,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+        ]
+    )
 
 
 @pytest.fixture(scope="session")
