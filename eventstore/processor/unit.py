@@ -65,8 +65,9 @@ class Unit:
         self._calls, self._pace = self._gathering.calls, self._gathering.pace
         self._most = STATE_BATCH_INPUTS if all(map(keeps_states, processors)) else BATCH_INPUTS
         self._limit = self._most
-        names = ("inputs", "batches", "aborted", "unknown", "failed", "fenced")
-        self._counts: dict[str, float] = dict.fromkeys(names, 0.0)
+        self._counts: dict[str, float] = dict.fromkeys(
+            ("inputs", "batches", "aborted", "unknown", "failed", "fenced"), 0.0
+        )
         self._parts = Parts()
         self._questions = Questions(host, self._served.index, self._counts, moved)
         self._consumer: GroupConsumer | None = None
@@ -97,9 +98,8 @@ class Unit:
         return self._served.is_complete()
 
     def is_settled(self) -> bool:
-        if self._gathering or not self.is_ready():
-            return False
-        return self._served.are_done(self._commits.positions) and not self._calls
+        is_idle = not self._gathering and self.is_ready() and self._served.are_done(self._commits.positions)
+        return is_idle and not self._calls
 
     def metrics(self) -> Mapping[str, float]:
         return {f"processor_{name}_total": value for name, value in self._counts.items()} | self._served.metrics()
