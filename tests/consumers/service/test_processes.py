@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from consumers import Client
+from consumers import Client, Service
 from eventstore import AskTimedOut, EventStore
 from tests.consumers.service.app import NOTES_VARIABLE, Add, Sum, TallyTotals, Wanted
 from tests.consumers.service.processes import Run, get
@@ -113,7 +113,8 @@ async def test_sigterm_finishes_what_is_under_way(url: str, name: str, tmp_path:
     options = ("--log", url, "--state", str(tmp_path / "state"), "--only", "noting", "--drain", "20")
     with Run(tmp_path, *options, environment={NOTES_VARIABLE: str(notes)}) as run:
         run.wait_ready()
-        async with EventStore("wishes", events=[Wanted], log=url) as store:
+        store = EventStore("wishes", events=[Wanted])
+        async with Service("tallies", components=[store], log=url, state="memory://", slot="writing"):
             for start in range(0, 400, 100):
                 events = [Wanted(counter=name, amount=number) for number in range(start, start + 100)]
                 await store.append(f"{name}-{start}", events, expected=-1)
