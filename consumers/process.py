@@ -59,6 +59,7 @@ class Process:
         self._url, self._state, self._slot = log, state, slot
         self._plans: tuple[Plan, ...] = ()
         self._elsewhere: tuple[Plan, ...] = ()
+        self._used: tuple[Plan, ...] = ()
         self._providers = Providers()
         self._http = ANY_PORT
         self._registry: str | None = None
@@ -194,7 +195,9 @@ class Process:
             registry=self._registry,
         )  # fmt: skip
         opened.callback(host.close)
-        hosting = Hosting(host, self._plans, elsewhere=self._elsewhere, standby=self._standby)
+        hosting = Hosting(
+            host, self._plans, elsewhere=self._elsewhere, used=self._used, standby=self._standby
+        )  # fmt: skip
         tables = Tables(hosting)
         opened.callback(tables.close)
         hosting.start()

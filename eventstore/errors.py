@@ -285,12 +285,13 @@ class SchemasUnreadable(EventStoreError):
 
 
 class NotRunning(EventStoreError):
-    """A component was used while no service runs it: start the service, or use `async with`."""
+    """A component was used while nothing here runs it: start the service, give it to a client, or use `async with`."""
 
     def __init__(self, what: str) -> None:
         super().__init__(
             f"{what} is not running: use it inside `async with service:` of a service that has it among its "
-            f"components, or alone with `async with store:`"
+            f"components, inside `async with Client(stores=[…]):` if a service elsewhere has it, or alone with "
+            f"`async with store:`"
         )
         self.what = what
 

@@ -62,17 +62,26 @@ class Hosting:
     """Plans at work. Meets the `Runtime` protocol."""
 
     def __init__(
-        self, host: Host, plans: Sequence[Plan], *, elsewhere: Sequence[Plan] = (), standby: bool = False
+        self,
+        host: Host,
+        plans: Sequence[Plan],
+        *,
+        elsewhere: Sequence[Plan] = (),
+        used: Sequence[Plan] = (),
+        standby: bool = False,
     ) -> None:
         """`elsewhere`: what other processes of the service host; its topics and types are made known here too.
+        `used`: what other services host and this process calls; their topics are theirs to make.
         `standby`: follow the partitions of processors that other processes own, too."""
         self.host, self.plans = host, tuple(plans)
-        self._known = (*plans, *elsewhere)
+        self._known, self._used = (*plans, *elsewhere), tuple(used)
+        self._bound: list[Plan] = []
         processors = self._processors = joined(processor for plan in plans for processor in plan.processors)
         self._partitions: dict[str, int] = {}
         self._unit: LoopThread | None = None
         self._is_stopping = False
-        self.asking = Asking(host, self._current_unit, self._refused)
+        others = [inbox_of(processor.name) for plan in used for processor in plan.processors]
+        self.asking = Asking(host, self._current_unit, self._refused, others)
         self._reachable = Reachable(self.plans, host.log.url)
         self._beside: list[LoopThread] = []
         """The thread of the standby, for which nobody waits."""
@@ -115,12 +124,14 @@ class Hosting:
         warn_of_drift(self.host.log, [topic.name for topic in topics])
         described = self.host.log.describe([inbox_of(processor.name) for processor in self._processors])
         self._partitions = {name: found.partitions for name, found in described.items()}
-        for plan in self._known:
+        called = (*self._known, *self._used)
+        for plan in called:
             self.host.serde.register(_messages(plan))
-        self.protection.open_for(message for plan in self._known for message in _messages(plan))
-        for plan in self.plans:
+        self.protection.open_for(message for plan in called for message in _messages(plan))
+        for plan in called:
             if plan.bind is not None:
                 plan.bind(self)
+                self._bound.append(plan)
 
     def _wait_opened(self, thread: LoopThread) -> None:
         if not thread.wait_opened(START_SECONDS):
@@ -139,7 +150,7 @@ class Hosting:
         have_ended &= self._end([answers], deadline)  # the last one, so that what the others pass on is still sent
         self.asking.close()
         self.protection.close()
-        for plan in self.plans:
+        for plan in self._bound:
             if plan.bind is not None:
                 plan.bind(None)
         return have_ended

@@ -41,7 +41,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class EventStore(Generic[E]):
-    """A store of streams. Give it to a service, or use it alone, with `log=`: `async with EventStore(…) as store`."""
+    """A store of streams. Give it to a service, elsewhere to a `Client`; alone, with `log=`, it is a service itself."""
 
     @knows_its_options
     def __init__(
@@ -83,6 +83,8 @@ class EventStore(Generic[E]):
         return Plan(name=self.name, messages=self._processor.messages, processors=(self._processor,), bind=self._bind)
 
     def _bind(self, runtime: Runtime | None) -> None:
+        if runtime is not None and self._runtime is not None:
+            raise ValueError(f"{self.name} runs already: use it as it is")
         self._runtime = runtime
         self._streams = self._writer = None
         if runtime is not None:

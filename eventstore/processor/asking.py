@@ -46,10 +46,13 @@ class Asking:
 
     name = "replies"
 
-    def __init__(self, host: Host, unit: Callable[[], Unit | None], refused: Callable[[str], str]) -> None:
+    def __init__(
+        self, host: Host, unit: Callable[[], Unit | None], refused: Callable[[str], str], others: Sequence[str] = ()
+    ) -> None:
         """`unit`: the process's unit, None while it has none. `refused`: why this process does not serve a processor
-        that it hosts, as the end of a message; empty if it does, or does not host it."""
-        self._host, self._unit, self._refused, self._routes = host, unit, refused, Routes(host.log)
+        that it hosts, as the end of a message; empty if it does, or does not host it. `others`: inboxes that only their
+        own service makes."""
+        self._host, self._unit, self._refused, self._routes = host, unit, refused, Routes(host.log, others)
         self._waiting: Waiting[Answer | Landed] = Waiting()
         self._home: TopicPartition | None = None
         self._next: int | None = None

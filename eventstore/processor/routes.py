@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from eventstore.log.errors import TopicMissing
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
@@ -15,8 +17,9 @@ class Routes:
     An inbox that does not exist yet is created, so that a command can wait for a service that was never started.
     """
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
+    def __init__(self, log: Log, never_made: Collection[str] = ()) -> None:
+        """`never_made`: inboxes that are missed by name, for their owner chooses how many partitions they have."""
+        self._log, self._never_made = log, frozenset(never_made)
         self._counts: dict[str, int] = {}
         self.message_max_bytes = log.message_max_bytes
 
@@ -24,7 +27,7 @@ class Routes:
         """The partition of `topic` that holds `key`.
 
         Raises:
-            TopicMissing: it does not exist, and is no inbox.
+            TopicMissing: it does not exist, and is no inbox that is made here.
         """
         return partition_of(key, self._counts.get(topic) or self.count(topic))
 
@@ -42,7 +45,7 @@ class Routes:
         if known:
             return known
         found = self._log.describe([topic]).get(topic)
-        if found is None and topic.endswith(".inbox"):
+        if found is None and topic.endswith(".inbox") and topic not in self._never_made:
             self._log.create([Topic(name=topic, retention_ms=INBOX_RETENTION_MS)])
             found = self._log.describe([topic]).get(topic)
         if found is None:

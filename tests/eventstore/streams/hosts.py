@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -40,7 +39,7 @@ async def hosting(
         opened.callback(log.close)
         host = make_host(store.name, log, slot=slot, state=state)
         opened.callback(host.close)
-        found = Hosting(host, [plan]) if owns else Hosting(host, [replace(plan, processors=())], elsewhere=[plan])
+        found = Hosting(host, [plan]) if owns else Hosting(host, [], elsewhere=[plan])
         found.start()
         opened.callback(stop_or_leave, found, timedelta(seconds=5), opened)
         return found
