@@ -56,16 +56,8 @@ def _logging_of_its_own() -> Generator[None]:
 
 
 def _log_plainly() -> None:
-    """As structlog does by itself, but with Python's tracebacks: those of rich take a second each."""
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.dev.set_exc_info,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
-        ]
-    )
+    """Python's tracebacks: those of rich take a second each. For commands structlog stays unconfigured."""
+    structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
 
 
 @pytest.fixture(scope="session")
