@@ -49,8 +49,8 @@ async def refused(entity: Stock, reserve: ReserveStock, wrong: Any) -> None:
     entity.onhand = 2  # type: ignore[attr-defined] # what is tested
     given(Stock, Unrelated())  # type: ignore[misc] # what is tested
     then = given(stock).when(reserve)
-    then.then(reply=Received(quantity=1))  # type: ignore[call-overload] # what is tested
-    given(Stock).when(reserve).then(Unrelated())  # type: ignore[call-overload] # what is tested
+    then.then(reply=Received(quantity=1))  # type: ignore[arg-type] # what is tested
+    given(Stock).when(reserve).then(Unrelated())  # type: ignore[arg-type] # what is tested
     other = Reserved(quantity=1)
     await one.append("a", [other], expected=3)  # type: ignore[list-item] # what is tested
     await one.append("a", [], expected="3")  # type: ignore[arg-type] # what is tested
