@@ -29,6 +29,7 @@ def test_a_client_that_fell_silent_is_replaced(monkeypatch: pytest.MonkeyPatch) 
 
 def test_nobody_waits_for_what_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """A node that is gone will not answer."""
+
     def make(bootstrap: str) -> Any:
         return _Client(is_silent=True)
 
