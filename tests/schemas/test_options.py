@@ -27,7 +27,7 @@ HERE = re.escape(str(Path(__file__)))
         (EventStore, {"event": []}, "EventStore has no option event=: did you mean events=?"),
         (Worker("w").on, {"retries": 3}, "w.on has no option retries=: did you mean retry=?"),
         (Participant("p").on, {"idempotnt": True}, "p.on has no option idempotnt=: did you mean idempotent=?"),
-        (Client, {"url": ""}, "Client has no option url=: it takes log=, name=, registry="),
+        (Client, {"url": ""}, "Client has no option url=: it takes log=, name=, registry=, stores="),
         (step, {"undu": None}, "step has no option undu=: did you mean undo=?"),
         (step, {"zzz": None}, "step has no option zzz=: it takes undo=, pivot=, optional=, timeout=, retry="),
     ],
