@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +23,7 @@ _COUNTS = re.compile(r"(\d+) (passed|failed|error|skipped)")
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """Commands that belong together. Without `always`, the tier runs only when it is named."""
+    """Commands that belong together and run at once. Without `always`, the tier runs only when it is named."""
 
     name: str
     commands: tuple[tuple[str, ...], ...]
@@ -51,6 +52,7 @@ _CONTRACT = ("tests/eventstore/log", "tests/eventstore/state")
 _DOCS = ("tests/docs", "tests/examples", "tests/repo")
 _SIMULATION, _CHAOS, _FUZZ = "tests/simulation", "tests/chaos/test_storms.py", "tests/fuzz"
 _TWO = ("--numprocesses=2", "--dist=loadgroup")  # most of the time is waiting: for a broker, for a session to end
+_THREE = ("--numprocesses=3", "--dist=loadgroup")
 _NOT_UNIT = (*_CONTRACT, *_DOCS, _SIMULATION, _CHAOS)
 
 _TIERS = (
@@ -64,7 +66,7 @@ _TIERS = (
             _program("lint-imports", "--no-logo"),
         ),
     ),
-    Tier("unit", (_pytest("tests", "-m", "not kafka", *_TWO, *(f"--ignore={folder}" for folder in _NOT_UNIT)),)),
+    Tier("unit", (_pytest("tests", "-m", "not kafka", *_THREE, *(f"--ignore={folder}" for folder in _NOT_UNIT)),)),
     Tier("contract", (_pytest(*_CONTRACT, "-m", "not kafka", *_TWO),)),
     Tier("simulation", (_pytest(_SIMULATION),)),
     Tier("docs", (_pytest(*_DOCS, "-m", "not kafka", *_TWO),)),
@@ -89,8 +91,10 @@ def main(names: list[str]) -> int:
 def _run(tier: Tier) -> Outcome:
     print(f"── {tier.name} " + "─" * (70 - len(tier.name)), flush=True)
     outcome, began = Outcome(tier.name), time.monotonic()
-    for command in tier.commands:
-        _run_command(_existing(command), outcome)
+    with ExitStack() as started:  # all at once; what they say is printed one after the other
+        running = [(command, started.enter_context(_start(command))) for command in map(_existing, tier.commands)]
+        for command, process in running:
+            _follow(command, process, outcome)
     outcome.seconds = time.monotonic() - began
     return outcome
 
@@ -112,16 +116,19 @@ def _existing(command: tuple[str, ...]) -> list[str]:
     return [part for part in command if part not in missing]
 
 
-def _run_command(command: list[str], outcome: Outcome) -> None:
-    with subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
-        assert process.stdout is not None
-        last = ""
-        for line in process.stdout:
-            print(line, end="", flush=True)
-            last = line if line.strip() else last
+def _start(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(command, cwd=_ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def _follow(command: list[str], process: subprocess.Popen[str], outcome: Outcome) -> None:
+    assert process.stdout is not None
+    last = ""
+    for line in process.stdout:
+        print(line, end="", flush=True)
+        last = line if line.strip() else last
     if "pytest" in command:
         _count(last, outcome)
-    if process.returncode:
+    if process.wait():
         outcome.failed.append("pytest" if "pytest" in command else Path(command[0]).name)
 
 
