@@ -19,7 +19,6 @@ from eventstore.log.errors import LogError, NotAuthorized
 from eventstore.log.local.topics import Topics
 from sagalog.cli import run
 from schemas import Event
-from tests.consumers.service.app import Counter
 from tests.waiting import eventually
 
 
@@ -96,15 +95,16 @@ def test_a_group_at_work_is_left_alone(
 ) -> None:
     """With live members it is refused, and says to stop them; afterwards it works."""
     name = unique("busy")
-    with Service(name, components=[Counter], log=url, state="memory://").blocking() as service:
+    inbox, store = f"{name}.inbox", EventStore(name, events=[Happened])
+    with Service(name, components=[store], log=url, state="memory://").blocking() as service:
         eventually(lambda: not service.asynchronous.not_ready(), 30)
-        assert run(["group", "reset", name, "--log", url, "--topic", "tally.inbox", "--to", "end"]) == 1
+        assert run(["group", "reset", name, "--log", url, "--topic", inbox, "--to", "end"]) == 1
         assert "has live members" in capsys.readouterr().err
         if url.startswith("kafka:"):
             return
 
         log = open_log(url)
-    answer(capsys, "group", "reset", name, "--log", url, "--topic", "tally.inbox", "--to", "end")
+    answer(capsys, "group", "reset", name, "--log", url, "--topic", inbox, "--to", "end")
     log.close()
 
 

@@ -20,7 +20,6 @@ import os
 import signal
 from collections.abc import Collection, Coroutine, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -146,7 +145,7 @@ def _host(store: EventStore[Noted], chosen: argparse.Namespace, opened: ExitStac
 
 def as_guest(host: Host, plans: Sequence[Plan]) -> Hosting:
     """What uses the plans' processors and owns none of them."""
-    return Hosting(host, [replace(plan, processors=()) for plan in plans], elsewhere=plans)
+    return Hosting(host, [], used=plans)
 
 
 def _limited(engine: StateEngine, folder: Path) -> StateEngine:
