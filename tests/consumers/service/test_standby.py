@@ -95,6 +95,7 @@ async def test_a_standby_that_fails_keeps_nobody_waiting(monkeypatch: pytest.Mon
 
 
 @pytest.mark.kafka
+@pytest.mark.usefixtures("alone")
 @pytest.mark.timeout(180)
 async def test_processes_with_standbys_follow_each_other(kafka: str, tmp_path: Path) -> None:
     """`sagalog run --processes 2 --standby`: each has rows of all partitions, in folders of its own."""

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from eventstore.clock import ManualClock, SystemClock
 from eventstore.log import open_log
 from eventstore.log.errors import DataRefused
+from eventstore.log.kafka.ending import Ending
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.log.records import Outgoing, Position, TopicPartition
@@ -237,7 +238,7 @@ def test_a_hung_transaction_is_fenced_by_the_successor(
     transactor: Any = first.unit._transactor
     consumer: Any = first.unit._consumer
     with monkeypatch.context() as hanging:
-        hanging.setattr(transactor, "_end", _hang)
+        hanging.setattr(Ending, "run", _hang)
         hanging.setattr(transactor, "abort", lambda: None)
         _post(log, first, name, "lost", 1)
         with pytest.raises(Hung):
@@ -258,7 +259,9 @@ class Hung(BaseException):
     """Stands for a process that stops in the midst of a call."""
 
 
-def _hang(*_: object) -> None:
+def _hang(ending: Any, timeout: float) -> None:
+    """The positions were sent."""
+    ending._send(ending._member, timeout)
     raise Hung
 
 

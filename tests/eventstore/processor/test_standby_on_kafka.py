@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,7 @@ def test_owners_with_standbys_killed_under_load_leave_the_books_right(fleet: Fle
     with load.going_on(per_second=400):
         load.wait_shared({0, 1})
         for victim in (0, 1):
+            eventually(partial(_follows, fleet, 1 - victim), 30)
             fleet.signal(victim, signal.SIGKILL)
             load.wait_answered(40)
             fleet.start(victim, "standby")
@@ -67,3 +69,7 @@ def test_owners_with_standbys_killed_under_load_leave_the_books_right(fleet: Fle
     load.wait_answered(60)
     load.check_books()
     assert any(one.was_followed for slot in (0, 1) for one in fleet.taken(slot))
+
+
+def _follows(fleet: Fleet, slot: int) -> bool:
+    return bool(fleet.follows(slot)[0])
