@@ -70,7 +70,7 @@ _TIERS = (
     Tier("contract", (_pytest(*_CONTRACT, "-m", "not kafka", *_TWO),)),
     Tier("simulation", (_pytest(_SIMULATION),)),
     Tier("docs", (_pytest(*_DOCS, "-m", "not kafka", *_TWO),)),
-    Tier("kafka", (_pytest("tests", "-m", "kafka", *_THREE, f"--ignore={_CHAOS}"),)),
+    Tier("kafka", (_pytest("tests", "-m", "kafka", *_TWO, f"--ignore={_CHAOS}"),)),
     Tier("chaos", (_pytest(_CHAOS, "--capture=no"),), always=False),
     Tier("fuzz", (_pytest(_FUZZ, "--capture=no"),), always=False),
 )
