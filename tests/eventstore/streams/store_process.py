@@ -9,7 +9,7 @@
   have begun that join this batch;
 - `race`: host it (`guest`: own nothing of it), and append to stream `a` until COUNT appends (in the environment, as the
   folder of STATE) have won, under commit ids that begin with OUTPUT's name. OUTPUT gets a line for each of them, its
-  version, and how many have lost as the last one;
+  version, as soon as it is known, and how many have lost as the last one;
 - `follow`: subscribe from the position of OUTPUT's last line; OUTPUT gets a line for each event: stream, version,
   position.
 """
@@ -52,7 +52,7 @@ async def main(role: str, url: str, name: str, slot: str, output: str) -> None:
 
 async def _read(store: Accounts, output: Path) -> None:
     _stop_at_the_worst_moment(output)
-    with output.open("a") as to:
+    with output.open("a", buffering=1) as to:
 
         async def read() -> None:
             began = time.time()
@@ -62,7 +62,6 @@ async def _read(store: Accounts, output: Path) -> None:
                 print(f"{type(error).__name__}: {error}", flush=True)
             else:
                 to.write(f"{began} {seen[0].version if seen else -1}\n")
-                to.flush()
 
         async with asyncio.TaskGroup() as reads:
             while True:
@@ -72,7 +71,7 @@ async def _read(store: Accounts, output: Path) -> None:
 
 async def _race(store: Accounts, output: Path) -> None:
     left, lost = [int(os.environ["COUNT"])], 0
-    with output.open("a") as to:
+    with output.open("a", buffering=1) as to:
 
         async def write(writer: int) -> None:
             nonlocal lost
@@ -96,7 +95,6 @@ async def _race(store: Accounts, output: Path) -> None:
             for writer in range(WRITERS):
                 writers.create_task(write(writer))
         to.write(f"lost {lost}\n")
-        to.flush()
     await asyncio.Event().wait()  # others may still need what this process owns
 
 
@@ -117,10 +115,9 @@ def _stop_at_the_worst_moment(output: Path) -> None:
 
 async def _follow(store: Accounts, output: Path) -> None:
     after = _stored(output)
-    with output.open("a") as to:
+    with output.open("a", buffering=1) as to:
         async for recorded in store.subscribe(after=after):
             to.write(f"{recorded.stream} {recorded.version} {recorded.position}\n")
-            to.flush()
 
 
 def _stored(output: Path) -> Position | None:
