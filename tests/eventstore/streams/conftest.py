@@ -1,19 +1,24 @@
-"""A store on its own, and the same store read by a process that owns none of its partitions."""
+"""A store on its own, and the same store in, or read by, a process that owns none of its partitions."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
 
 from eventstore.component import Runtime
 from eventstore.errors import AskTimedOut
+from eventstore.log.memory import discard
 from eventstore.processor.questions import ReadPage
 from eventstore.reading import Streams
 from eventstore.store import EventStore
 from schemas import Message
 from tests.eventstore.streams.accounts import Deposited, Opened, accounts
+from tests.eventstore.streams.hosts import Accounts, hosting, store_named
+
+LIMIT = 100_000
+"""What a record of a shared log may hold, in bytes."""
 
 
 class Elsewhere:
@@ -57,3 +62,27 @@ def streams(store: EventStore[Opened | Deposited], request: pytest.FixtureReques
     runtime = store._running()
     ways: dict[str, Any] = {"index": runtime, "owner": Elsewhere(runtime), "topic": Ownerless(runtime)}
     return Streams("accounts", ways[request.param])
+
+
+@pytest.fixture
+def log(unique: Callable[[str], str]) -> Iterator[str]:
+    """A log that two hosts share."""
+    name = unique("shared")
+    yield f"memory://{name}?message_max_bytes={LIMIT}"
+    discard(name)
+
+
+@pytest.fixture
+async def owner(log: str) -> AsyncIterator[Accounts]:
+    """A store whose process owns all partitions."""
+    store = store_named("accounts")
+    async with hosting(store, log):
+        yield store
+
+
+@pytest.fixture
+async def guest(owner: Accounts, log: str) -> AsyncIterator[Accounts]:
+    """The same store in a process that owns nothing."""
+    store = store_named("accounts")
+    async with hosting(store, log, slot="guest", owns=False):
+        yield store

@@ -2,38 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
 from eventstore.errors import AppendTooLarge
 from eventstore.expected import ANY, NO_STREAM
 from eventstore.log.errors import MessageTooLarge
-from eventstore.log.memory import discard
 from eventstore.log.records import TopicPartition
 from eventstore.processor.inputs import Input
 from eventstore.processor.parts import KEPT_BYTES, KEPT_MS, Part, Parts, split, whole_of
 from schemas import Metadata
 from tests.eventstore.streams.accounts import Opened, collect
+from tests.eventstore.streams.conftest import LIMIT
 from tests.eventstore.streams.hosts import Accounts, hosting, store_named
-
-LIMIT = 100_000
-
-
-@pytest.fixture
-async def log(unique: Callable[[str], str]) -> AsyncIterator[str]:
-    """A log that two hosts share, whose records hold 100,000 bytes."""
-    name = unique("shared")
-    yield f"memory://{name}?message_max_bytes={LIMIT}"
-    discard(name)
-
-
-@pytest.fixture
-async def owner(log: str) -> AsyncIterator[Accounts]:
-    """A store whose process owns all partitions."""
-    store = store_named("accounts")
-    async with hosting(store, log):
-        yield store
 
 
 @pytest.fixture(params=["here", "afar"])

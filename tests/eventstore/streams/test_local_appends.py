@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from eventstore.errors import CommitIdReused, WrongExpectedVersion
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS
 from eventstore.log import open_log
 from eventstore.log.errors import OutcomeUnknown, TransactionAborted
-from eventstore.log.memory import discard
 from eventstore.log.partition import partition_of
 from eventstore.log.records import Record
 from eventstore.processor.commits import Commits
@@ -23,37 +21,13 @@ from schemas import Metadata
 from schemas.metadata import Handled
 from tests.eventstore.processor.counters import records_of
 from tests.eventstore.streams.accounts import Deposited, Opened, collect, deposits
-from tests.eventstore.streams.hosts import Accounts, hosting, store_named
+from tests.eventstore.streams.hosts import Accounts
 
 
 @pytest.fixture
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Callers that wait until a unit has started again, however slow the machine is."""
     monkeypatch.setattr("eventstore.writing.PATIENCE_SECONDS", 60.0)
-
-
-@pytest.fixture
-async def log(unique: Callable[[str], str]) -> AsyncIterator[str]:
-    """A log that two hosts share."""
-    name = unique("shared")
-    yield f"memory://{name}"
-    discard(name)
-
-
-@pytest.fixture
-async def owner(log: str) -> AsyncIterator[Accounts]:
-    """A store whose process owns all partitions."""
-    store = store_named("accounts")
-    async with hosting(store, log):
-        yield store
-
-
-@pytest.fixture
-async def guest(owner: Accounts, log: str) -> AsyncIterator[Accounts]:
-    """The same store in a process that owns nothing."""
-    store = store_named("accounts")
-    async with hosting(store, log, slot="guest", owns=False):
-        yield store
 
 
 @pytest.mark.parametrize("commit_id", [None, "c"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -12,40 +11,15 @@ from structlog.testing import capture_logs
 from eventstore.bounds import PAGE_EVENTS
 from eventstore.errors import OwnerSilent
 from eventstore.expected import NO_STREAM
-from eventstore.log.memory import discard
 from eventstore.processor.index import StoredEvent
 from eventstore.reading import Streams
 from eventstore.store import EventStore
 from eventstore.topic_reading import TopicStream
 from tests.eventstore.streams.accounts import Account, Deposited, Opened, collect, deposits
-from tests.eventstore.streams.conftest import Elsewhere, Ownerless
-from tests.eventstore.streams.hosts import Accounts, hosting, store_named
+from tests.eventstore.streams.conftest import LIMIT, Elsewhere, Ownerless
+from tests.eventstore.streams.hosts import Accounts
 
 Reads = Streams[Opened | Deposited]
-
-
-@pytest.fixture
-async def log(unique: Callable[[str], str]) -> AsyncIterator[str]:
-    """A log that two hosts share, whose records hold 100,000 bytes."""
-    name = unique("shared")
-    yield f"memory://{name}?message_max_bytes=100000"
-    discard(name)
-
-
-@pytest.fixture
-async def owner(log: str) -> AsyncIterator[Accounts]:
-    """A store whose process owns all partitions."""
-    store = store_named("accounts")
-    async with hosting(store, log):
-        yield store
-
-
-@pytest.fixture
-async def guest(owner: Accounts, log: str) -> AsyncIterator[Accounts]:
-    """The same store in a process that owns nothing."""
-    store = store_named("accounts")
-    async with hosting(store, log, slot="guest", owns=False):
-        yield store
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -64,7 +38,7 @@ async def test_a_stream_is_read_from_its_owner_over_the_log(owner: Accounts, gue
 
 async def test_pages_hold_what_a_record_may(owner: Accounts, guest: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events of 40,000 bytes come two at a time; one that leaves no room for a page around it is read where it is."""
-    owners = ["y" * 40_000, "z" * 40_000, "x" * (100_000 - 1_300), "w" * 40_000]
+    owners = ["y" * 40_000, "z" * 40_000, "x" * (LIMIT - 1_300), "w" * 40_000]
     for version, name in enumerate(owners):
         await owner.append("a", [Opened(owner=name)], expected=version - 1)
     alone: list[int] = []
