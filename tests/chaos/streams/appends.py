@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eventstore.log.partition import partition_of
-from tests.chaos.streams.history import ANYTHING, NO_STREAM, Operation
+from tests.chaos.streams.attempts import Attempts, check_lost_races, fits
+from tests.chaos.streams.history import Operation
 from tests.chaos.streams.log_scan import Final, Logged
 from tests.chaos.streams.model import PARTITIONS, content_of, labels
 from tests.chaos.streams.timeline import Timeline
@@ -16,7 +16,7 @@ from tests.chaos.streams.violations import Rule, Violation, violated
 
 
 @dataclass
-class Append:
+class Append(Attempts):
     """One content: all calls that tried to append it, and where the log has it."""
 
     stream: str
@@ -29,15 +29,6 @@ class Append:
         return f"{self.content} in {self.stream}"
 
     @property
-    def acknowledged(self) -> list[Operation]:
-        return [call for call in self.calls if call.outcome == "ok"]
-
-    @property
-    def effective(self) -> list[Operation]:
-        """Calls that may have made it happen."""
-        return [call for call in self.calls if call.outcome in ("ok", "unknown")]
-
-    @property
     def first(self) -> int:
         """Its first version in the log."""
         return self.found[0].version
@@ -45,16 +36,6 @@ class Append:
     @property
     def last(self) -> int:
         return self.found[-1].version
-
-    @property
-    def began(self) -> float:
-        """When it may have happened at the earliest."""
-        return min((call.began for call in self.effective), default=-math.inf)
-
-    @property
-    def ended(self) -> float:
-        """When it had happened at the latest, if it did."""
-        return min((call.ended for call in self.acknowledged), default=math.inf)
 
 
 def appends_of(operations: Iterable[Operation], final: Final) -> dict[tuple[str, str], Append]:
@@ -145,12 +126,4 @@ def _check_expected(append: Append, timeline: Timeline) -> Iterator[Violation]:
     if append.found and expected and not any(fits(each, head) for each in expected):
         what = f"{append.name}: after version {head}, expected {expected}"
         yield violated(Rule.EXPECTED, what, *append.effective)
-    for call in append.calls:
-        actual = call.result.version if call.result is not None else None
-        if call.outcome == "lost" and actual is not None and fits(call.invoke.expected, actual):
-            yield violated(Rule.EXPECTED, f"{append.name}: refused where it fits", call)
-
-
-def fits(expected: int, head: int) -> bool:
-    """Whether an append or erasure that expects this may come after version `head` (−1: no events)."""
-    return expected == ANYTHING or (head == -1 if expected == NO_STREAM else head == expected)
+    yield from check_lost_races(append)

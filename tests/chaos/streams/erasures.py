@@ -5,13 +5,13 @@ All erasures have commit ids. The log names the input that erased, so each recor
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from eventstore.appending import append_id
-from tests.chaos.streams.appends import Append, fits
+from tests.chaos.streams.appends import Append
+from tests.chaos.streams.attempts import Attempts, check_lost_races, fits
 from tests.chaos.streams.history import ERASES, Operation
 from tests.chaos.streams.log_scan import Final, LoggedErasure
 from tests.chaos.streams.timeline import State, Timeline
@@ -19,7 +19,7 @@ from tests.chaos.streams.violations import Rule, Violation, violated
 
 
 @dataclass
-class Erasure:
+class Erasure(Attempts):
     """All calls that asked for one erasure, and what the log has of it."""
 
     stream: str
@@ -32,25 +32,6 @@ class Erasure:
     def name(self) -> str:
         what = "delete" if self.before is None else f"truncate before {self.before}"
         return f"{what} of {self.stream}, commit {self.commit}"
-
-    @property
-    def acknowledged(self) -> list[Operation]:
-        return [call for call in self.calls if call.outcome == "ok"]
-
-    @property
-    def effective(self) -> list[Operation]:
-        """Calls that may have made it happen."""
-        return [call for call in self.calls if call.outcome in ("ok", "unknown")]
-
-    @property
-    def began(self) -> float:
-        """When it may have happened at the earliest."""
-        return min((call.began for call in self.effective), default=-math.inf)
-
-    @property
-    def ended(self) -> float:
-        """When it had happened at the latest, if it did."""
-        return min((call.ended for call in self.acknowledged), default=math.inf)
 
     def first_kept(self, head: int) -> int:
         """From which version on it keeps the events of a stream with this head, unless more is erased already."""
@@ -118,10 +99,7 @@ def _check_answers(erasure: Erasure) -> Iterator[Violation]:
     elif told and erasure.logged is not None and erasure.logged.first not in {first for _, first in told}:
         what = f"{erasure.name}: keeps events from {erasure.logged.first} on, told {sorted(told)}"
         yield violated(Rule.ERASED, what, *erasure.acknowledged)
-    for call in erasure.calls:
-        actual = call.result.version if call.result is not None else None
-        if call.outcome == "lost" and actual is not None and fits(call.invoke.expected, actual):
-            yield violated(Rule.EXPECTED, f"{erasure.name}: refused where it fits", call)
+    yield from check_lost_races(erasure)
 
 
 def _check_logged(erasure: Erasure, logged: LoggedErasure, timeline: Timeline) -> Iterator[Violation]:
