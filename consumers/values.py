@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
-from consumers.view_errors import BadRow, RowTypeUnfit
+from consumers.view_errors import BadRow, RowTypeChanged, RowTypeUnfit
 from eventstore.processor.row_layout import RowDamaged
 
 V = TypeVar("V")
@@ -72,12 +72,17 @@ class ValueCodec(Generic[V]):
 
         Raises:
             RowDamaged: they are none.
+            RowTypeChanged: they are one of an earlier row type.
         """
         body = data[1:]
         if data[:1] != (_BYTES if self._is_bytes else _JSON):
             raise RowDamaged(f"a row ({self.type_name})", f"its version is {data[:1]!r}")
         try:
             return cast("V", body if self._is_bytes else self._from_json(body))
+        except ValidationError as error:
+            if error.errors()[0]["type"] == "json_invalid":
+                raise RowDamaged(f"a row ({self.type_name})", _first(error)) from error
+            raise RowTypeChanged(self.type_name, _where(error)) from error
         except (ValueError, RecursionError) as error:
             raise RowDamaged(f"a row ({self.type_name})", str(error)) from error
 
@@ -117,3 +122,7 @@ def _refuse_mutable(annotation: Any) -> None:
 
 def _first(error: ValidationError) -> str:
     return error.errors()[0]["msg"]
+
+
+def _where(error: ValidationError) -> str:
+    return ": ".join((*map(str, error.errors()[0]["loc"]), _first(error)))

@@ -7,6 +7,7 @@
     ├── RowTypeUnfit              a table's row type cannot be stored
     ├── BadRowKey                 a key is not of its table's key type
     ├── BadRow                    a row is not of its table's row type, or would not come back as it is
+    ├── RowTypeChanged            a stored row is of an earlier row type of its table
     ├── KeyElsewhere              a row's key belongs to another partition than the record (V1)
     ├── NotCopartitioned          the topics of a view have different partition counts
     ├── ViewStopped               a handler failed: the partition stands still before that record
@@ -70,6 +71,18 @@ class BadRow(ViewError):
         self.wanted, self.why = wanted, why
 
 
+class RowTypeChanged(ViewError):
+    """A stored row is of an earlier row type of its table: raise the view's version, which builds the rows anew."""
+
+    def __init__(self, wanted: str, why: str) -> None:
+        super().__init__(
+            f"a stored row is no {wanted} as it is declared now ({why}): the row type was changed and the view's "
+            "version was not. Raise version=, which builds the rows anew, or give new fields defaults that fit the old "
+            "rows"
+        )
+        self.wanted, self.why = wanted, why
+
+
 class KeyElsewhere(ViewError):
     """A row's key belongs to another partition than the record it was made from (V1)."""
 
@@ -78,7 +91,7 @@ class KeyElsewhere(ViewError):
             f"{table}[{key!r}] belongs to partition {belongs}, but was read or written for record {record_key!r} of "
             f"partition {partition}. Records of other partitions may touch the same row, and no reader would find it "
             "here: declare the table with table(merge=…), which combines the partitions' rows when they are read, or "
-            "key it by what the records are keyed by"
+            "the view with by=…, which brings the records of a key together, or key it by what the records are keyed by"
         )
         self.table, self.key, self.partition, self.belongs, self.record_key = table, key, partition, belongs, record_key
 
@@ -153,8 +166,11 @@ class ViewUnknown(ViewError):
 
 
 class ViewAmbiguous(ViewError):
-    """Several services run a view of this name: read it in the service that is meant."""
+    """Several services ran a view of this name: read it in a process of the service that is meant, or rename one."""
 
     def __init__(self, view: str, services: Sequence[str]) -> None:
-        super().__init__(f"view {view!r} is run by several services ({', '.join(services)}): say which one is meant")
+        super().__init__(
+            f"view {view!r} was run by several services ({', '.join(services)}), and this process is of none of them: "
+            "read it in a process of the one that is meant, or give one of the views another name="
+        )
         self.view, self.services = view, tuple(services)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from consumers.keys import KeyCodec
 from consumers.values import ValueCodec
+from consumers.view_errors import RowTypeChanged
 from eventstore.log.records import Record
 from eventstore.processor import changelog
 from eventstore.processor.erasure import Erasure, decode_erasure, encode_erasure
@@ -130,6 +131,6 @@ ROWS = (
     Decoder("key of a view's row", _KEYS.decode, keys, (RowDamaged,)),
     Decoder("number as a view's key", _NUMBERS.decode, signed.map(_NUMBERS.encode), (RowDamaged,)),
     Decoder("text as a view's key", _NAMES.decode, texts.map(_NAMES.encode), (RowDamaged,)),
-    Decoder("row of a view", _ROWS.decode, totals, (RowDamaged,)),
+    Decoder("row of a view", _ROWS.decode, totals, (RowDamaged, RowTypeChanged)),
     Decoder("bytes as a view's row", _RAW.decode, blobs.map(_RAW.encode), (RowDamaged,)),
 )

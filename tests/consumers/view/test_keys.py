@@ -12,7 +12,8 @@ from pydantic import BaseModel
 
 from consumers.keys import KeyCodec, after_prefix, routing_key
 from consumers.values import ValueCodec
-from consumers.view_errors import BadRow, BadRowKey
+from consumers.view_errors import BadRow, BadRowKey, RowTypeChanged
+from eventstore.processor.row_layout import RowDamaged
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 INTS = st.integers(-(2**63), 2**63 - 1)
@@ -103,3 +104,26 @@ def test_a_row_that_would_not_come_back_is_refused(row: float) -> None:
 
     with pytest.raises(BadRow):
         codec.encode(Row(ratio=row))
+
+
+class Longer(BaseModel, frozen=True):
+    """What `Row` may become."""
+
+    name: str | None = None
+    seats: int
+
+
+def test_a_row_of_an_earlier_row_type_is_named() -> None:
+    """The field, and that the view's version is to be raised; nothing is wrong with the disk."""
+    stored = ValueCodec[Row](Row).encode(Row(name="x"))
+
+    with pytest.raises(RowTypeChanged, match=r"seats: Field required.*Raise version="):
+        ValueCodec[Longer](Longer).decode(stored)
+
+
+def test_bytes_that_are_no_row_are_damaged() -> None:
+    """Not of another type: no type reads them."""
+    stored = ValueCodec[Row](Row).encode(Row(name="x"))
+
+    with pytest.raises(RowDamaged):
+        ValueCodec[Longer](Longer).decode(stored[:-1])

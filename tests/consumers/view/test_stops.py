@@ -79,6 +79,7 @@ async def test_a_key_of_another_partition_is_an_error_at_the_first_row(process: 
 
     assert isinstance(problem(here).__cause__, KeyElsewhere)
     assert "table(merge=" in str(problem(here))
+    assert "by=" in str(problem(here))
 
 
 async def test_reading_a_key_of_another_partition_is_an_error_too(process: Start, orders: Streams) -> None:
