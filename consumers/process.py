@@ -137,11 +137,14 @@ class Process:
         await self._running().protection.remember(subject)
 
     def table(self, table: Table[K, V], /) -> Queryable[K, V]:
-        """A view's table to look into, wherever its partitions are.
+        """A view's table to look into, wherever its partitions are: `service.table(Totals.by_order)`.
 
         Raises:
             NotStarted: the service does not run.
+            TypeError: it is no table of a view.
         """
+        if not isinstance(table, Table):  # pyright: ignore[reportUnnecessaryIsInstance] - a view's class is given easily
+            raise TypeError(f"table({table!r}): give a table of a view, such as Totals.by_order")
         if self._tables is None:
             raise NotStarted(self.name)
         return self._tables.queryable(table)

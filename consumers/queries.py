@@ -126,6 +126,7 @@ class Tables:
                 left = max(0.01, deadline - self._clock.monotonic())
                 asked = _addressed(question, owners, left)
                 found, why = await self._try(view, address, table.name, asked)
+                why = why if address or owners.notes else self._unrun(view, owners.version)
                 if found.result == "rows":
                     return found
                 _raise_final(view, found, question, self._wait_seconds)
@@ -152,6 +153,11 @@ class Tables:
             ), f"{address} does not serve it"
         except OSError as error:
             return NOT_OWNED, f"{address}: {error}"
+
+    def _unrun(self, view: str, version: int) -> str:
+        known = ", ".join(str(owners.version) for owners in self._owners.get(view, (0.0, []))[1] if owners.notes)
+        others = f"; version {known} is, but has other tables, or has not caught up" if known else ""
+        return f"version {version} is not run yet{others}"
 
     async def _candidates(self, table: Table[Any, Any], partition: int) -> list[tuple[Owners, str]]:
         """Who may serve a partition: versions that have caught up, the newest first; then the one asked for."""

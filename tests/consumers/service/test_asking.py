@@ -194,6 +194,12 @@ async def test_nothing_works_before_and_after(url: str) -> None:
         service.address
 
 
+async def test_a_view_is_no_table() -> None:
+    """Which of its tables is meant has to be said; the error shows how."""
+    with pytest.raises(TypeError, match=r"such as Totals\.by_order"):
+        Service("views", components=[TallyTotals], log="memory://").table(TallyTotals)  # type: ignore[arg-type]
+
+
 async def test_a_service_runs_again(url: str) -> None:
     """After it stopped it starts again, and what it knew is there; twice at once is refused."""
     service = fresh(log=url)

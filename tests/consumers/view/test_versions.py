@@ -70,6 +70,23 @@ async def test_a_view_that_nobody_ever_ran_is_named(process: Start, orders: Stre
         await reader.tables.queryable(Counts.rows).get("o1")
 
 
+class Counts3(View, topics=["orders.events"], name="counts", version=3):
+    rows: Table[str, str]
+
+    @on
+    def placed(self, event: Placed) -> None:
+        self.rows[event.order] = "3"
+
+
+async def test_a_version_that_nobody_runs_yet_is_named(process: Start, orders: Streams) -> None:
+    """A reader that was deployed before the service is told which versions there are."""
+    process(Counts).ready()
+    reader = process(wait=timedelta(seconds=0.5))
+
+    with pytest.raises(PartitionUnserved, match="version 3 is not run yet; version 1 is, but has other tables"):
+        await reader.tables.queryable(Counts3.rows).get("o1")
+
+
 async def test_a_partition_that_nobody_serves_is_a_retryable_error(process: Start, orders: Streams) -> None:
     """After a bounded wait."""
     here = process(Counts).ready()
