@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka.admin._acl import AclOperation
 from confluent_kafka.admin._resource import ResourceType
 
-from eventstore.clock import ManualClock, SystemClock
+from eventstore.clock import SystemClock
 from eventstore.log import open_log
 from eventstore.log.errors import LogError, NotAuthorized
 from eventstore.log.port import Log
@@ -26,12 +26,10 @@ REFUSED = NotAuthorized("write a unit as 'bench.0'", "injected")
 
 
 @pytest.fixture
-def bench() -> Bench:
+def bench(bench: Bench) -> Bench:
     """A unit on the memory engine that serves its partitions."""
-    clock = ManualClock()
-    made = Bench(open_log("memory://", clock=clock), clock=clock)
-    made.run()
-    return made
+    bench.run()
+    return bench
 
 
 @contextmanager

@@ -52,11 +52,6 @@ class Reciting(Counters):
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def bench(clock: ManualClock) -> Bench:
     bench = Bench(open_log("memory://", clock=clock), clock=clock, processors=[Reciting()])
     bench.serde.register(Reciting.messages)

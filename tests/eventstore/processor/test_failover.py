@@ -4,33 +4,12 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from eventstore.log import open_log
-from eventstore.log.port import Log
 from tests.eventstore.processor.fleet import Fleet, Load
-
-
-@pytest.fixture
-def log(kafka: str) -> Iterator[Log]:
-    opened = open_log(f"kafka://{kafka}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def name(unique: Callable[[str], str]) -> str:
-    return unique("counter")
-
-
-@pytest.fixture
-def fleet(kafka: str, name: str, tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(f"kafka://{kafka}", name, tmp_path)
-    yield fleet
-    fleet.close()
 
 
 @pytest.fixture(params=["classic", "consumer"])
@@ -39,11 +18,6 @@ def chosen(request: pytest.FixtureRequest, kafka: str, name: str, tmp_path: Path
     fleet = Fleet(f"kafka://{kafka}?group.protocol={request.param}", name, tmp_path)
     yield fleet
     fleet.close()
-
-
-@pytest.fixture
-def load(log: Log, name: str) -> Load:
-    return Load(log, name)
 
 
 def test_an_owner_killed_under_load_leaves_the_books_right(fleet: Fleet, load: Load) -> None:

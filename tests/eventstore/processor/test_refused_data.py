@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 
 from eventstore.clock import SystemClock
-from eventstore.log import open_log
 from eventstore.log.errors import DataRefused
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
@@ -26,18 +25,6 @@ class WrongClock(SystemClock):
 
     def now_ms(self) -> int:
         return super().now_ms() + int(self.ahead.total_seconds() * 1_000)
-
-
-@pytest.fixture
-def log(kafka: str) -> Iterator[Log]:
-    opened = open_log(f"kafka://{kafka}")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
-def name(unique: Callable[[str], str]) -> str:
-    return unique("counter")
 
 
 @pytest.fixture

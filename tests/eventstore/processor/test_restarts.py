@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -90,25 +89,6 @@ def test_a_restart_without_the_folder_reads_everything(tmp_path: Path) -> None:
 
     assert restored(again) >= ADDS
     end(again)
-
-
-@pytest.fixture
-def name(unique: Callable[[str], str]) -> str:
-    return unique("counter")
-
-
-@pytest.fixture
-def fleet(kafka: str, name: str, tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(f"kafka://{kafka}", name, tmp_path)
-    yield fleet
-    fleet.close()
-
-
-@pytest.fixture
-def load(kafka: str, name: str) -> Iterator[Load]:
-    log = open_log(f"kafka://{kafka}")
-    yield Load(log, name)
-    log.close()
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])

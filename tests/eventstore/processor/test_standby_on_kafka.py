@@ -3,34 +3,10 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 
-import pytest
-
-from eventstore.log import open_log
 from tests.eventstore.processor.fleet import Fleet, Load
 from tests.waiting import eventually
-
-
-@pytest.fixture
-def name(unique: Callable[[str], str]) -> str:
-    return unique("counter")
-
-
-@pytest.fixture
-def fleet(kafka: str, name: str, tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(f"kafka://{kafka}", name, tmp_path)
-    yield fleet
-    fleet.close()
-
-
-@pytest.fixture
-def load(kafka: str, name: str) -> Iterator[Load]:
-    log = open_log(f"kafka://{kafka}")
-    yield Load(log, name)
-    log.close()
 
 
 def test_a_successor_with_a_standby_reads_nothing_that_it_has_followed(fleet: Fleet, load: Load) -> None:

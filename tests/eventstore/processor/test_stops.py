@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from eventstore.clock import ManualClock
-from eventstore.log import open_log
 from eventstore.log.errors import BrokerUnreachable, DataRefused, LogError, OutcomeUnknown, TransactionAborted
 from eventstore.log.partition import partition_of
 from eventstore.log.records import TopicPartition
@@ -21,12 +20,10 @@ HOME = TopicPartition("counter.inbox", partition_of("a", 2))
 
 
 @pytest.fixture
-def bench() -> Bench:
+def bench(bench: Bench) -> Bench:
     """A unit on the memory engine that serves its partitions."""
-    clock = ManualClock()
-    made = Bench(open_log("memory://", clock=clock), clock=clock)
-    made.run()
-    return made
+    bench.run()
+    return bench
 
 
 def failing(error: BaseException) -> Callable[..., Any]:

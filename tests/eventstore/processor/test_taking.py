@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
@@ -30,11 +30,6 @@ from eventstore.state.rocks import RocksStateEngine
 from schemas import Metadata
 from tests.eventstore.processor.counters import Add, Ask, Bench, Counters, Total, records_of
 from tests.waiting import eventually
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
 
 
 @pytest.fixture
@@ -228,14 +223,6 @@ def test_journals_made_again_are_not_read_from_the_old_rows(bench: Bench, memory
     successor = successor_of(bench, state=bench.state)
 
     assert successor.ask(Ask(counter="a")) == Total(is_=15)
-
-
-@pytest.fixture
-def log(kafka: str) -> Iterator[Log]:
-    """A real Kafka."""
-    opened = open_log(f"kafka://{kafka}")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -30,16 +30,6 @@ from tests.eventstore.processor.counters import (
 )
 
 
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-def bench(clock: ManualClock) -> Bench:
-    return Bench(open_log("memory://", clock=clock), clock=clock)
-
-
 def later(bench: Bench, **changes: object) -> Bench:
     """Another process of the same service, after this one was closed."""
     return Bench(bench.log, clock=bench.clock, registry=bench.registry, **changes)  # type: ignore[arg-type] # options of Bench

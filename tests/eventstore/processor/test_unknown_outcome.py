@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
@@ -21,11 +21,6 @@ from tests.eventstore.processor.counters import Add, Bench, Counters, Total, rec
 def proxy(kafka: str) -> Iterator[KafkaProxy]:
     with KafkaProxy(kafka) as proxy:
         yield proxy
-
-
-@pytest.fixture
-def name(unique: Callable[[str], str]) -> str:
-    return unique("counter")
 
 
 @pytest.fixture

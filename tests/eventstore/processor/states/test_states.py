@@ -32,11 +32,6 @@ from tests.eventstore.processor.states.tallies import (
 
 
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
 def tallies() -> Tallies:
     return Tallies()
 

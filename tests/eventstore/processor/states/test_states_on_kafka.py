@@ -6,14 +6,13 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from threading import Event, Thread
 
 import msgspec
 import pytest
 
-from eventstore.log import open_log
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.log.records import Topic, TopicPartition
@@ -88,13 +87,6 @@ class Load:
             assert record.key is not None and record.key[:1] == b"k" and record.value is not None
             found[record.key[1:].decode()] = msgspec.json.decode(record.value[10:], type=Tally)
         return found
-
-
-@pytest.fixture
-def log(kafka: str) -> Iterator[Log]:
-    opened = open_log(f"kafka://{kafka}")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
