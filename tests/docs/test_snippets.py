@@ -33,12 +33,14 @@ def test_a_page_runs_and_prints_what_it_says(page: Page, tmp_path: Path, install
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text)
 
-    printed = _program(page, tmp_path, installed)
+    program = printed = _program(page, tmp_path, installed)
 
     for block, above in zip(page.blocks[1:], page.blocks, strict=False):
         if above.info == "sh run":
             script = ["bash", "-euo", "pipefail", "-c", above.text]
             printed = _run(script, tmp_path, installed, f"{page.name}:{above.line}")
+        elif above.language == "python" and not above.file:
+            printed = program
         if block.info == "text output":
             assert _says(printed, block.text), f"{page.name}:{block.line} says\n{block.text}\nit is\n{printed}"
 
