@@ -29,7 +29,8 @@ from eventstore.folder_lock import FolderLock
 from eventstore.log.errors import EmbeddedBroken, EmbeddedInUse, FolderUnusable, LogError, LogMissing
 from eventstore.log.local.broker import DEFAULT_PARTITIONS, MESSAGE_MAX_BYTES, Broker
 from eventstore.log.local.log import LocalLog
-from eventstore.log.local.remote.client import RemoteLog, connect
+from eventstore.log.local.remote.client import RemoteLog
+from eventstore.log.local.remote.connection import connect
 from eventstore.log.local.remote.server import Server
 from eventstore.log.local.rocks import RocksStore
 from eventstore.log.port import Log

@@ -130,7 +130,7 @@ class Producer(Protocol):
         timestamp_ms: int | None = None,
         on_delivery: Callable[[LogError | None, int], None] | None = None,
     ) -> None:
-        """Buffer one record. `on_delivery(error, offset)` is called by a later `poll` or `flush`.
+        """Buffer one record; it is sent by itself. A later `poll` or `flush` calls `on_delivery(error, offset)`.
 
         Raises:
             MessageTooLarge: at once.
@@ -153,6 +153,7 @@ class Producer(Protocol):
 
         Raises:
             OutcomeUnknown: some records were neither after `timeout` seconds.
+            LogError: that of the first record that failed and had no `on_delivery`.
         """
         ...
 

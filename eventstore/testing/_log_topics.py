@@ -254,6 +254,14 @@ class ProducerPromises:
         assert told == [record.offset for record in bench.read(topic)]
         assert threads == {threading.get_ident()}
 
+    def test_produced_record_goes_out_by_itself(self, bench: LogBench) -> None:
+        """Without `poll` or `flush`: only its callback waits for those."""
+        topic, producer = bench.topic(), bench.producer()
+
+        producer.produce(topic, 0, b"k", b"v")
+
+        bench.eventually(lambda: bench.values(topic) == [b"v"])
+
     def test_future_of_an_offset_needs_no_poll(self, bench: LogBench) -> None:
         """`send` gives a future that is resolved by itself."""
         topic = bench.topic()

@@ -88,7 +88,6 @@ class KafkaProducer:
         self._call_due()
 
     def flush(self, timeout: float = 10.0) -> None:
-        """As the port says; besides, raises the error of a record that failed and had no `on_delivery`."""
         left = self._open().flush(timeout)
         self._call_due()
         if left:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from eventstore.log.errors import (
 )
 from eventstore.log.local.remote.client import RemoteLog
 from eventstore.testing.log import RecordingMember
+from tests.waiting import eventually
 
 OWNER = """
 import sys
@@ -134,6 +136,26 @@ def test_second_process_produces_and_reads(log: Log) -> None:
     assert (first.key, first.value, first.headers, first.timestamp_ms) == (b"k", b"0", (("h", b"1"),), 7)
 
 
+def test_second_process_need_not_poll_for_its_records_to_go(log: Log) -> None:
+    """A record is sent as soon as it is produced: a question does not wait for the next round of a loop."""
+    producer = log.producer()
+
+    producer.produce("orders", 0, b"k", b"v")
+
+    eventually(lambda: read(log) == [b"v"])
+    producer.close()
+
+
+def test_second_process_hears_of_a_record_that_failed(log: Log) -> None:
+    """Without a callback, `flush` tells."""
+    producer = log.producer()
+    producer.produce("nowhere", 0, b"k", b"v")
+
+    with pytest.raises(TopicMissing):
+        producer.flush()
+    producer.close()
+
+
 def test_second_process_makes_and_deletes_topics(log: Log) -> None:
     """Topics are made, checked and deleted from outside."""
     log.create([Topic(name="made", partitions=3, compacted=True)])
@@ -178,12 +200,13 @@ def test_owner_that_was_killed_is_replaced(log: Log, owner: Owner, url: str) -> 
     """Calls to a dead owner fail by name; opened again, the folder is this process's, with all records."""
     producer, late = log.producer(), list[LogError | None]()
     producer.send("orders", 0, b"k", b"before").result(5)
+    owner.process.send_signal(signal.SIGSTOP)
     producer.produce("orders", 0, b"k", b"lost?", on_delivery=lambda error, offset: late.append(error))
 
     owner.kill()
     with pytest.raises(LogClosed, match="open the log again"):
         log.describe()
-    producer.poll()
+    producer.flush()
     again = open_log(url)
 
     assert [type(error) for error in late] == [OutcomeUnknown]

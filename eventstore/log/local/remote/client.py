@@ -2,91 +2,16 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, NoReturn, TypeVar
+from typing import NoReturn
 
-import msgspec
-
-from eventstore.log.errors import EmbeddedInUse, LogClosed, LogError, MessageTooLarge, OutcomeUnknown
+from eventstore.log.errors import EmbeddedInUse
 from eventstore.log.local.remote import messages as m
-from eventstore.log.local.remote.owner import socket_of
+from eventstore.log.local.remote.connection import Connection
+from eventstore.log.local.remote.producer import RemoteProducer
 from eventstore.log.port import GroupConsumer, Listener, Producer, Reader, Transactor
-from eventstore.log.records import Headers, Isolation, Position, Record, Topic, TopicDescription, TopicPartition
-
-A = TypeVar("A", bound=m.Answer)
-
-_ANSWER_S: Final = 30.0
-_GREETING_S: Final = 2.0
-_BUFFERED: Final = 500
-
-
-class Connection:
-    """One request at a time to the owner."""
-
-    def __init__(self, folder: Path, path: str) -> None:
-        self.folder, self._path = folder, path
-        self._lock = threading.Lock()
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            self._socket.settimeout(_GREETING_S)
-            self._socket.connect(path)
-            m.send(self._socket, m.Hello())
-            welcome = m.receive_answer(self._socket)
-        except BaseException:
-            self._socket.close()
-            raise
-        if not isinstance(welcome, m.Welcome):
-            raise ConnectionError(f"not a greeting: {welcome}")
-        self.pid, self.message_max_bytes = welcome.pid, welcome.message_max_bytes
-
-    def another(self) -> Connection:
-        """A second connection to the same owner."""
-        try:
-            return Connection(self.folder, self._path)
-        except OSError as error:
-            raise self._gone() from error
-
-    def ask(self, request: m.Request, answer: type[A], *, wait_s: float = 0.0) -> A:
-        """Ask and wait for the answer.
-
-        Raises:
-            LogClosed: the owner ended, or this connection was closed.
-            LogError: what the owner raised.
-        """
-        with self._lock:
-            try:
-                self._socket.settimeout(_ANSWER_S + wait_s)
-                m.send(self._socket, request)
-                answered = m.receive_answer(self._socket)
-            except (OSError, ValueError, msgspec.MsgspecError) as error:
-                self._socket.close()
-                raise self._gone() from error
-        if isinstance(answered, m.Failed):
-            raise m.error_of(answered)
-        assert isinstance(answered, answer)
-        return answered
-
-    def close(self) -> None:
-        """End the connection."""
-        self._socket.close()
-
-    def _gone(self) -> LogClosed:
-        return LogClosed(f"process {self.pid}, which owned {self.folder}, does not answer any more: open the log again")
-
-
-def connect(folder: Path) -> Connection:
-    """Connect to the owner of a folder.
-
-    Raises:
-        OSError: nobody answers.
-        ValueError: what answers, or the note about it, is none of ours.
-    """
-    return Connection(folder, socket_of(folder))
+from eventstore.log.records import Isolation, Position, Record, Topic, TopicDescription, TopicPartition
 
 
 class RemoteLog:
@@ -176,89 +101,6 @@ class RemoteLog:
             f"{self._folder} belongs to process {self.owner}, and {what} needs its own process: one process per "
             "embedded folder. End that process first, or use kafka:// for several"
         )
-
-
-class RemoteProducer:
-    """Sends what is buffered by `poll`, `flush`, `send`, and when there is much."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self._lock = threading.Lock()
-        self._buffer: list[tuple[m.NewRecord, Callable[[LogError | None, int], None] | None]] = []
-        self._due: deque[tuple[Callable[[LogError | None, int], None], LogError | None, int]] = deque()
-
-    def produce(
-        self,
-        topic: str,
-        partition: int,
-        key: bytes | None,
-        value: bytes | None,
-        headers: Headers = (),
-        *,
-        timestamp_ms: int | None = None,
-        on_delivery: Callable[[LogError | None, int], None] | None = None,
-    ) -> None:
-        record = m.NewRecord(topic, partition, key, value, tuple(headers), timestamp_ms)
-        self._check_size(record)
-        with self._lock:
-            self._buffer.append((record, on_delivery))
-            if len(self._buffer) >= _BUFFERED:
-                self._deliver()
-
-    def send(
-        self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()
-    ) -> Future[int]:
-        record, future = m.NewRecord(topic, partition, key, value, tuple(headers), None), Future[int]()
-        self._check_size(record)
-
-        def resolve(error: LogError | None, offset: int) -> None:
-            future.set_result(offset) if error is None else future.set_exception(error)
-
-        with self._lock:
-            self._buffer.append((record, None))
-            self._deliver(last=resolve)
-        return future
-
-    def poll(self, timeout: float = 0.0) -> None:
-        with self._lock:
-            self._deliver()
-        for _ in range(len(self._due)):
-            on_delivery, error, offset = self._due.popleft()
-            on_delivery(error, offset)
-
-    def flush(self, timeout: float = 10.0) -> None:
-        self.poll()
-
-    def close(self) -> None:
-        try:
-            self.flush()
-        finally:
-            self._connection.close()
-
-    def _check_size(self, record: m.NewRecord) -> None:
-        size = len(record.key or b"") + len(record.value or b"") + sum(len(n) + len(v) for n, v in record.headers)
-        if size > self._connection.message_max_bytes:
-            raise MessageTooLarge(record.topic, size_bytes=size, limit_bytes=self._connection.message_max_bytes)
-
-    def _deliver(self, last: Callable[[LogError | None, int], None] | None = None) -> None:
-        """Send the buffer; `last` hears of its last record at once, the others when they are polled."""
-        if not self._buffer:
-            return
-        sent, self._buffer = self._buffer, []
-        results = self._results([record for record, _ in sent])
-        for (_, on_delivery), result in zip(sent, results, strict=True):
-            if on_delivery is not None:
-                self._due.append((on_delivery, *result))
-        if last is not None:
-            last(*results[-1])
-
-    def _results(self, records: list[m.NewRecord]) -> list[tuple[LogError | None, int]]:
-        try:
-            results = self._connection.ask(m.Produce(records), m.Produced).results
-        except LogClosed as error:
-            unknown = OutcomeUnknown(f"{error}; the records may or may not be there")
-            return [(unknown, -1)] * len(records)
-        return [(None, each) if isinstance(each, int) else (m.error_of(each), -1) for each in results]
 
 
 class RemoteReader:
