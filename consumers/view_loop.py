@@ -271,6 +271,8 @@ class ViewLoop:
     def _show(self) -> None:
         if self._consumer is not None and self._member is not None:
             opened = [one for number, one in self._owned.items() if number not in self._taking]
+            for one in opened:
+                one.flush()  # those that are being made, too: it shows how far they are, and a kill costs a second
             self._showing.show(opened, self._consumer, self._member)
 
     def _lag(self, owned: Sequence[ViewPartition]) -> int:

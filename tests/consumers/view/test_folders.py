@@ -16,32 +16,17 @@ from eventstore.clock import ManualClock
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
 from eventstore.log.records import TopicPartition
-from eventstore.state.memory import MemoryState, MemoryStateEngine
+from eventstore.state.memory import MemoryStateEngine
 from eventstore.state.rocks import RocksStateEngine
 from schemas import Serde
 from tests.consumers.committers import Committers
 from tests.consumers.host import TestHost
 from tests.consumers.view.host import Process, Streams
 from tests.consumers.view.shop import Placed, Total, Totals
+from tests.eventstore.watched_state import WatchedState
 from tests.waiting import eventually
 
 Start = Callable[..., Process]
-
-
-class Named(MemoryStateEngine):
-    """Remembers what was opened, under which identity, and what was discarded."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.identities, self.discarded = dict[str, str](), list[str]()
-
-    def open(self, name: str, identity: str) -> MemoryState:
-        self.identities[name] = identity
-        return super().open(name, identity)
-
-    def discard(self, name: str) -> None:
-        self.discarded.append(name)
-        super().discard(name)
 
 
 class Sums(View, topics=["orders.events"], name="sums"):
@@ -110,7 +95,7 @@ async def test_rows_of_a_topic_that_was_made_again_are_made_anew(
 
 async def test_rows_beyond_the_end_of_the_topic_are_made_anew(process: Start, orders: Streams) -> None:
     """K13: the log lost what they were made from."""
-    state = Named()
+    state = WatchedState()
     place(orders, 20)
     first = process(Sums, state=state).ready()
     first.settle()
@@ -130,7 +115,7 @@ async def test_rows_beyond_the_end_of_the_topic_are_made_anew(process: Start, or
 
 async def test_rows_of_long_ago_are_carried_on(process: Start, orders: Streams) -> None:
     """K13: not so a view's, however old: it passes over tombstones, so that it missed some does not make it wrong."""
-    clock, state = ManualClock(), Named()
+    clock, state = ManualClock(), WatchedState()
     place(orders, 20)
     first = process(Sums, state=state, clock=clock).ready()
     first.settle()
@@ -211,3 +196,28 @@ async def test_a_view_without_positions_goes_on_where_its_rows_are(process: Star
 
     assert events(second) == 1
     assert await second.tables.queryable(Sums.by_order).get("o0") == 2
+
+
+class Hurrying(ManualClock):
+    """Each look at it takes longer than a slice."""
+
+    def monotonic(self) -> float:
+        self.advance(timedelta(milliseconds=60))
+        return super().monotonic()
+
+
+def test_a_view_that_is_made_anew_says_how_far_it_is(log: Log, serde: Serde, orders: Streams) -> None:
+    """What is handled is written every second: its lag falls meanwhile, and a kill does not cost all of it."""
+    orders.fill([("a", Placed(order="a", customer="ann", cents=1))] * 60_000)
+    serde.register(Sums.__component__().messages)
+    host = TestHost(log=log, service="shop", slot="0", serde=serde, state=MemoryStateEngine(), clock=Hurrying())
+    loop = ViewLoop(Sums.__view__, host)
+    loop.open()
+
+    lags = list[float]()
+    while not loop.is_ready():
+        loop.step(0.0)
+        lags.append(loop.metrics()["queue_length"])
+    loop.stop(0.0)
+
+    assert any(0 < lag < 60_000 for lag in lags)
