@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +10,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventstore.clock import ManualClock, SystemClock
-from eventstore.log import open_log
 from eventstore.log.errors import DataRefused
 from eventstore.log.kafka.ending import Ending
 from eventstore.log.partition import partition_of
@@ -20,23 +19,12 @@ from eventstore.processor.port import DecideContext
 from eventstore.processor.rows import SyncedTo, synced_row
 from eventstore.processor.topics import TOMBSTONE_RETENTION_MS
 from eventstore.registry import TopicRegistry
-from eventstore.state.memory import MemoryState, MemoryStateEngine
+from eventstore.state.memory import MemoryStateEngine
 from schemas import Command, Failure, Message, Metadata, Serde
 from tests.eventstore.processor.counters import Add, Added, Ask, Bench, Counters, Total, records_of
+from tests.eventstore.watched_state import WatchedState
 
 HOME = TopicPartition("counter.inbox", partition_of("a", 2))
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    """A clock that stands."""
-    return ManualClock()
-
-
-@pytest.fixture
-def bench(clock: ManualClock) -> Bench:
-    """A unit on the memory engine."""
-    return Bench(open_log("memory://", clock=clock), clock=clock)
 
 
 def successor_of(bench: Bench, **changes: Any) -> Bench:
@@ -181,22 +169,6 @@ def _failing(self: Counters, state: int, message: Message, context: DecideContex
     raise RuntimeError("not today")
 
 
-class WatchedState(MemoryStateEngine):
-    """Remembers what was opened and discarded."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.identities, self.discarded = dict[str, str](), list[str]()
-
-    def open(self, name: str, identity: str) -> MemoryState:
-        self.identities[name] = identity
-        return super().open(name, identity)
-
-    def discard(self, name: str) -> None:
-        self.discarded.append(name)
-        super().discard(name)
-
-
 @pytest.mark.parametrize("wrong", ["too old", "beyond the end", "nothing"])
 def test_state_that_cannot_be_trusted_is_rebuilt(bench: Bench, clock: ManualClock, wrong: str) -> None:
     """K13: state in sync so long ago that a tombstone may be missed, or beyond the log's end, is discarded."""
@@ -218,14 +190,6 @@ def test_state_that_cannot_be_trusted_is_rebuilt(bench: Bench, clock: ManualCloc
 
     assert total == Total(is_=3)
     assert (name in watched.discarded) == (wrong != "nothing")
-
-
-@pytest.fixture
-def log(kafka: str) -> Iterator[Log]:
-    """A real Kafka."""
-    opened = open_log(f"kafka://{kafka}")
-    yield opened
-    opened.close()
 
 
 def test_a_hung_transaction_is_fenced_by_the_successor(
