@@ -93,7 +93,7 @@ class Participant(Worker):
         """Handle the commands that the annotation of the first parameter names, and answer what the handler returns.
 
         `idempotent` says that the outside call knows the command's id, so that what is refused certainly did not
-        happen.
+        happen. Without it a step that is refused is undone like one in doubt: its undo may come for what never was.
 
         Raises:
             DefinitionError: as for a worker; or it may answer what a command does not declare.
