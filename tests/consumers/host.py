@@ -90,6 +90,7 @@ class Driver:
     def __init__(self, loop: Loop, host: TestHost) -> None:
         self.loop, self._host = loop, host
         self.error: BaseException | None = None
+        self._error_of_stop: BaseException | None = None
         self._stopping = threading.Event()
         self._drain = 0.0
         self._thread = threading.Thread(target=self._run, daemon=True, name=f"test-{loop.name}")
@@ -98,11 +99,13 @@ class Driver:
         self._thread.start()
 
     def stop(self, drain: float = 5.0) -> None:
-        """Let it finish what runs for up to `drain` seconds."""
+        """Let it finish what runs for up to `drain` seconds. Raises what the loop's `stop` raises."""
         self._drain = drain
         self._stopping.set()
         self._thread.join(30)
         assert not self._thread.is_alive(), "the loop did not stop"
+        if self._error_of_stop is not None:
+            raise self._error_of_stop
 
     def _run(self) -> None:
         try:
@@ -117,8 +120,8 @@ class Driver:
     def _end(self) -> None:
         try:
             self.loop.stop(self._host.clock.monotonic() + self._drain)
-        except BaseException as error:  # noqa: BLE001 - the test looks at it
-            self.error = self.error or error
+        except BaseException as error:  # noqa: BLE001 - `stop` raises it
+            self._error_of_stop = error
 
 
 def waiting(predicate: Callable[[], object]) -> Callable[[], bool]:

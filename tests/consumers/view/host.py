@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 from consumers.http import Endpoint
@@ -12,7 +10,7 @@ from consumers.queries import Tables
 from consumers.view import View
 from consumers.view_loop import ViewLoop
 from eventstore.clock import Clock, SystemClock
-from eventstore.component import Loop, Plan
+from eventstore.component import Plan
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log, Producer
 from eventstore.log.records import Topic
@@ -20,7 +18,7 @@ from eventstore.state.memory import MemoryStateEngine
 from eventstore.state.port import StateEngine
 from eventstore.streams import Position
 from schemas import Event, Message, Metadata, Serde
-from tests.consumers.host import TestHost
+from tests.consumers.host import Driver, TestHost
 from tests.waiting import eventually
 
 
@@ -65,37 +63,6 @@ class Streams:
         return self._producer.send(self.topic, place, f"{stream}/{version}".encode(), value, [("meta", meta)]).result
 
 
-@dataclass
-class Running:
-    """A loop on a thread of its own."""
-
-    loop: Loop
-    clock: Clock
-    error: BaseException | None = None
-    _stopping: threading.Event = field(default_factory=threading.Event)
-    _thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        self._thread = threading.Thread(target=self._run, daemon=True, name=self.loop.name)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopping.set()
-        if self._thread is not None:
-            self._thread.join(30)
-            assert not self._thread.is_alive(), "the loop did not stop"
-
-    def _run(self) -> None:
-        try:
-            self.loop.open()
-            while not self._stopping.is_set():
-                self.loop.step(0.02)
-        except BaseException as error:  # noqa: BLE001 - the test looks at it
-            self.error = error
-        finally:
-            self.loop.stop(self.clock.monotonic() + 5)
-
-
 class Process:
     """Runs views as a process of a service does: loops on threads, an HTTP endpoint, and tables to read."""
 
@@ -123,7 +90,7 @@ class Process:
         for view in views:
             serde.register(view.__component__().messages)
         self.loops = [ViewLoop(view.__view__, self.host) for view in views]
-        self.threads = [Running(loop, self.host.clock) for loop in self.loops]
+        self.threads = [Driver(loop, self.host) for loop in self.loops]
         self.tables = Tables(self, wait=wait)
 
     def start(self) -> Process:
