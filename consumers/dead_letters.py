@@ -14,8 +14,7 @@ origin, error and attempts travel in more headers (`eventstore.dead_letters`). B
 
 A dead letter's id is `topic/partition/offset` of its origin, `~n` behind it after n redrives. It is acknowledged by
 the log before the record's position passes; a crash in between writes it once more, and readers take both as one, by
-their id. A record so large that the headers do not fit beside it leaves its value at the origin (header `__dlq.value`
-= `at origin`).
+their id.
 """
 
 from __future__ import annotations
@@ -28,8 +27,7 @@ from datetime import datetime
 from consumers.errors import NotADeadLetter
 from consumers.origin import REDRIVE, Origin, origin_of
 from eventstore.clock import Clock
-from eventstore.dead_letters import ELIDED, PREFIX, dead_letter_headers
-from eventstore.log.errors import MessageTooLarge
+from eventstore.dead_letters import ELIDED, PREFIX, dead_letter_headers, fitting
 from eventstore.log.port import Log, Producer
 from eventstore.log.records import Headers, Record, Topic, TopicPartition
 from eventstore.processor.topics import dead_letters_of
@@ -79,8 +77,9 @@ def redriven_headers(headers: Headers, origin: Origin) -> Headers:
 class DeadLetters:
     """Writes the dead letters of one group."""
 
-    def __init__(self, group: str, producer: Producer, clock: Clock) -> None:
-        self._group, self._producer, self._clock = group, producer, clock
+    def __init__(self, group: str, producer: Producer, clock: Clock, limit_bytes: int) -> None:
+        """`limit_bytes`: what a record may have."""
+        self._group, self._producer, self._clock, self._limit_bytes = group, producer, clock, limit_bytes
 
     def write(self, record: Record, error: BaseException, attempts: int) -> Future[int]:
         """Move a record; done when the future is."""
@@ -95,12 +94,9 @@ class DeadLetters:
             attempts=attempts,
             now_ms=self._clock.now_ms(),
         )
+        value, headers = fitting(record.key, record.value, headers, self._limit_bytes)
         topic = dead_letters_of(origin.topic, self._group)
-        try:
-            return self._producer.send(topic, origin.partition, record.key, record.value, headers)
-        except MessageTooLarge:
-            elided = (*headers, (ELIDED, b"at origin"))
-            return self._producer.send(topic, origin.partition, record.key, None, elided)
+        return self._producer.send(topic, origin.partition, record.key, value, headers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

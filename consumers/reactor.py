@@ -7,8 +7,9 @@
         yield from (Rebook.start(party) for party in parties(event))
 
 Promised: what a handler yields for an event is sent exactly once, together with the reactor's position. Handlers are
-pure and synchronous; they may run again when a batch is tried again. An event whose handler raises goes to the dead
-letters (`<topic>.<service>.<reactor>.dlq`), and nothing of it is sent. The group is `<service>.<reactor>`.
+pure and synchronous; they may run again when a batch is tried again. An event whose handler raises, or yields what the
+broker does not take, goes to the dead letters (`<topic>.<service>.<reactor>.dlq`), and nothing of it is sent. The
+group is `<service>.<reactor>`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import Any, Concatenate
 
 from typing_extensions import TypeVar
 
-from consumers.reactor_loop import Reaction, ReactorLoop
+from consumers.reactions import Reaction, Reactions
+from consumers.reactor_loop import ReactorLoop
 from consumers.source import Source, topics_of
-from eventstore.component import Plan
+from eventstore.component import Host, Plan
 from schemas import Command, DefinitionError, Event, Message, line_of
 from schemas.definition import annotations_of, members
 from schemas.options import knows_its_options
@@ -70,8 +72,9 @@ class Reactor:
 
     def __component__(self) -> Plan:
         reactions = dict(self._reactions)
-        return Plan(
-            name=self.name,
-            messages=(*reactions, *self._commands),
-            loops=(lambda host: ReactorLoop(host, self.name, topics_of(self._sources), reactions),),
-        )
+
+        def loop(host: Host) -> ReactorLoop:
+            group = f"{host.service}.{self.name}"
+            return ReactorLoop(host, group, topics_of(self._sources), Reactions(host, self.name, group, reactions))
+
+        return Plan(name=self.name, messages=(*reactions, *self._commands), loops=(loop,))

@@ -1,27 +1,24 @@
-"""The loop of a reactor: poll events, send the commands they lead to and the positions in one transaction.
+"""The loop of a reactor: poll events, write what they lead to and the positions in one transaction.
 
 It follows the rules of units (K2, K3, K6, K12), without their state: positions of all partitions that were read are in
 each transaction, with the membership of the poll; what is ambiguous replaces the producer and begins again from the
-committed positions.
+committed positions. Of a batch that the log does not take, the one record is found by halving, and the rest goes on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import structlog
 
 from consumers.dead_letters import state_of
-from consumers.delivery import metadata_of, timestamp_of
 from consumers.first_start import FirstStart
+from consumers.reactions import Output
 from eventstore.component import Host
-from eventstore.dead_letters import dead_letter_headers
-from eventstore.event_records import place_of
 from eventstore.log.errors import (
     DataRefused,
     Fenced,
+    InvalidRecord,
     LogError,
     MessageTooLarge,
     OutcomeUnknown,
@@ -31,14 +28,9 @@ from eventstore.log.errors import (
 )
 from eventstore.log.port import Batch, GroupConsumer, Producer, Transactor
 from eventstore.log.records import Position, Record, Topic, TopicPartition
-from eventstore.processor.context import OVERHEAD_BYTES, derived_id
 from eventstore.processor.inputs import Outgoing
 from eventstore.processor.predecessor import commit_metadata
-from eventstore.processor.routes import Routes
-from eventstore.processor.topics import DAY_MS, dead_letters_of, inbox_of
-from eventstore.streams import Position as StorePosition
-from eventstore.streams import Recorded
-from schemas import Command, Event, Message, Metadata, key_of
+from eventstore.processor.topics import DAY_MS, dead_letters_of
 
 log = structlog.get_logger()
 
@@ -47,35 +39,22 @@ COMMITTED_SECONDS = 0.05
 POSITION_MS = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Reaction:
-    """A handler of events."""
-
-    function: Callable[..., Any]
-    wants_recorded: bool
-
-
 class ReactorLoop:
     """Runs one reactor in one process."""
 
-    def __init__(
-        self, host: Host, name: str, topics: Sequence[str], reactions: Mapping[type[Message], Reaction]
-    ) -> None:
-        self._host, self._topics = host, list(topics)
-        self.group = f"{host.service}.{name}"
+    def __init__(self, host: Host, group: str, topics: Sequence[str], output: Output) -> None:
+        self._host, self._topics, self._output = host, list(topics), output
+        self.group = group
         self.name = f"reactor {self.group}"
-        self._reactor = name
-        self._reactions = reactions
-        self._names = {event.__type_name__ for event in reactions}
         self._id = f"{self.group}.{host.slot}"
         self._metadata = commit_metadata(self._id, host.address)
-        self._routes = Routes(host.log)
         self._taking: set[TopicPartition] = set()
         self._positions: dict[TopicPartition, int] = {}
         self._sent: dict[TopicPartition, int] = {}
         self._sent_ms = self._recommitted_ms = host.clock.now_ms()
         self._joined = False
-        self._counts = dict.fromkeys(("events", "commands", "failed", "skipped", "aborted"), 0.0)
+        self._limit = BATCH_RECORDS
+        self._counts = dict.fromkeys(("events", "commands", "aborted"), 0.0)
         self._consumer: GroupConsumer | None = None
         self._transactor: Transactor | None = None
         self._producer: Producer | None = None
@@ -95,7 +74,7 @@ class ReactorLoop:
     def step(self, timeout: float) -> bool:
         consumer = self._consumer
         assert consumer is not None, "open() comes first"
-        batch = consumer.poll(BATCH_RECORDS, 0.0 if self._taking else timeout)
+        batch = consumer.poll(self._limit, 0.0 if self._taking else timeout)
         self._joined = batch.member is not None
         self._take(consumer)
         for at in self._positions:
@@ -119,7 +98,8 @@ class ReactorLoop:
         return all(positions[at] >= end for at, end in ends.items()) and self._sent == positions
 
     def metrics(self) -> Mapping[str, float]:
-        return {f"reactor_{name}_total": value for name, value in self._counts.items()}
+        counts = self._counts | {"failed": self._output.failed, "skipped": self._output.skipped}
+        return {f"reactor_{name}_total": value for name, value in counts.items()}
 
     def stop(self, deadline: float) -> None:
         """Leave the group; no transaction is open between steps."""
@@ -180,31 +160,53 @@ class ReactorLoop:
         return self._sent != self._positions and now_ms - self._sent_ms > POSITION_MS
 
     def _run(self, batch: Batch) -> None:
-        out: list[Outgoing] = []
-        for record in batch.records:
-            if TopicPartition(record.topic, record.partition) in self._positions:
-                out.extend(self._react(record))
+        if not self._positions:
+            return
+        ours = [record for record in batch.records if TopicPartition(record.topic, record.partition) in self._positions]
+        out = [each for record in ours for each in self._output.of(record)]
+        try:
+            self._commit(batch, out)
+        except DataRefused as error:
+            self._isolate(error, batch, ours)
+        except (OutcomeUnknown, Fenced) as error:
+            self._begin_again(error, replace=True)
+        except TransactionAborted as error:
+            self._begin_again(error, replace=False)
+
+    def _isolate(self, error: DataRefused, batch: Batch, ours: Sequence[Record]) -> None:
+        """K6: a smaller batch next time; of a single record, something else is written in its place."""
+        assert self._transactor is not None, "a batch was open"
+        self._transactor.abort()
+        if len(ours) > 1:
+            self._limit = len(ours) // 2
+            self._begin_again(error, replace=False)
+            return
+        try:
+            self._commit(batch, [each for record in ours for each in self._output.of_refused(record, error)])
+        except DataRefused:
+            raise  # not because of the record: this machine's clock is wrong, or the topic takes nothing
+        except (OutcomeUnknown, Fenced) as unknown:
+            self._begin_again(unknown, replace=True)
+        except TransactionAborted as aborted:
+            self._begin_again(aborted, replace=False)
+
+    def _commit(self, batch: Batch, out: Sequence[Outgoing]) -> None:
+        """One transaction: what is written and all positions (K2). Raises what `Transactor.commit` raises."""
         transactor = self._transactor
         assert transactor is not None, "open() comes first"
         positions = {at: Position(offset, self._metadata) for at, offset in self._positions.items()}
-        if not positions:
-            return
+        transactor.begin()
         try:
-            transactor.begin()
-            for topic, partition, key, value, headers, time_ms in out:
-                transactor.produce(topic, partition, key, value, headers, timestamp_ms=time_ms)
-            transactor.commit(positions, batch.member)
-        except (OutcomeUnknown, Fenced) as error:
-            self._begin_again(error, replace=True)
-        except DataRefused:
-            raise
-        except TransactionAborted as error:
-            self._begin_again(error, replace=False)
-        else:
-            self._sent = dict(self._positions)
-            self._sent_ms = self._host.clock.now_ms()
-            self._counts["events"] += len(batch.records)
-            self._counts["commands"] += len(out)
+            transactor.produce_all(out)
+        except (MessageTooLarge, InvalidRecord) as error:
+            raise DataRefused(str(error)) from error
+        transactor.commit(positions, batch.member)
+        self._sent = dict(self._positions)
+        self._sent_ms = self._host.clock.now_ms()
+        self._counts["events"] += len(batch.records)
+        self._counts["commands"] += len(out)
+        if batch.records:
+            self._limit = min(self._limit * 2, BATCH_RECORDS)
 
     def _begin_again(self, error: LogError, *, replace: bool) -> None:
         """K6: what is not known to have happened is read again from the committed positions."""
@@ -224,65 +226,6 @@ class ReactorLoop:
         self._taking.update(assigned)
         self._positions.clear()
         self._sent.clear()
-
-    def _react(self, record: Record) -> list[Outgoing]:
-        """The commands that one event leads to; a dead letter if it cannot be handled."""
-        serde = self._host.serde
-        if record.value is None:
-            return []
-        try:
-            name = serde.type_of(record.value)
-            if name.name not in self._names:
-                self._counts["skipped"] += 1
-                return []
-            event = serde.decode(record.value)
-            reaction = self._reactions.get(type(event))
-            if reaction is None or not isinstance(event, Event):
-                self._counts["skipped"] += 1
-                return []
-            metadata = metadata_of(record)
-            commands = self._call(reaction, event, metadata, record)
-            return [self._outgoing(command, metadata, number) for number, command in enumerate(commands)]
-        except (LogError, MemoryError, OSError) as error:
-            if not isinstance(error, MessageTooLarge):
-                raise
-            return [self._dead_letter(record, error)]
-        except Exception as error:  # noqa: BLE001 - whatever a user's handler raises makes the record poison
-            return [self._dead_letter(record, error)]
-
-    def _call(self, reaction: Reaction, event: Event, metadata: Metadata, record: Record) -> list[Command[Any, Any]]:
-        if not reaction.wants_recorded:
-            return list(reaction.function(event))
-        stream, version = place_of(record)
-        position = StorePosition.at(record.partition, record.offset + 1)
-        recorded = Recorded(event, version, stream, metadata, timestamp_of(record), position)
-        return list(reaction.function(event, recorded))
-
-    def _outgoing(self, command: Command[Any, Any], cause: Metadata, number: int) -> Outgoing:
-        topic, key = inbox_of(command.__to__), key_of(command)
-        value = self._host.serde.encode(command)
-        size = len(value) + OVERHEAD_BYTES
-        if size > self._routes.message_max_bytes:
-            raise MessageTooLarge(topic, size_bytes=size, limit_bytes=self._routes.message_max_bytes)
-        metadata = Metadata(
-            id=derived_id(f"{self._reactor}/{cause.id}", number), type=command.__type_name__,
-            correlation=cause.correlation, causation=cause.id,
-        )  # fmt: skip
-        headers = (("meta", metadata.encode()),)
-        return topic, self._routes.partition(topic, key), key.encode(), value, headers, self._host.clock.now_ms()
-
-    def _dead_letter(self, record: Record, error: Exception) -> Outgoing:
-        log.warning(
-            "record_dead_lettered", group=self.group, topic=record.topic, partition=record.partition,
-            offset=record.offset, error=type(error).__name__, detail=str(error)[:500],
-        )  # fmt: skip
-        self._counts["failed"] += 1
-        now_ms = self._host.clock.now_ms()
-        headers = dead_letter_headers(
-            headers=tuple(record.headers), topic=record.topic, partition=record.partition, offset=record.offset,
-            group=self.group, error=error, attempts=1, now_ms=now_ms,
-        )  # fmt: skip
-        return dead_letters_of(record.topic, self.group), record.partition, record.key, record.value, headers, now_ms
 
 
 def _beside(topic: str, group: str, partitions: int) -> list[Topic]:

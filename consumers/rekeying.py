@@ -6,7 +6,7 @@ The view then reads the topic `<view>.v<version>.by`, into which each event is p
 its bytes and headers unchanged and one more header, `origin`: the key it had, `stream/version`. Records of the same key
 keep the order of the partition that they come from; between partitions there is none. An event for which `by` gives
 None is left out. The topic is kept for ever, because the view is rebuilt from it. An error in `by` stops the loop,
-visibly: a view with holes would be wrong.
+visibly, and so does a record that the log does not take: a view with holes would be wrong.
 """
 
 from __future__ import annotations
@@ -37,19 +37,27 @@ class RekeyLoop(ReactorLoop):
     """Runs beside a view's loop, in the group `<service>.<view>.v<version>.by`."""
 
     def __init__(self, host: Host, view: str, topics: Sequence[str], events: Sequence[type[Event]], by: By) -> None:
-        super().__init__(host, rekeyed_topic(view), topics, {})
+        super().__init__(host, f"{host.service}.{rekeyed_topic(view)}", topics, Rekeyed(host, view, events, by))
         self.name = f"re-keying for {view}"
-        self._view, self._events, self._by = view, {event.__type_name__ for event in events}, by
-        self._topic = rekeyed_topic(view)
-        self._partitions = 0
 
-    def open(self) -> None:
-        super().open()
-        self._partitions = self._host.log.describe([self._topic])[self._topic].partitions
 
-    def _react(self, record: Record) -> list[Outgoing]:
+class Rekeyed:
+    """The `Output` of the loop: each event once more, under another key."""
+
+    failed = 0
+
+    def __init__(self, host: Host, view: str, events: Sequence[type[Event]], by: By) -> None:
+        self._host, self._view, self._by = host, view, by
+        self._events = {event.__type_name__ for event in events}
+        self._topic, self._partitions = rekeyed_topic(view), 0
+        self.skipped = 0
+
+    def of(self, record: Record) -> list[Outgoing]:
         serde = self._host.serde
-        if record.value is None or serde.type_of(record.value).name not in self._events:
+        if record.value is None:
+            return []
+        if serde.type_of(record.value).name not in self._events:
+            self.skipped += 1
             return []
         key: Any = self._by(serde.decode(record.value))
         if key is None:
@@ -57,8 +65,13 @@ class RekeyLoop(ReactorLoop):
         if not isinstance(key, str) or not key:
             raise BadRowKey(key, f"what by= of {self._view} gives: a text that is not empty, or None")
         headers = (*record.headers, (ORIGIN, record.key or b""))
+        self._partitions = self._partitions or self._host.log.describe([self._topic])[self._topic].partitions
         partition = partition_of(key, self._partitions)
         return [(self._topic, partition, key.encode(), record.value, headers, record.timestamp_ms)]
+
+    def of_refused(self, record: Record, error: Exception) -> list[Outgoing]:
+        """A view with a hole would be wrong."""
+        raise error
 
 
 def rekeyed(view: str) -> Topic:

@@ -190,7 +190,7 @@ class WorkerLoop:
             concurrency=worker.concurrency,
             serde=self._host.serde,
             clock=self._clock,
-            dead_letters=DeadLetters(self.group, producer, self._clock),
+            dead_letters=DeadLetters(self.group, producer, self._clock, self._host.log.message_max_bytes),
             answering=worker.answering,
             bucket=Bucket(worker.rate) if worker.rate is not None else None,
             breakers=worker.breakers,

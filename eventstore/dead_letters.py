@@ -3,6 +3,8 @@
 A record goes there with key, value and headers unchanged. Its origin and the error travel in more headers, all
 beginning with `__dlq.errors.`, as UTF-8 text: `topic`, `partition`, `offset`, `group`, `type` (the error's class),
 `message`, `attempts` and `time` (ISO 8601).
+
+A record that does not fit beside these headers leaves its value at its origin, and says so in the header `__dlq.value`.
 """
 
 from __future__ import annotations
@@ -10,12 +12,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from eventstore.log.records import Headers
+from eventstore.processor.context import OVERHEAD_BYTES
 
 PREFIX = "__dlq.errors."
 ELIDED = "__dlq.value"
 """The header, with the value `at origin`, of a record so large that it leaves its value there."""
 MESSAGE_LIMIT = 2_000
 """Characters of the error's text that are kept."""
+READABLE_BYTES = 10_000
 
 
 def dead_letter_headers(
@@ -41,3 +45,17 @@ def dead_letter_headers(
         "time": datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(),
     }
     return (*headers, *((PREFIX + name, value.encode()) for name, value in why.items()))
+
+
+def fitting(key: bytes | None, value: bytes | None, headers: Headers, limit_bytes: int) -> tuple[bytes | None, Headers]:
+    """Value and headers of a dead letter, without what does not fit into a record of this size."""
+    if _size(key, value, headers) > limit_bytes:
+        value, headers = None, (*headers, (ELIDED, b"at origin"))
+    if _size(key, value, headers) > limit_bytes:  # of the headers themselves, those go that no person would read
+        headers = tuple((name, content) for name, content in headers if len(content) <= READABLE_BYTES)
+    return value, headers
+
+
+def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
+    content = len(key or b"") + len(value or b"") + sum(len(name) + len(content) for name, content in headers)
+    return content + OVERHEAD_BYTES

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from eventstore.dead_letters import ELIDED, dead_letter_headers
+from eventstore.dead_letters import dead_letter_headers, fitting
 from eventstore.log.records import Headers
-from eventstore.processor.context import OVERHEAD_BYTES
 from eventstore.processor.inputs import AnswerOut, Input, Outgoing
 from eventstore.processor.topics import dead_letters_of
 from schemas import Message, Metadata, Nothing, Serde
-
-READABLE_BYTES = 10_000
 
 
 def send_reply(
@@ -59,13 +56,5 @@ def dead_letter_record(
         headers=headers, topic=topic, partition=partition, offset=offset, group=group, error=error, attempts=1,
         now_ms=now_ms,
     )  # fmt: skip
-    if _size(key, value, headers) > limit_bytes:
-        value, headers = None, (*headers, (ELIDED, b"at origin"))
-    if _size(key, value, headers) > limit_bytes:  # of the headers themselves, those go that no person would read
-        headers = tuple((name, content) for name, content in headers if len(content) <= READABLE_BYTES)
+    value, headers = fitting(key, value, headers, limit_bytes)
     return dead_letters_of(topic, group), partition, key, value, headers, now_ms
-
-
-def _size(key: bytes | None, value: bytes | None, headers: Headers) -> int:
-    content = len(key or b"") + len(value or b"") + sum(len(name) + len(content) for name, content in headers)
-    return content + OVERHEAD_BYTES

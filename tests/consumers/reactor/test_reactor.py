@@ -178,6 +178,23 @@ def test_an_event_that_cannot_be_handled_is_dead_lettered_whole() -> None:
     assert dict(dead.headers)["__dlq.errors.type"] == b"ValueError"
 
 
+def test_an_event_too_large_for_a_dead_letter_leaves_its_value_at_the_origin() -> None:
+    """An event near the size limit has no room for the error's headers; the reactor goes on all the same."""
+    world = World()
+    meta = Metadata(id="large", type=Happened.__type_name__).encode()
+    producer = world.log.producer()
+    value = world.serde.encode(Happened(times=5)) + b"x" * (world.log.message_max_bytes - 200)
+    producer.produce("source.events", 0, b"s/0", value, (("meta", meta),))
+    producer.close()
+
+    world.append(Happened(times=1))
+    world.run()
+
+    [dead] = world.records("source.events.test.reacting.dlq")
+    assert (dead.value, dict(dead.headers)["__dlq.value"]) == (None, b"at origin")
+    assert len(world.acts()) == 1
+
+
 def test_the_same_event_gives_commands_the_same_ids() -> None:
     """A command's id follows from the event's, so that its destination recognises a repeat."""
     one, other = World(), World()

@@ -18,6 +18,7 @@ from consumers.errors import Permanent, RetryAfter
 from consumers.retry import Retry
 from consumers.worker import Worker
 from consumers.worker_loop import WorkerLoop
+from schemas import Metadata
 from tests.consumers.worker.bench import Bench, Gate, Paid, Placed
 
 DLQ = "orders.shop.mailer.dlq"
@@ -232,6 +233,31 @@ def test_a_record_too_large_for_a_dead_letter_leaves_its_value_at_the_origin(ben
     [dead] = bench.records(DLQ)
     assert dead.value is None
     assert dead_letter_of(dead).is_elided
+
+
+def test_a_record_whose_headers_fill_a_record_is_a_dead_letter_without_the_long_ones(bench: Bench) -> None:
+    """What no person would read is left at the origin, and the records behind it are handled."""
+    worker, seen, feed = Worker("mailer", topics=["orders"]), list[str](), bench.feed()
+
+    @worker.on
+    async def confirm(event: Placed) -> None:
+        if event.order == "bad":
+            raise Permanent("never")
+        seen.append(event.order)
+
+    producer = bench.host.log.producer()
+    meta = Metadata(id="bad", type=Placed.__type_name__).encode()
+    long = b"x" * (bench.host.log.message_max_bytes - 500)
+    producer.produce("orders", 0, b"a", bench.host.serde.encode(Placed(order="bad")), (("meta", meta), ("long", long)))
+    producer.close()
+    feed.send("a", Placed(order="next"))
+    loop = bench.open(worker)
+    bench.settle(loop)
+
+    [dead] = bench.records(DLQ)
+    assert "long" not in dict(dead.headers)
+    assert dead_letter_of(dead).error == "Permanent"
+    assert seen == ["next"]
 
 
 def _has(loop: WorkerLoop, seen: Sequence[object], count: int) -> bool:
