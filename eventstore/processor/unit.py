@@ -16,7 +16,7 @@ import structlog
 
 from eventstore.component import Host
 from eventstore.log.errors import DataRefused, Fenced, LogError, OutcomeUnknown, TransactionAborted
-from eventstore.log.port import Batch, GroupConsumer, Transactor
+from eventstore.log.port import Batch, GroupConsumer
 from eventstore.log.records import Record, TopicPartition
 from eventstore.processor.batch import BATCH_INPUTS, STATE_BATCH_INPUTS, Decisions, Inputs
 from eventstore.processor.commits import Commits
@@ -73,10 +73,6 @@ class Unit:
         self._consumer: GroupConsumer | None = None
         self._is_between_steps = True
         """Whether everything that was polled was handled or is to be read again."""
-
-    @property
-    def _transactor(self) -> Transactor | None:
-        return self._commits.transactor
 
     def call(self, call: AnyCall) -> None:
         """Let a local call join the next batch, or pass it on if its partition is not here."""

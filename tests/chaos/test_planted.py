@@ -68,7 +68,7 @@ def test_a_unit_that_lost_its_partition_commits_nothing_for_it(
         monkeypatch.setattr(Commits, "commit", _without_positions)
     first = Bench(open_log("memory://"))
     assert first.ask(Add(counter="a", by=1)) == Total(is_=1)
-    transactor: Any = first.unit._transactor
+    transactor: Any = first.unit._commits.transactor
     commit, given = transactor.commit, list[tuple[Any, ...]]()
 
     def stop(*arguments: Any) -> None:

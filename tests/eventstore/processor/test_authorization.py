@@ -36,7 +36,7 @@ def bench(bench: Bench) -> Bench:
 def refusing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Generator[list[int]]:
     """The broker refuses the unit's commits; counts them."""
     tried: list[int] = []
-    transactor: Any = bench.unit._transactor
+    transactor: Any = bench.unit._commits.transactor
 
     def commit(*_: object) -> Any:
         tried.append(1)

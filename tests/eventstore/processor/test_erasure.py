@@ -224,7 +224,7 @@ def test_the_last_tombstone_is_written_again_when_its_segment_has_ended(bench: E
 def test_a_batch_that_is_dropped_erased_nothing(bench: ErasingBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """K6: the erasure happens with its transaction or not at all; tried again it happens once."""
     bench.ask(AddMany(counter="a", times=3))
-    transactor = bench.unit._transactor
+    transactor = bench.unit._commits.transactor
     assert transactor is not None
     real, failures = transactor.commit, [1]
 

@@ -62,7 +62,7 @@ def test_a_unit_whose_last_commit_is_refused_leaves_its_group(bench: Bench, monk
     bench.unit._commits._sent.clear()  # positions are to be sent
     consumer = bench.unit._consumer
     assert isinstance(consumer, LocalConsumer)
-    transactor = bench.unit._transactor
+    transactor = bench.unit._commits.transactor
     assert transactor is not None
 
     def refuse(*_: object) -> None:

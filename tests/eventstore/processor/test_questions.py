@@ -51,7 +51,7 @@ class Commits:
     """What a unit commits, as long as nothing is planted."""
 
     def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-        transactor = bench.unit._transactor
+        transactor = bench.unit._commits.transactor
         assert transactor is not None
         self.positions: list[set[TopicPartition]] = []
         self.refusals = 0

@@ -43,7 +43,7 @@ def test_a_unit_may_stop_before_it_was_ever_stepped(bench: Bench) -> None:
 def test_a_batch_that_read_nothing_sends_its_position(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """K2: a batch of local calls only names the partition that it writes, or no successor would wait for it."""
     bench.run()
-    transactor = bench.unit._transactor
+    transactor = bench.unit._commits.transactor
     assert transactor is not None
     real, sent = transactor.commit, list[Mapping[TopicPartition, Position]]()
 
@@ -66,7 +66,7 @@ def test_positions_of_a_quiet_group_are_committed_daily(
     """K12: the broker forgets the positions of topics that nobody commits for, so all that are owned are sent again."""
     bench.ask(Add(counter="a", by=1))
     bench.run()
-    transactor = bench.unit._transactor
+    transactor = bench.unit._commits.transactor
     assert transactor is not None
     real, sent = transactor.commit, list[Mapping[TopicPartition, Position]]()
 
@@ -88,7 +88,7 @@ def test_positions_of_a_quiet_group_are_committed_daily(
 def test_data_that_the_broker_refuses_is_poison_at_last(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """K6: the batch is halved until the one record is alone and dead-lettered; its neighbours are handled once."""
     bench.run()
-    transactor = bench.unit._transactor
+    transactor = bench.unit._commits.transactor
     assert transactor is not None
     produce, commit, refused = transactor.produce_all, transactor.commit, list[bytes | None]()
     three = bench.serde.encode(Added(by=3))
@@ -199,7 +199,7 @@ def test_a_hung_transaction_is_fenced_by_the_successor(
     name = unique("counter")
     first = _on(log, name, "0")
     first.run()
-    transactor: Any = first.unit._transactor
+    transactor: Any = first.unit._commits.transactor
     consumer: Any = first.unit._consumer
     with monkeypatch.context() as hanging:
         hanging.setattr(Ending, "run", _hang)

@@ -74,7 +74,7 @@ def test_a_stop_with_time_left_passes_calls_on_when_its_batch_fails(
     ask(bench)
 
     with monkeypatch.context() as broken:
-        broken.setattr(unit._transactor, "commit", failing(AWAY))
+        broken.setattr(unit._commits.transactor, "commit", failing(AWAY))
         with pytest.raises(BrokerUnreachable):
             bench.close()
 
@@ -97,7 +97,7 @@ def test_calls_of_a_batch_that_fails_twice_are_passed_on(
     ask(bench)
 
     with monkeypatch.context() as broken:
-        broken.setattr(unit._transactor, "commit", failing(error))
+        broken.setattr(unit._commits.transactor, "commit", failing(error))
         broken.setattr(unit._commits, then, failing(AWAY))
         with pytest.raises(BrokerUnreachable):
             bench.run(lambda: False)
@@ -114,11 +114,11 @@ def test_a_call_whose_dead_letter_cannot_be_written_is_passed_on(bench: Bench, m
     ask(bench)
 
     def commit(*_: object) -> Any:
-        unit._transactor.abort()
+        unit._commits.transactor.abort()
         raise errors.pop(0)
 
     with monkeypatch.context() as broken:
-        broken.setattr(unit._transactor, "commit", commit)
+        broken.setattr(unit._commits.transactor, "commit", commit)
         with pytest.raises(BrokerUnreachable):
             bench.run(lambda: False)
     bench.unit.stop(bench.clock.monotonic())
@@ -155,7 +155,7 @@ def test_a_step_that_fails_leaves_what_it_polled_to_the_successor(
     targets: dict[str, tuple[Any, str, LogError]] = {
         "taking partitions": (unit._served, "take_over", AWAY),
         "asking for timers": (unit._barrier, "instants", AWAY),
-        "dead-lettering": (unit._transactor, "commit", DataRefused("not even its dead letter is taken")),
+        "dead-lettering": (unit._commits.transactor, "commit", DataRefused("not even its dead letter is taken")),
     }
     target, name, error = targets[part]
     bench.post(Add(counter="a", by=3))

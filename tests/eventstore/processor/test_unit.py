@@ -249,7 +249,7 @@ def test_a_command_to_another_processor_arrives_once(bench: Bench) -> None:
 def test_an_aborted_batch_is_decided_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """K6: nothing of an aborted batch is left, and its inputs are decided again in order."""
     bench.ask(Add(counter="a", by=1))
-    transactor = bench.unit._transactor
+    transactor = bench.unit._commits.transactor
     assert transactor is not None
     real, failures = transactor.commit, [TransactionAborted("injected")]
 
@@ -272,7 +272,8 @@ def test_positions_that_could_not_be_sent_leave_no_transaction_open(
 ) -> None:
     """K6: what moved without output is sent with a later batch; the transaction that failed is ended."""
     bench.run()
-    commits, transactor = bench.unit._commits, bench.unit._transactor
+    commits = bench.unit._commits
+    transactor = commits.transactor
     assert transactor is not None
     committed, failures = transactor.commit, [TransactionAborted("nothing happened")]
 
@@ -287,7 +288,7 @@ def test_positions_that_could_not_be_sent_leave_no_transaction_open(
     bench.run(lambda: not failures)
 
     assert bench.ask(Add(counter="a", by=3)) == Total(is_=3)
-    assert bench.unit._transactor is transactor
+    assert commits.transactor is transactor
 
 
 @pytest.mark.parametrize("happened", [True, False])
@@ -296,7 +297,7 @@ def test_an_unknown_outcome_is_resolved_from_the_log(
 ) -> None:
     """K6: the caller learns what the log says, and the input took effect once either way."""
     bench.ask(Add(counter="a", by=1))
-    transactor = bench.unit._transactor
+    transactor = bench.unit._commits.transactor
     assert transactor is not None
     real = transactor.commit
 
@@ -309,7 +310,7 @@ def test_an_unknown_outcome_is_resolved_from_the_log(
 
     assert bench.ask(Add(counter="a", by=3)) == Total(is_=4)
     assert bench.events("a") == [(0, 1), (1, 3)]
-    assert bench.unit._transactor is not transactor
+    assert bench.unit._commits.transactor is not transactor
 
 
 def test_calls_for_a_lost_partition_are_passed_on(bench: Bench) -> None:

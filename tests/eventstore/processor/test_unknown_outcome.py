@@ -52,14 +52,14 @@ def test_a_commit_cut_off_is_resolved_to_the_truth(
     answers: list[Answered] = []
     call(bench, name, "a", 1, answers)
     bench.run(lambda: len(answers) == 1, steps=20_000)
-    first = bench.unit._transactor
+    first = bench.unit._commits.transactor
 
     cut = proxy.cut(END_TXN, moment)
     call(bench, name, "a", 2, answers)
     bench.run(lambda: len(answers) == 2, steps=20_000)
 
     assert cut.happened.is_set()
-    assert bench.unit._transactor is not first
+    assert bench.unit._commits.transactor is not first
     assert answers[1].message == Total(is_=3)
     direct = open_log(f"kafka://{kafka}")
     keys = [record.key for record in records_of(direct, f"{name}.events")]

@@ -42,7 +42,7 @@ def test_one_is_taken_after_so_many_events(bench: TallyBench) -> None:
 def test_it_is_in_the_transaction_of_its_events(bench: TallyBench, monkeypatch: pytest.MonkeyPatch) -> None:
     """E3: of a batch that is aborted, no snapshot is left, neither in the log nor in the state."""
     bench.add(1, 2, 3, 4)
-    transactor: Any = bench.unit._transactor
+    transactor: Any = bench.unit._commits.transactor
     real, failures = transactor.commit, [TransactionAborted("broken")]
     seen: list[object] = []
 

@@ -256,7 +256,7 @@ def test_an_aborted_batch_is_decided_again(bench: TallyBench, monkeypatch: pytes
     """K6: nothing of an aborted batch is left in the states."""
     bench.post_all(Add(sensor="a", amount=1))
     bench.run()
-    transactor = bench.unit._transactor
+    transactor = bench.unit._commits.transactor
     assert transactor is not None
     real, failures = transactor.commit, [TransactionAborted("injected")]
 
@@ -280,7 +280,7 @@ def test_an_unknown_outcome_is_resolved_from_the_log(
     bench: TallyBench, monkeypatch: pytest.MonkeyPatch, happened: bool
 ) -> None:
     """K6: records by their position, calls by their outcome: both count once."""
-    transactor = bench.unit._transactor
+    transactor = bench.unit._commits.transactor
     assert transactor is not None
     real = transactor.commit
 
@@ -294,7 +294,7 @@ def test_an_unknown_outcome_is_resolved_from_the_log(
 
     assert bench.ask(Add(sensor="b", amount=3)) == Tallied(count=1, amount=3)
     bench.run()
-    assert bench.unit._transactor is not transactor
+    assert bench.unit._commits.transactor is not transactor
     assert bench.look("a") == (1, 2)
     assert bench.look("b") == (1, 3)
 
