@@ -37,6 +37,8 @@ WAIT: Final = timedelta(seconds=10)
 FRESH_SECONDS: Final = 1.0
 """How old what is known of owners may be before it is looked up again."""
 PAUSE_SECONDS: Final = 0.05
+SLICE_SECONDS: Final = 2.0
+"""How long one question waits at an owner: one that is gone without a word is noticed then, and its successor asked."""
 
 
 class HasLoop(Protocol):
@@ -123,12 +125,14 @@ class Tables:
         why = "no owner is known"
         while True:
             for owners, address in await self._candidates(table, question.partition):
-                left = max(0.01, deadline - self._clock.monotonic())
-                asked = _addressed(question, owners, left)
+                left = deadline - self._clock.monotonic()
+                asked = _addressed(question, owners, max(0.01, min(left, SLICE_SECONDS)))
                 found, why = await self._try(view, address, table.name, asked)
                 why = why if address or owners.notes else self._unrun(view, owners.version)
                 if found.result == "rows":
                     return found
+                if found.result == "not_reached" and self._clock.monotonic() < deadline:
+                    break  # the owner may be another one by now
                 _raise_final(view, found, question, self._wait_seconds)
             if self._clock.monotonic() >= deadline:
                 if not self._owners.get(view, (0.0, []))[1]:

@@ -12,6 +12,7 @@ import threading
 from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
@@ -136,10 +137,8 @@ class Connections:
         with self._lock:
             kept = self._free[address].pop() if self._free[address] else None
         if kept is not None:
-            try:
+            with suppress(ConnectionError):  # it was closed by the other side meanwhile: a read does no harm twice
                 return self._ask(kept, address, path, question, timeout)
-            except OSError:
-                kept.close()  # it was closed by the other side meanwhile: a read does no harm twice
         return self._ask(http.client.HTTPConnection(address, timeout=timeout), address, path, question, timeout)
 
     def _ask(
@@ -154,6 +153,9 @@ class Connections:
         except http.client.HTTPException as error:
             connection.close()
             raise ConnectionError(f"{address}: {type(error).__name__}: {error}") from error
+        except OSError:
+            connection.close()
+            raise
         if response.status in (http.client.NOT_FOUND, http.client.SERVICE_UNAVAILABLE):
             return NOT_OWNED  # it starts or stops, and says so
         if response.status != http.client.OK:
