@@ -21,6 +21,7 @@ from sagas.state import NO_TEXT, Progress, Stage, Text, decoded_reply
 from sagas.steps import Step, Unset
 from sagas.turn import TIMED_OUT, Turn, retry_of, text_of
 from schemas import Command, Failure, Message, Refusal, Undo
+from schemas.personal_fields import sealed_json
 
 DETAIL_CHARACTERS = 500
 """How much of an error's text is recorded."""
@@ -70,7 +71,7 @@ def answered(turn: Turn, leaf: Leaf, progress: Progress, message: Message, *, at
         if isinstance(message, Failure):
             _attempt_failed(turn, leaf, progress, message.error, message.detail, is_final=message.final)
         else:
-            text = message.model_dump_json()
+            text = sealed_json(message)
             _attempt_failed(turn, leaf, progress, f"refused: {message.__type_name__}", text, is_final=True)
 
 

@@ -34,6 +34,7 @@ from sagas.orchestrator import processor_messages
 from sagas.timeline import Happened, lines, timeline
 from sagas.waits import M, Wait
 from schemas import Event, Message, Refusal, Serde
+from schemas.personal_fields import sealed_json
 
 T_co = TypeVar("T_co", covariant=True, default=None)
 
@@ -139,12 +140,13 @@ class Run(Generic[O]):
         Raises:
             NotWaitedFor: it has ended, or got one before.
             SagaNotFound: no saga was started under this key.
+            PersonalOpen: personal data in the message is not sealed.
         """
         given = Signal(
             wait=wait.name,
             type=message.__type_name__,
             version=message.__type_version__,
-            message=message.model_dump_json(),
+            message=sealed_json(message),
         )
         answer = await self._ask(given)
         if isinstance(answer, Refused):
@@ -200,6 +202,7 @@ class SagaClient:
         Raises:
             SagaKeyReused: its key stands for a saga with other input.
             SagaVersionUnknown: its owner does not have the version of this class.
+            PersonalOpen: personal data in the input is not sealed: `await service.protect(input)`, kept for a repeat.
             AskTimedOut: no owner answered in time; it may have been started, so start it again with the same input.
         """
         run = self.run(saga, saga.key_of(input))
@@ -220,7 +223,7 @@ class SagaClient:
         Raises:
             AskTimedOut: it did not end in time. It goes on: follow it by `run`, or call this again.
             SagaKeyReused: its key stands for a saga with other input.
-            SagaVersionUnknown: its owner does not have the version of this class.
+            SagaVersionUnknown, PersonalOpen: as for `start`.
         """
         key = saga.key_of(input)
         answer = await ask(self._hosted, saga, key, _start(saga, input, wait=True), timeout=timeout)
@@ -287,11 +290,7 @@ _REASONS: dict[str, Literal["timed out", "cancelled", "failed"]] = {
 
 def _start(saga: type[Saga[I, Any]], input: I, *, wait: bool) -> Message:
     return start_command(
-        saga.__saga__,
-        key=saga.key_of(input),
-        version=saga.__saga_version__,
-        input=input.model_dump_json(),
-        wait=wait,
+        saga.__saga__, key=saga.key_of(input), version=saga.__saga_version__, input=sealed_json(input), wait=wait
     )
 
 

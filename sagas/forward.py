@@ -30,6 +30,7 @@ from sagas.steps import Step
 from sagas.turn import TIMED_OUT, Turn, retry_of, text_of
 from sagas.waits import Wait
 from schemas import Command, Failure, Message, Refusal
+from schemas.personal_fields import sealed_json
 
 DETAIL_CHARACTERS = 500
 """How much of an error's text is recorded."""
@@ -228,7 +229,7 @@ def _command(turn: Turn, leaf: Step[Any, Any] | Child[Any, Any]) -> Command[Any,
         child.__saga__,
         key=child.key_of(built),
         version=child.__saga_version__,
-        input=built.model_dump_json(),
+        input=sealed_json(built),
         wait=True,
     )
 
@@ -260,7 +261,7 @@ def _complete(turn: Turn) -> None:
             return
         build: Callable[[Any], Any] = result.build
         try:
-            text = build(turn.view).model_dump_json()
+            text = sealed_json(build(turn.view))
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
             not_built(turn, result.name, error)
             return

@@ -22,6 +22,7 @@ from sagas.messages import SagaOutcome, Wake
 from sagas.state import Phase, Progress, SagaState, Text, decoded, view_of
 from sagas.steps import ATTEMPT_TIMEOUT, Step
 from schemas import Command, Message, ReplyTo, Undecodable
+from schemas.personal_fields import sealed_json
 
 TIMER = "wake"
 TIMED_OUT = "timed out"
@@ -149,7 +150,7 @@ def outcome_of(state: SagaState) -> SagaOutcome:
 
 def text_of(message: Message) -> Text:
     """A message as histories hold it."""
-    return Text(message.__type_name__, message.__type_version__, message.model_dump_json())
+    return Text(message.__type_name__, message.__type_version__, sealed_json(message))
 
 
 def address_text(address: ReplyTo) -> str:

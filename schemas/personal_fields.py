@@ -13,9 +13,10 @@ from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 from schemas.definition import Definition, DefinitionError
-from schemas.errors import SchemaError
+from schemas.errors import SchemaError, Unencodable
 from schemas.personal_data import SUBJECT_PROPERTY, Personal, PersonalOpen
 
 M = TypeVar("M", bound=BaseModel)
@@ -97,6 +98,20 @@ def check_sealed(model: BaseModel) -> None:
             raise PersonalOpen(where)
         if value.subject != subject:
             raise PersonalOfAnother(where, subject=subject, found=value.subject or "")
+
+
+def sealed_json(model: BaseModel) -> str:
+    """The model as JSON, for what carries it as text.
+
+    Raises:
+        PersonalOpen: a value is not sealed.
+        Unencodable: it holds what JSON cannot.
+    """
+    try:
+        return model.model_dump_json()
+    except PydanticSerializationError as error:
+        check_sealed(model)
+        raise Unencodable(type(model).__name__, str(error)) from error
 
 
 def subject_in(model: BaseModel, field: str) -> str:
