@@ -6,8 +6,6 @@ import asyncio
 import json
 import socket
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -25,6 +23,7 @@ from eventstore.log.errors import BadLogUrl, BrokerUnreachable, TopicMissing
 from eventstore.process_host import state_url
 from schemas import Command, Event
 from tests.consumers.service.app import Counter, fresh
+from tests.consumers.service.processes import get
 from tests.eventstore.processor.counters import Counters
 from tests.waiting import eventually, eventually_async
 
@@ -88,15 +87,6 @@ class FragileLoop:
 def threads() -> set[str]:
     """The names of this process's threads that belong to services."""
     return {one.name for one in threading.enumerate() if one.name in {"http", "replies", "fragile", "unit tallies"}}
-
-
-def get(address: str, path: str) -> tuple[int, str]:
-    """Status and body of a GET."""
-    try:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
-            return answer.status, answer.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
 
 
 async def get_async(address: str, path: str) -> tuple[int, str]:
