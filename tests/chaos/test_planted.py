@@ -5,7 +5,7 @@ Each test does the same twice. What is taken out is put in place of the rule for
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -14,13 +14,13 @@ import pytest
 from eventstore.clock import ManualClock
 from eventstore.log import open_log
 from eventstore.log.errors import StaleMember
-from eventstore.log.port import Batch, Log, Reader
+from eventstore.log.port import Log, Reader
 from eventstore.log.records import Isolation, Record, TopicPartition
 from eventstore.processor.commits import Commits
 from eventstore.processor.due import Barrier
-from eventstore.processor.inputs import Outgoing
 from eventstore.processor.outcomes import Outcomes
 from tests.chaos.ledger import gaps
+from tests.chaos.streams.planted import commit_without_positions
 from tests.eventstore.processor.counters import Add, AddLater, Bench, StopAdding, Total
 
 PLANTED = pytest.mark.parametrize("is_planted", [False, True], ids=["rule", "planted"])
@@ -49,23 +49,13 @@ def test_an_input_that_comes_twice_takes_effect_once(is_planted: bool, monkeypat
     assert booked == (10 if is_planted else 5)
 
 
-def _without_positions(
-    self: Commits, batch: Batch, written: Collection[TopicPartition] = (), out: Sequence[Outgoing] = ()
-) -> dict[TopicPartition, int]:
-    assert self.transactor is not None
-    self.transactor.begin()
-    for topic, partition, key, value, headers, time_ms in out:
-        self.transactor.produce(topic, partition, key, value, headers, timestamp_ms=time_ms)
-    return self.transactor.commit()
-
-
 @PLANTED
 def test_a_unit_that_lost_its_partition_commits_nothing_for_it(
     is_planted: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """K2: a transaction that names no position is fenced by nobody: whoever wakes up late forks the stream."""
     if is_planted:
-        monkeypatch.setattr(Commits, "commit", _without_positions)
+        monkeypatch.setattr(Commits, "commit", commit_without_positions)
     first = Bench(open_log("memory://"))
     assert first.ask(Add(counter="a", by=1)) == Total(is_=1)
     transactor: Any = first.unit._commits.transactor

@@ -50,17 +50,19 @@ def plant(names: str) -> None:
         _PLANTS[name]()
 
 
-def _without_positions() -> None:
-    def commit(
-        self: Commits, batch: Batch, written: Collection[TopicPartition] = (), out: Sequence[Outgoing] = ()
-    ) -> dict[TopicPartition, int]:
-        assert self.transactor is not None
-        self.transactor.begin()
-        for topic, partition, key, value, headers, time_ms in out:
-            self.transactor.produce(topic, partition, key, value, headers, timestamp_ms=time_ms)
-        return self.transactor.commit()
+def commit_without_positions(
+    self: Commits, batch: Batch, written: Collection[TopicPartition] = (), out: Sequence[Outgoing] = ()
+) -> dict[TopicPartition, int]:
+    """In place of `Commits.commit`: the transaction names no positions."""
+    assert self.transactor is not None
+    self.transactor.begin()
+    for topic, partition, key, value, headers, time_ms in out:
+        self.transactor.produce(topic, partition, key, value, headers, timestamp_ms=time_ms)
+    return self.transactor.commit()
 
-    Commits.commit = commit  # type: ignore[method-assign]
+
+def _without_positions() -> None:
+    Commits.commit = commit_without_positions  # type: ignore[method-assign]
 
 
 def _member_of_the_moment() -> None:
