@@ -95,10 +95,9 @@ def test_the_outcome_says_where_and_why() -> None:
     )
 
 
-def test_the_undo_goes_where_its_do_went() -> None:
-    """P2: topic, partition and key are those recorded for the do, whatever the undo's own key says."""
+def noted(world: World) -> list[Envelope]:
+    """What is delivered from now on."""
     sent = list[Envelope]()
-    world = started(payments=refusing(Charge, Declined(reason="poor")))
     deliver = world.deliver
 
     def noting(envelope: Envelope) -> None:
@@ -106,6 +105,14 @@ def test_the_undo_goes_where_its_do_went() -> None:
         deliver(envelope)
 
     world.deliver = noting  # type: ignore[method-assign] # the test stands in between
+    return sent
+
+
+def test_the_undo_goes_where_its_do_went() -> None:
+    """P2: topic, partition and key are those recorded for the do, whatever the undo's own key says."""
+    world = started(payments=refusing(Charge, Declined(reason="poor")))
+    sent = noted(world)
+
     world.run()
 
     hotel = [each for each in sent if isinstance(each.message, (BookHotel, CancelHotel))]
@@ -185,15 +192,9 @@ def test_the_undo_of_a_done_step_gets_its_reply() -> None:
 
 def test_an_inbox_that_grew_gets_the_undo_where_it_got_the_do() -> None:
     """P2: partition counts change between do, a repeated do and undo; all three go to the partition of the first."""
-    sent = list[Envelope]()
     world = started(hotels=silent(BookHotel))
-    deliver = world.deliver
+    sent = noted(world)
 
-    def noting(envelope: Envelope) -> None:
-        sent.append(envelope)
-        deliver(envelope)
-
-    world.deliver = noting  # type: ignore[method-assign] # the test stands in between
     world.run()
     world.partitions = 64
     world.settle()

@@ -33,6 +33,20 @@ def successor_of(bench: Bench, **changes: Any) -> Bench:
     return Bench(bench.log, clock=bench.clock, registry=bench.registry, **changes)
 
 
+def sent_from_now_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[TopicPartition, Position]]:
+    """The positions that the unit's commits name, one after the other."""
+    transactor = bench.unit._commits.transactor
+    assert transactor is not None
+    real, sent = transactor.commit, list[Mapping[TopicPartition, Position]]()
+
+    def commit(positions: Mapping[TopicPartition, Position], member: Any) -> dict[TopicPartition, int]:
+        sent.append(positions)
+        return real(positions, member)
+
+    monkeypatch.setattr(transactor, "commit", commit)
+    return sent
+
+
 def test_a_unit_may_stop_before_it_was_ever_stepped(bench: Bench) -> None:
     """The last poll of a stop may still assign partitions: they are released, and the successor gets them."""
     successor = successor_of(bench)
@@ -43,15 +57,7 @@ def test_a_unit_may_stop_before_it_was_ever_stepped(bench: Bench) -> None:
 def test_a_batch_that_read_nothing_sends_its_position(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """K2: a batch of local calls only names the partition that it writes, or no successor would wait for it."""
     bench.run()
-    transactor = bench.unit._commits.transactor
-    assert transactor is not None
-    real, sent = transactor.commit, list[Mapping[TopicPartition, Position]]()
-
-    def commit(positions: Mapping[TopicPartition, Position], member: Any) -> dict[TopicPartition, int]:
-        sent.append(positions)
-        return real(positions, member)
-
-    monkeypatch.setattr(transactor, "commit", commit)
+    sent = sent_from_now_on(bench, monkeypatch)
 
     bench.ask(Add(counter="a", by=1))
     bench.ask(Add(counter="a", by=2))
@@ -66,15 +72,7 @@ def test_positions_of_a_quiet_group_are_committed_daily(
     """K12: the broker forgets the positions of topics that nobody commits for, so all that are owned are sent again."""
     bench.ask(Add(counter="a", by=1))
     bench.run()
-    transactor = bench.unit._commits.transactor
-    assert transactor is not None
-    real, sent = transactor.commit, list[Mapping[TopicPartition, Position]]()
-
-    def commit(positions: Mapping[TopicPartition, Position], member: Any) -> dict[TopicPartition, int]:
-        sent.append(positions)
-        return real(positions, member)
-
-    monkeypatch.setattr(transactor, "commit", commit)
+    sent = sent_from_now_on(bench, monkeypatch)
     clock.advance(timedelta(hours=23))
     bench.run()
     assert sent == []
