@@ -9,12 +9,13 @@ import pytest
 
 from eventstore.clock import ManualClock
 from eventstore.log import open_log
-from eventstore.log.errors import OutcomeUnknown, TopicMissing, TransactionAborted
+from eventstore.log.errors import TopicMissing, TransactionAborted
 from eventstore.log.records import Topic, TopicPartition
 from eventstore.processor.inputs import Answered
 from eventstore.processor.port import DecideContext, Destination
 from eventstore.state.memory import MemoryStateEngine
 from schemas import Command, Failure, Message, Metadata, ReplyTo, Undo
+from tests.eventstore.processor.bad_ends import abort_next, end_unknown
 from tests.eventstore.processor.counters import (
     Add,
     Added,
@@ -249,21 +250,12 @@ def test_a_command_to_another_processor_arrives_once(bench: Bench) -> None:
 def test_an_aborted_batch_is_decided_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """K6: nothing of an aborted batch is left, and its inputs are decided again in order."""
     bench.ask(Add(counter="a", by=1))
-    transactor = bench.unit._commits.transactor
-    assert transactor is not None
-    real, failures = transactor.commit, [TransactionAborted("injected")]
-
-    def commit(*args: object) -> object:
-        if failures:
-            transactor.abort()
-            raise failures.pop()
-        return real(*args)  # type: ignore[arg-type] # passed on as they came
-
-    monkeypatch.setattr(transactor, "commit", commit)
+    failures = abort_next(bench, monkeypatch)
     bench.post(Add(counter="a", by=2))
 
     assert bench.ask(Add(counter="a", by=3)) in (Total(is_=6), Total(is_=4))
     bench.run()
+    assert not failures
     assert sorted(bench.events("a")) in ([(0, 1), (1, 2), (2, 3)], [(0, 1), (1, 3), (2, 2)])
 
 
@@ -298,15 +290,7 @@ def test_an_unknown_outcome_is_resolved_from_the_log(
     """K6: the caller learns what the log says, and the input took effect once either way."""
     bench.ask(Add(counter="a", by=1))
     transactor = bench.unit._commits.transactor
-    assert transactor is not None
-    real = transactor.commit
-
-    def commit(*args: object) -> object:
-        if happened:
-            real(*args)  # type: ignore[arg-type] # passed on as they came
-        raise OutcomeUnknown("injected")
-
-    monkeypatch.setattr(transactor, "commit", commit)
+    end_unknown(bench, monkeypatch, happened=happened)
 
     assert bench.ask(Add(counter="a", by=3)) == Total(is_=4)
     assert bench.events("a") == [(0, 1), (1, 3)]

@@ -8,11 +8,12 @@ import pytest
 
 from eventstore.clock import ManualClock
 from eventstore.log import open_log
-from eventstore.log.errors import OutcomeUnknown, PositionMissing, TransactionAborted
+from eventstore.log.errors import PositionMissing
 from eventstore.log.records import Topic, TopicPartition
 from eventstore.processor.inputs import Answered
 from eventstore.state.memory import MemoryStateEngine
 from schemas import Failure, Metadata, ReplyTo, Undo
+from tests.eventstore.processor.bad_ends import abort_next, end_unknown
 from tests.eventstore.processor.states.tallies import (
     Add,
     AddLater,
@@ -256,17 +257,7 @@ def test_an_aborted_batch_is_decided_again(bench: TallyBench, monkeypatch: pytes
     """K6: nothing of an aborted batch is left in the states."""
     bench.post_all(Add(sensor="a", amount=1))
     bench.run()
-    transactor = bench.unit._commits.transactor
-    assert transactor is not None
-    real, failures = transactor.commit, [TransactionAborted("injected")]
-
-    def commit(*args: object) -> object:
-        if failures:
-            transactor.abort()
-            raise failures.pop()
-        return real(*args)  # type: ignore[arg-type] # passed on as they came
-
-    monkeypatch.setattr(transactor, "commit", commit)
+    failures = abort_next(bench, monkeypatch)
     bench.post_all(Add(sensor="a", amount=2), Pass(sensor="a", other="b"))
     bench.run()
 
@@ -281,15 +272,7 @@ def test_an_unknown_outcome_is_resolved_from_the_log(
 ) -> None:
     """K6: records by their position, calls by their outcome: both count once."""
     transactor = bench.unit._commits.transactor
-    assert transactor is not None
-    real = transactor.commit
-
-    def commit(*args: object) -> object:
-        if happened:
-            real(*args)  # type: ignore[arg-type] # passed on as they came
-        raise OutcomeUnknown("injected")
-
-    monkeypatch.setattr(transactor, "commit", commit)
+    end_unknown(bench, monkeypatch, happened=happened)
     bench.post_all(Add(sensor="a", amount=2))
 
     assert bench.ask(Add(sensor="b", amount=3)) == Tallied(count=1, amount=3)
