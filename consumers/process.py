@@ -123,7 +123,7 @@ class Process:
         """Destroy the keys of a subject: its personal data on this log can be read by nobody any more.
 
         Raises:
-            OutcomeUnknown: it may not be done; call it again.
+            ForgetUnfinished: the log does not answer; `known` says what is known of it. Call this again.
             NotStarted: the service does not run.
         """
         await self._running().protection.forget(subject)

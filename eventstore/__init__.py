@@ -18,7 +18,7 @@ from eventstore.specification import given
 from eventstore.state.errors import StateError
 from eventstore.store import EventStore
 from eventstore.streams import Appended, Erased, Position, Recorded
-from eventstore.subject_keys import MasterKeys, SubjectForgotten, WrappedKey
+from eventstore.subject_keys import ForgetUnfinished, MasterKeys, SubjectForgotten, WrappedKey
 
 __all__ = [
     "ANY",
@@ -37,6 +37,7 @@ __all__ = [
     "EventStore",
     "EventStoreError",
     "Expected",
+    "ForgetUnfinished",
     "IdReused",
     "InputFailed",
     "LogError",

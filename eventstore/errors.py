@@ -29,7 +29,7 @@
     │   ├── RefusedAfterChanging      a handler changed a state and then refused
     │   └── NoEventsKept              a processor of states was to record an event
     ├── RegistryError                 see `eventstore.registry_http`
-    ├── SubjectForgotten, MasterKey…, Keys…   see `eventstore.subject_keys`
+    ├── SubjectForgotten, ForgetUnfinished, MasterKey…, Keys…   see `eventstore.subject_keys`
     ├── RecordUnreadable              see `eventstore.event_records`
     ├── SchemasUnreadable             the topic of schemas holds what this version cannot read
     └── NotRunning                    a component was used while no service runs it

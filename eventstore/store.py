@@ -192,7 +192,7 @@ class EventStore(Generic[E]):
         the log is cleaned (see the guide "erase personal data"). To forget again does no harm.
 
         Raises:
-            OutcomeUnknown: it may not be done; call it again.
+            ForgetUnfinished: the log does not answer; `known` says what is known of it. Call this again.
             NotRunning: no service runs the store.
         """
         await self._running().protection.forget(subject)

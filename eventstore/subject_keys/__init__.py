@@ -1,6 +1,15 @@
 """Keys of the subjects of personal data: their topic, their masters, and what a process holds of them (rule E4)."""
 
+from eventstore.subject_keys.forgetting import ForgetUnfinished
 from eventstore.subject_keys.keys import SubjectForgotten, SubjectKeys, key_topic
 from eventstore.subject_keys.masters import LocalMasterKeys, MasterKeys, WrappedKey
 
-__all__ = ["LocalMasterKeys", "MasterKeys", "SubjectForgotten", "SubjectKeys", "WrappedKey", "key_topic"]
+__all__ = [
+    "ForgetUnfinished",
+    "LocalMasterKeys",
+    "MasterKeys",
+    "SubjectForgotten",
+    "SubjectKeys",
+    "WrappedKey",
+    "key_topic",
+]

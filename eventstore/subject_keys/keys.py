@@ -26,8 +26,10 @@ import structlog
 
 from eventstore.clock import Clock
 from eventstore.errors import EventStoreError
+from eventstore.log.errors import OutcomeUnknown
 from eventstore.log.port import Log, Producer
 from eventstore.log.records import Topic
+from eventstore.subject_keys.forgetting import told
 from eventstore.subject_keys.masters import MasterKeys, WrappedKey, context_of
 from eventstore.subject_keys.records import (
     Kind,
@@ -188,15 +190,22 @@ class SubjectKeys(KeyRing):
 
         Raises:
             ValueError: the subject's id cannot be one.
-            OutcomeUnknown, LogError: it may not be done: call it again.
+            ForgetUnfinished: the log does not answer; it says what is known, and to call this again.
+            NotAuthorized, KeysUnreadable: as they say; it is not done.
         """
         _check_subject(subject)
-        self.catch_up()
+        with told(subject, "nothing happened"):
+            self.catch_up()
+            self._writer()
         key_ids: tuple[bytes, ...] | None = None
         while key_ids is None or set(self._known(subject)) - set(key_ids):
             key_ids = self._known(subject)
-            self._write([(key_of_forgotten(subject), value_of_forgotten(key_ids))])
-        self._destroy(self._left(subject))
+            with told(subject, "outcome unknown"):
+                self._send([(key_of_forgotten(subject), value_of_forgotten(key_ids))])
+            with told(subject, "forgotten"):
+                self.catch_up()
+        with told(subject, "forgotten"):
+            self._destroy(self._left(subject))
         log.info("subject_forgotten", keys=len(key_ids))
 
     def _known(self, subject: str) -> tuple[bytes, ...]:
@@ -246,13 +255,26 @@ class SubjectKeys(KeyRing):
 
     def _write(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
         """Write records, and read up to them."""
+        self._send(records)
+        self.catch_up()
+
+    def _send(self, records: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """Write records, and wait until they are there."""
+        producer = self._writer()
+        with self._writing:
+            sent = [producer.send(TOPIC, 0, key, value) for key, value in records]
+        for one in sent:
+            try:
+                one.result(WRITE_SECONDS)
+            except TimeoutError:
+                why = f"a record for {TOPIC} was not acknowledged within {WRITE_SECONDS:g} s: call it again"
+                raise OutcomeUnknown(why) from None
+
+    def _writer(self) -> Producer:
         with self._writing:
             if self._producer is None:
                 self._producer = self.log.producer()
-            sent = [self._producer.send(TOPIC, 0, key, value) for key, value in records]
-        for one in sent:
-            one.result(WRITE_SECONDS)
-        self.catch_up()
+            return self._producer
 
 
 def _check_subject(subject: str) -> None:

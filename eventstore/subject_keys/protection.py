@@ -16,6 +16,7 @@ from typing import Any
 from eventstore.component import Host
 from eventstore.loops import LoopThread
 from eventstore.subject_keys.following import Following
+from eventstore.subject_keys.forgetting import told
 from eventstore.subject_keys.keys import SubjectKeys
 from eventstore.subject_keys.masters import LocalMasterKeys, MasterKeys
 from eventstore.subject_keys.ring import KeysNotFollowed
@@ -106,7 +107,8 @@ class Protection:
 
     async def forget(self, subject: str) -> None:
         """Destroy a subject's keys (see `SubjectKeys.forget`)."""
-        keys = await self._opened()
+        with told(subject, "nothing happened"):
+            keys = await self._opened()
         await asyncio.to_thread(keys.forget, subject)
 
     async def remember(self, subject: str) -> None:
