@@ -19,6 +19,7 @@ import msgspec
 from benchmarks.bare import Loop
 from benchmarks.bare_totals import Totals, totals_loop
 from benchmarks.figures import Figure, Target
+from benchmarks.readings import KEYS, SENSORS, Reading, reading
 from benchmarks.setting import PARTITIONS, RUN, Setting, Stopwatch, until
 from eventstore import decide
 from eventstore.component import Plan
@@ -34,32 +35,17 @@ from eventstore.processor.port import AnyProcessor, DecideContext, StateContext
 from eventstore.processor.topics import inbox_of, topics_of
 from schemas import Command, Message, Metadata, Serde
 
-KEYS = 10_000
 CLASS, STRUCT = f"bench_{RUN}_class", f"bench_{RUN}_struct"
 OUTPUTS, COUNTS = f"bench_{RUN}_outputs", f"bench-{RUN}-counts"
 HANDLED = "processor_inputs_total"
 
 
-class Measured(Command[None], to=STRUCT, key="sensor", name="bench.measured"):
-    """About 140 bytes as JSON."""
-
-    sensor: str
-    amount: int
-    site: str
-    unit: str
-    quality: str
-    note: str
+class Measured(Reading, Command[None], to=STRUCT, key="sensor", name="bench.measured"):
+    """For the struct."""
 
 
-class MeasuredToo(Command[None], to=CLASS, key="sensor", name="bench.measured_too"):
+class MeasuredToo(Reading, Command[None], to=CLASS, key="sensor", name="bench.measured_too"):
     """The same for the class."""
-
-    sensor: str
-    amount: int
-    site: str
-    unit: str
-    quality: str
-    note: str
 
 
 class Counted(Command[None], to=OUTPUTS, key="sensor", name="bench.counted"):
@@ -157,16 +143,13 @@ def measure(setting: Setting) -> list[Figure]:
 
 def fill(log: Log, serde: Serde, name: str, kind: type[Measured | MeasuredToo], count: int) -> None:
     """Write the commands."""
-    sensors, random = [f"sensor-{n:05}" for n in range(KEYS)], Random(1)
-    places, producer, inbox = [partition_of(sensor, PARTITIONS) for sensor in sensors], log.producer(), inbox_of(name)
+    places, random = [partition_of(sensor, PARTITIONS) for sensor in SENSORS], Random(1)
+    producer, inbox = log.producer(), inbox_of(name)
     for number in range(count):
         key = random.randrange(KEYS)
-        command = kind(
-            sensor=sensors[key], amount=number % 1_000, site="north-07", unit="kWh", quality="good",
-            note="automatic reading",
-        )  # fmt: skip
+        command = reading(kind, SENSORS[key], number % 1_000)
         meta = Metadata(id=f"{number:024x}", type=kind.__type_name__, correlation=f"{number:024x}").encode()
-        producer.produce(inbox, places[key], sensors[key].encode(), serde.encode(command), (("meta", meta),))
+        producer.produce(inbox, places[key], SENSORS[key].encode(), serde.encode(command), (("meta", meta),))
         if number % 1_000 == 0:
             producer.poll(0)
     producer.flush(60)
@@ -192,7 +175,7 @@ def _totals(hosting: Hosting, processor: AnyProcessor) -> Totals:
     """What the rows of the processor say."""
     found: Totals = {}
     decode = msgspec.json.Decoder(Sum).decode
-    one_each = {partition_of(f"sensor-{n:05}", PARTITIONS): f"sensor-{n:05}" for n in range(99)}
+    one_each = {partition_of(sensor, PARTITIONS): sensor for sensor in SENSORS[:99]}
     for key in one_each.values():
         index = hosting.index(processor.name, key)
         assert index is not None

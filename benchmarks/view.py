@@ -9,6 +9,7 @@ from random import Random
 
 from pydantic import BaseModel
 
+from benchmarks.readings import KEYS, SENSORS, Reading, reading
 from consumers.table import Table
 from consumers.view import View, on
 from consumers.view_loop import ViewLoop
@@ -19,18 +20,11 @@ from eventstore.log.records import Topic
 from eventstore.process_host import make_host
 from schemas import Event, Metadata, Serde
 
-TOPIC, PARTITIONS, KEYS = f"measured-{os.urandom(3).hex()}.events", 4, 10_000
+TOPIC, PARTITIONS = f"measured-{os.urandom(3).hex()}.events", 4
 
 
-class Measured(Event, name="measured"):
-    """About 140 bytes as JSON."""
-
-    sensor: str
-    amount: int
-    site: str
-    unit: str
-    quality: str
-    note: str
+class Measured(Reading, Event, name="measured"):
+    """A sensor was read."""
 
 
 class Total(BaseModel, frozen=True):
@@ -57,14 +51,11 @@ class Totals(View, topics=[TOPIC]):
 def produce(log: Log, serde: Serde, events: int) -> None:
     """Write the events, spread over the keys."""
     log.create([Topic(name=TOPIC, partitions=PARTITIONS)])
-    places = {f"sensor-{n:05}": partition_of(f"sensor-{n:05}", PARTITIONS) for n in range(KEYS)}
-    sensors, random = list(places), Random(1)
+    places, random = {sensor: partition_of(sensor, PARTITIONS) for sensor in SENSORS}, Random(1)
     producer = log.producer()
     for number in range(events):
-        sensor = sensors[random.randrange(KEYS)]
-        event = Measured(
-            sensor=sensor, amount=number % 1_000, site="north-07", unit="kWh", quality="good", note="automatic reading"
-        )
+        sensor = SENSORS[random.randrange(KEYS)]
+        event = reading(Measured, sensor, number % 1_000)
         meta = Metadata(id=f"{number:08}").encode()
         producer.produce(TOPIC, places[sensor], f"{sensor}/{number}".encode(), serde.encode(event), [("meta", meta)])
         if number % 1_000 == 0:
