@@ -26,6 +26,8 @@ NO_STREAM: Final = Expected.NO_STREAM
 STREAM_EXISTS: Final = Expected.STREAM_EXISTS
 ANY: Final = Expected.ANY
 _NUMBERS = {NO_STREAM: -1, STREAM_EXISTS: -2, ANY: -3}
+NEVER: Final = -4
+"""The number that no stream fits: nothing is appended, and an earlier append under the same id is told all the same."""
 _GIVE = "give one from 0, an int, or NO_STREAM, STREAM_EXISTS or ANY"
 
 

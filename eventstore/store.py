@@ -36,6 +36,7 @@ from schemas.personal_fields import M
 
 E = DefaultTypeVar("E", bound=Event, default=Event)
 A = TypeVar("A", bound=Aggregate[Any])
+T = TypeVar("T")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
@@ -121,6 +122,7 @@ class EventStore(Generic[E]):
 
         `expected`: the version of its last event (−1 and NO_STREAM: it has none), STREAM_EXISTS or ANY. `commit_id`: an
         id of this commit, unique for its stream; a repeat under it returns what the first one did, whatever it expects.
+        So it does when personal data of the first was forgotten since, whose content nobody can compare any more.
 
         Each event may be as large as a record of the log (its `message_max_bytes`), less about 1 KiB for what surrounds
         it; all together 64 MiB. Callers that wait share commits and cost no thread each. One that is cancelled leaves
@@ -134,12 +136,13 @@ class EventStore(Generic[E]):
             EventNotDeclared: an event is of none of the store's types.
             TooManyEvents, AppendTooLarge: it does not fit into one append; nothing was sent.
             MessageTooLarge: an event does not fit into a record; nothing was sent.
-            SubjectForgotten, MasterKeyNotSet: its personal data cannot be sealed; nothing was sent.
+            SubjectForgotten: a subject was forgotten; nothing was appended, nor was before under this `commit_id`.
+            MasterKeyNotSet: its personal data cannot be sealed; nothing was sent.
             AskTimedOut: no answer came in 10 seconds: whether it happened is not known. Append again with the same
                 `commit_id` to learn it: if it did, that returns its result, else it happens now.
             NotRunning: no service runs the store.
         """
-        return await self._writing().append(stream, events, expected, commit_id)
+        return await self._while_it_runs(self._writer).append(stream, events, expected, commit_id)
 
     async def delete(self, stream: str, *, expected: int | Expected, commit_id: str | None = None) -> Erased:
         """Delete a stream: no read shows its events from now on.
@@ -156,7 +159,7 @@ class EventStore(Generic[E]):
             AskTimedOut: no answer came in time; delete again with the same `commit_id` to learn what happened.
             NotRunning: no service runs the store.
         """
-        return await self._writing().erase(stream, None, expected, commit_id)
+        return await self._while_it_runs(self._writer).erase(stream, None, expected, commit_id)
 
     async def truncate(
         self, stream: str, *, before: int, expected: int | Expected, commit_id: str | None = None
@@ -173,7 +176,7 @@ class EventStore(Generic[E]):
         """
         if type(before) is not int or before < 0:
             raise ValueError(f"{stream}: before={before!r} is no version: give that of the first event to keep, from 0")
-        return await self._writing().erase(stream, before, expected, commit_id)
+        return await self._while_it_runs(self._writer).erase(stream, before, expected, commit_id)
 
     async def protect(self, message: M) -> M:
         """The message with its personal data sealed, as `append` does it: for what is sent by other ways.
@@ -278,19 +281,15 @@ class EventStore(Generic[E]):
         return self._reader().subscribe(after=after, prefix=prefix, types=types, until_end=until_end)
 
     def _running(self) -> Runtime:
-        if self._runtime is None:
-            raise NotRunning(f"store {self.name}")
-        return self._runtime
-
-    def _writing(self) -> Writer[E]:
-        if self._writer is None:
-            raise NotRunning(f"store {self.name}")
-        return self._writer
+        return self._while_it_runs(self._runtime)
 
     def _reader(self) -> Streams[E]:
-        if self._streams is None:
+        return self._while_it_runs(self._streams)
+
+    def _while_it_runs(self, part: T | None) -> T:
+        if part is None:
             raise NotRunning(f"store {self.name}")
-        return self._streams
+        return part
 
 
 def _run_alone(store: EventStore[Any], log: str) -> AbstractAsyncContextManager[Runtime]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from typing import Generic, cast
 
 from typing_extensions import TypeVar
@@ -25,7 +26,7 @@ from eventstore.appending import (
 from eventstore.component import ASK_PATIENCE, Runtime
 from eventstore.content import content_of
 from eventstore.errors import CommitIdReused, ErasureRefused, WrongExpectedVersion
-from eventstore.expected import NO_STREAM, Expected, number_of
+from eventstore.expected import ANY, NEVER, NO_STREAM, Expected, number_of
 from eventstore.ids import unique_id
 from eventstore.log.partition import partition_of
 from eventstore.log.records import TopicPartition
@@ -35,6 +36,7 @@ from eventstore.processor.topics import inbox_of
 from eventstore.processor.waiting import Line
 from eventstore.reading import Streams
 from eventstore.streams import Appended, Erased, check_stream_id
+from eventstore.subject_keys.keys import SubjectForgotten
 from schemas import Event, Message
 from schemas.personal_fields import holds_personal
 
@@ -64,7 +66,10 @@ class Writer(Generic[E]):
             check_are_several(stream, events)
         if self._is_personal:
             check_are_declared(self._name, events, self._declared)
-            events = await self._runtime.protection.protect(events)
+            sealed = await self._sealed(stream, events, commit_id)
+            if isinstance(sealed, Appended):
+                return sealed
+            events = sealed
         encoded = encode_events(self._name, stream, events, self._declared, self._serde, self._record_bytes)
         id, content = None, ""
         if commit_id is not None:
@@ -105,11 +110,52 @@ class Writer(Generic[E]):
         done = cast("EraseDone", self._checked(stream, answer, content, expected, commit_id))
         return Erased(done.erased, done.first)
 
+    async def _sealed(self, stream: str, events: Sequence[E], commit_id: str | None) -> Sequence[E] | Appended:
+        """The events with their personal data sealed; or what an append under this id did before, if that cannot be.
+
+        Raises:
+            SubjectForgotten: a subject was forgotten, and nothing was appended under this id.
+        """
+        try:
+            return await self._runtime.protection.protect(events)
+        except SubjectForgotten:
+            first = None if commit_id is None else await self._first(stream, commit_id)
+            if first is None:
+                raise
+            return first
+
+    async def _first(self, stream: str, commit_id: str) -> Appended | None:
+        """What was appended under this id; what that was cannot be compared any more."""
+        nothing = Append(events=[], expected=NEVER, fingerprint="")
+        answer = await self._runtime.ask_positioned(self._name, stream, nothing, id=_input_id(stream, commit_id))
+        if isinstance(answer[0], AppendLost):
+            return None
+        content = answer[0].fingerprint if isinstance(answer[0], AppendDone) else ""
+        return await self._appended(stream, answer, content, ANY, commit_id)
+
+    async def _is_past_comparison(self, stream: str, done: AppendDone | EraseDone, commit_id: str) -> bool:
+        """Whether what was appended under this id holds personal data that nobody can read any more."""
+        if not self._is_personal or not isinstance(done, AppendDone):
+            return False
+        id, keys = _input_id(stream, commit_id), self._runtime.protection
+        async with aclosing(self._streams.read(stream, until=done.version, backwards=True, consistent=True)) as found:
+            async for recorded in found:
+                if recorded.metadata.commit != id:
+                    return False
+                if await keys.has_lost([recorded.event]):
+                    return True
+        return False
+
     async def _appended(
         self, stream: str, answer: Answer, content: str, expected: int | Expected, commit_id: str | None
     ) -> Appended:
         """What an owner elsewhere answered, or an earlier append under the same id."""
-        done = cast("AppendDone", self._checked(stream, answer[0], content, expected, commit_id))
+        try:
+            done = cast("AppendDone", self._checked(stream, answer[0], content, expected, commit_id))
+        except CommitIdReused:
+            done = cast("AppendDone", answer[0])
+            if not await self._is_past_comparison(stream, done, commit_id or ""):
+                raise
         offsets = answer[1]
         if offsets is None:
             return Appended(done.version, await self._streams.end(stream))

@@ -22,7 +22,7 @@ from eventstore.subject_keys.masters import LocalMasterKeys, MasterKeys
 from eventstore.subject_keys.ring import KeysNotFollowed
 from schemas import Message
 from schemas.personal_data import Personal, drop_keyring, use_keyring
-from schemas.personal_fields import M, holds_personal, map_personal
+from schemas.personal_fields import M, holds_personal, map_personal, personal_values
 from schemas.sealing import parse, unseal
 
 OPEN_SECONDS = 30.0
@@ -101,6 +101,12 @@ class Protection:
             return Personal[Any].from_sealed(sealed.head + bytes(12) + digest)
 
         return await asyncio.to_thread(lambda: [map_personal(one, fix) for one in messages])
+
+    async def has_lost(self, messages: Sequence[M]) -> bool:
+        """Whether they hold something sealed whose key was destroyed, or is of another log."""
+        sealed = [parse(value.sealed) for one in messages for _, value, _ in personal_values(one)]
+        keys = await self._opened()
+        return await asyncio.to_thread(lambda: any(keys.find(one.subject, one.key_id) is None for one in sealed))
 
     async def _opened(self) -> SubjectKeys:
         return await asyncio.to_thread(self.keys) if self._keys is None else self._keys

@@ -279,6 +279,53 @@ async def test_a_commit_id_knows_the_same_content(local: str, subject: str) -> N
         assert await names(customers, "s") == [ADA]
 
 
+async def test_a_repeat_returns_the_first_result_after_its_subject_was_forgotten(
+    url: str, unique: Callable[[str], str], subject: str
+) -> None:
+    """E1, E4: it happened, which the commit id tells; its content can be compared with nothing, for the key is gone."""
+    async with store(unique("customers"), url) as customers:
+        first = await customers.append("s", [ada(subject)], expected=NO_STREAM, commit_id="c")
+        await customers.append("s", [ada("other")], expected=ANY)
+        await customers.forget(subject)
+
+        again = await customers.append("s", [ada(subject)], expected=NO_STREAM, commit_id="c")
+        await customers.remember(subject)
+        later = await customers.append("s", [ada(subject)], expected=NO_STREAM, commit_id="c")
+
+        assert [again.version, later.version] == [first.version] * 2
+        assert await names(customers, "s") == [REDACTED, ADA]
+
+
+async def test_what_never_happened_is_refused_under_its_commit_id_once_its_subject_is_forgotten(
+    local: str, subject: str
+) -> None:
+    """E4: nothing of the subject is recorded, and the id stays free."""
+    async with store("customers", local) as customers:
+        await customers.append("s", [ada("other")], expected=ANY)
+        await customers.forget(subject)
+        with pytest.raises(SubjectForgotten):
+            await customers.append("s", [ada(subject)], expected=ANY, commit_id="c")
+        assert await names(customers, "s") == [ADA]
+
+        await customers.remember(subject)
+        appended = await customers.append("s", [ada(subject)], expected=ANY, commit_id="c")
+
+        assert appended.version == 1
+        with pytest.raises(CommitIdReused):
+            await customers.append("s", [ada("other")], expected=ANY, commit_id="c")
+
+
+async def test_the_commit_id_of_an_erasure_is_no_append_of_the_forgotten(local: str, subject: str) -> None:
+    """E1: an id that stands for something else is told, whoever was forgotten."""
+    async with store("customers", local) as customers:
+        await customers.append("s", [ada(subject)], expected=ANY)
+        await customers.delete("s", expected=ANY, commit_id="c")
+        await customers.forget(subject)
+
+        with pytest.raises(CommitIdReused):
+            await customers.append("s", [ada(subject)], expected=ANY, commit_id="c")
+
+
 async def test_without_a_master_key_nothing_is_written(
     local: str, subject: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
