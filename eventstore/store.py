@@ -122,7 +122,7 @@ class EventStore(Generic[E]):
 
         `expected`: the version of its last event (−1 and NO_STREAM: it has none), STREAM_EXISTS or ANY. `commit_id`: an
         id of this commit, unique for its stream; a repeat under it returns what the first one did, whatever it expects.
-        So it does when personal data of the first was forgotten since, whose content nobody can compare any more.
+        So it does when personal data of the first was forgotten since, which nobody can compare any more.
 
         Each event may be as large as a record of the log (its `message_max_bytes`), less about 1 KiB for what surrounds
         it; all together 64 MiB. Callers that wait share commits and cost no thread each. One that is cancelled leaves
@@ -191,8 +191,8 @@ class EventStore(Generic[E]):
     async def forget(self, subject: str) -> None:
         """Destroy the keys of a subject: its personal data on this log can be read by nobody any more, in any store.
 
-        Everything else of the events stays. It is done when this returns; the bytes of the key leave the disks when
-        the log is cleaned (see the guide "erase personal data"). To forget again does no harm.
+        The rest of the events stays. It is done when this returns; the key's bytes leave the disks when the log is
+        cleaned (see the guide "erase personal data"). To forget again does no harm.
 
         Raises:
             ForgetUnfinished: the log does not answer; `known` says what is known of it. Call this again.
@@ -226,10 +226,12 @@ class EventStore(Generic[E]):
 
         Fast where a process owns the stream's partition: from its index if that is this process, else from the owner,
         in pages, the next when the last was consumed. If no owner answers in 2 seconds, the topic itself is read, in
-        time proportional to the partition (see `eventstore.reading`).
+        time proportional to the partition. A page is of one moment, the next of a later one: what is erased in between
+        is missing, so versions have a gap or end early; what is appended in between is shown, if it is within bounds.
 
-        `consistent`: what was there at some moment between the call and its first event (K15). Without it, a process
-        that was stopped and replaced without knowing it may show an earlier moment. It costs a commit of the owner.
+        `consistent`: what was there at some moment between the call and its first event (K15), less what is erased
+        before its page is read. Without it, a process that was stopped and replaced without knowing it may show an
+        earlier moment. It costs a commit of the owner.
 
         Raises:
             ValueError: a stream id that cannot be one, a negative limit, or an instant without a time zone.
