@@ -172,6 +172,13 @@ class Asking:
     # The loop
 
     def open(self) -> None:
+        try:
+            self._open()
+        except LogClosed as gone:  # of an embedded log: the process that owned it is gone, and nothing brings answers
+            self._tell_all(gone)
+            raise
+
+    def _open(self) -> None:
         log_, topic = self._host.log, replies_of(self._host.service)
         log_.create([Topic(name=topic, retention_ms=REPLY_RETENTION_MS, settings=clock_check.SETTINGS)])
         home = self._home or TopicPartition(topic, crc32(uuid4().bytes) % log_.describe([topic])[topic].partitions)
@@ -225,8 +232,7 @@ class Asking:
     def close(self) -> None:
         """Nothing is answered any more: tell those who wait."""
         self._is_closed = True
-        for correlation in self._waiting.correlations():
-            self._fail(correlation, LogClosed("the service stopped before the answer came: ask again with the same id"))
+        self._tell_all(LogClosed("the service stopped before the answer came: ask again with the same id"))
 
     def _take(self, headers: Headers, value: bytes | None) -> None:
         """Hand an answer to whoever waits for it; this partition is shared with other processes' answers."""
@@ -248,6 +254,10 @@ class Asking:
                 given.setdefault(waiting[1], []).append((waiting[0], (answered.message, positions)))
         for mailbox, results in given.items():
             mailbox.put_all(results)
+
+    def _tell_all(self, error: LogClosed) -> None:
+        for correlation in self._waiting.correlations():
+            self._fail(correlation, error)
 
     def _fail(self, correlation: str, error: BaseException) -> None:
         self._waiting.tell(correlation, error)
