@@ -36,6 +36,11 @@ class Service(Process):
     service = Service("shop", components=[store, Stock, Totals, mailer, PlaceOrder])
     async with service:
         await service.ask(ReserveStock(sku="a", quantity=1))
+
+    Entered, its loops run; what it is assigned is taken after that. So what forbids to take it (another service runs
+    the processor, a position is gone, a permission is missing) is raised there only if it shows that soon. Later
+    `ready`, `not_ready` and `/ready` say it, the loop tries again, and callers get `AskTimedOut` with the reason.
+    Left, nobody waits: each caller has its answer, or `LogClosed`.
     """
 
     _log_is_given_by = f"Service(…, log=…), --log or the variable {LOG_VARIABLE}"

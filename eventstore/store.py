@@ -131,8 +131,8 @@ class EventStore(Generic[E]):
         Raises:
             WrongExpectedVersion: the stream is elsewhere; nothing happened.
             CommitIdReused: the commit id stands for other events; nothing happened.
-            ValueError: no events, a stream id that cannot be one, an empty commit id, or an impossible version.
-            TypeError: `stream` is no str, `events` no list, `expected` no version.
+            ValueError: no events, a stream id that has not 1 to 500 bytes of UTF-8 or holds U+0000, an empty commit id.
+            TypeError, ValueError: `stream` is no str, `events` no list, `expected` no version.
             EventNotDeclared: an event is of none of the store's types.
             TooManyEvents, AppendTooLarge: it does not fit into one append; nothing was sent.
             MessageTooLarge: an event does not fit into a record; nothing was sent.

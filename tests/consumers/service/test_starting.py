@@ -16,13 +16,15 @@ import pytest
 
 from consumers import Client, Service, Worker
 from consumers.errors import ComponentUnknown, HttpUnavailable, LogNotGiven
+from consumers.positions import reset
 from eventstore import EventStore
 from eventstore.component import Component, Host, Plan
 from eventstore.errors import CommandNotHandled
-from eventstore.log.errors import BadLogUrl, BrokerUnreachable, TopicMissing
+from eventstore.log import open_log
+from eventstore.log.errors import BadLogUrl, BrokerUnreachable, LogClosed, ProcessorTaken, TopicMissing
 from eventstore.process_host import state_url
 from schemas import Command, Event
-from tests.consumers.service.app import Counter, fresh
+from tests.consumers.service.app import Add, Counter, Sum, TooMuch, fresh
 from tests.consumers.service.processes import get
 from tests.eventstore.processor.counters import Counters
 from tests.waiting import eventually, eventually_async
@@ -340,3 +342,34 @@ async def test_a_command_that_its_destination_does_not_handle_is_named_at_start(
 
 class Unwanted(Command[None], to="tally", key="counter"):
     counter: str
+
+
+async def test_what_forbids_to_take_a_partition_is_told_at_the_start_or_by_readiness(url: str) -> None:
+    """K12: another service has the processor. It is raised if it shows before the loops run, else readiness says it."""
+    kept = open_log(url)
+    async with Service("vault", components=[Counter], log=url) as service:
+        await service.ready()
+        await service.ask(Add(counter="a", amount=1))
+    reset(kept, "safe", "tally.inbox", "end")
+
+    async def start() -> None:
+        async with Service("vault", components=[Counter], log=url) as service:
+            await eventually_async(lambda: "ProcessorTaken" in service.not_ready().get("unit vault", ""))
+            await service.ready(timeout=timedelta(milliseconds=100))
+
+    with pytest.raises((ProcessorTaken, TimeoutError), match=r"'safe' does|unit vault: ProcessorTaken"):
+        await start()
+    kept.close()
+
+
+async def test_nobody_waits_for_an_answer_once_the_service_was_left(url: str) -> None:
+    """K10: each caller has its answer, a refusal among them, or learns that none comes, when it is left."""
+    async with Service("tallies", components=[Counter], log=url) as service:
+        await service.ready()
+        asking = [asyncio.create_task(service.ask(Add(counter=str(one), amount=one))) for one in range(200)]
+        await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
+
+    assert [task for task in asking if not task.done()] == []
+    ends = await asyncio.gather(*asking, return_exceptions=True)
+    assert all(isinstance(end, Sum | TooMuch | LogClosed) for end in ends)
+    assert any(isinstance(end, Sum | TooMuch) for end in ends)
