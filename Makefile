@@ -7,7 +7,6 @@
 #   make bench                 figures beside bare loops; BENCH="--quick --only append" passes options
 #   make bench PEERS=1         other event stores too, beside ours; BENCH="--only peers" them alone
 #   make chaos MINUTES=30 SEED=7 [NODES=3] [ONLY=streams]
-#   make simulate
 #   make fuzz MINUTES=30       every decoder, on bytes that are nearly right
 
 PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -17,7 +16,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 PIP := $(RUN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: demo test check format bench chaos simulate fuzz pins clean
+.PHONY: demo test check format bench chaos fuzz pins clean
 .DEFAULT_GOAL := test
 
 demo: $(VENV)/ready-to-run
@@ -38,9 +37,6 @@ bench: $(VENV)/ready-to-develop $(if $(PEERS),$(VENV)/ready-for-peers)
 
 chaos: $(VENV)/ready-to-develop
 	$(RUN)/python -m tests.run_tiers chaos
-
-simulate: $(VENV)/ready-to-develop
-	$(RUN)/python -m tests.run_tiers simulation
 
 $(VENV)/python:
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found: install one, or say which: make PYTHON=..."; exit 1; }

@@ -59,7 +59,7 @@ def test_every_package_is_typed() -> None:
     assert [name for name in PACKAGES if not (_ROOT / name / "py.typed").exists()] == []
 
 
-@pytest.mark.parametrize("target", ["demo", "test", "check", "bench", "chaos", "simulate", "pins"])
+@pytest.mark.parametrize("target", ["demo", "test", "check", "format", "bench", "chaos", "fuzz", "pins"])
 def test_make_knows_its_targets(target: str) -> None:
     """Each promised target of the Makefile can be planned from a state where nothing is installed yet."""
     command = ["make", "--dry-run", "--always-make", target]
