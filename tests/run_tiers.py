@@ -51,8 +51,8 @@ def _program(name: str, *arguments: str) -> tuple[str, ...]:
 _CONTRACT = ("tests/eventstore/log", "tests/eventstore/state")
 _DOCS = ("tests/docs", "tests/examples", "tests/repo")
 _SIMULATION, _CHAOS, _FUZZ = "tests/simulation", "tests/chaos/test_storms.py", "tests/fuzz"
-_TWO = ("--numprocesses=2", "--dist=loadgroup")  # most of the time is waiting: for a broker, for a session to end
-_THREE = ("--numprocesses=3", "--dist=loadgroup")
+_TWO = ("--numprocesses=2",)
+_THREE = ("--numprocesses=3",)  # more than there are processors: tests wait for brokers, for sessions to end
 _NOT_UNIT = (*_CONTRACT, *_DOCS, _SIMULATION, _CHAOS)
 
 _TIERS = (
@@ -70,7 +70,7 @@ _TIERS = (
     Tier("contract", (_pytest(*_CONTRACT, "-m", "not kafka", *_TWO),)),
     Tier("simulation", (_pytest(_SIMULATION),)),
     Tier("docs", (_pytest(*_DOCS, "-m", "not kafka", *_TWO),)),
-    Tier("kafka", (_pytest("tests", "-m", "kafka", *_TWO, f"--ignore={_CHAOS}"),)),
+    Tier("kafka", (_pytest("tests", "-m", "kafka", *_THREE, f"--ignore={_CHAOS}"),)),
     Tier("chaos", (_pytest(_CHAOS, "--capture=no"),), always=False),
     Tier("fuzz", (_pytest(_FUZZ, "--capture=no"),), always=False),
 )
