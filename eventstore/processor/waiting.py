@@ -44,8 +44,10 @@ class Line(Generic[T]):
         return future
 
     def leave(self, correlation: str) -> None:
-        """Wait no more."""
-        self._waiters.pop(correlation, None)
+        """Wait no more. An error that comes all the same, or came when nobody looked any more, is of no interest."""
+        waiter = self._waiters.pop(correlation, None)
+        if waiter is not None and not waiter[0].cancel() and not waiter[0].cancelled():
+            waiter[0].exception()
 
     def _watch(self, deadline: float) -> None:
         self._is_watched = True

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+from typing import Any
 
 import pytest
 
+from eventstore.log.errors import LogClosed
 from eventstore.processor.waiting import Line, Waiting
 
 
@@ -71,3 +74,22 @@ async def test_a_line_is_the_same_for_callers_of_one_loop() -> None:
 
     assert waiting.line(5.0) is waiting.line(5.0)
     assert waiting.line(5.0) is not waiting.line(4.0)
+
+
+async def test_an_answer_that_nobody_waits_for_any_more_is_no_complaint() -> None:
+    """Who failed before is told by that error; asyncio does not complain that it did not look at the other."""
+    complaints = list[dict[str, Any]]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    waiting: Waiting[str] = Waiting()
+    line = waiting.line(5.0)
+
+    told, late = line.join("told"), line.join("late")
+    told.set_exception(LogClosed("before"))
+    line.mailbox.put(late, LogClosed("after"))
+    line.leave("told")
+    line.leave("late")
+    await asyncio.sleep(0)
+    del told, late
+    gc.collect()
+
+    assert complaints == []
