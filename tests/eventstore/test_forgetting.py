@@ -108,7 +108,7 @@ def test_what_is_known_is_told_and_a_second_call_finishes(
 
 def test_what_a_second_call_does_not_mend_is_told_as_it_is(keys: SubjectKeys, failing: Failing) -> None:
     """A permission that is missing has another next action."""
-    failing.writes = [NotAuthorized("write to sagalog.keys", "denied")]
+    failing.writes.append(NotAuthorized("write to sagalog.keys", "denied"))
 
     with pytest.raises(NotAuthorized):
         keys.forget(WHO)
