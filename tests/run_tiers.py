@@ -50,10 +50,10 @@ def _program(name: str, *arguments: str) -> tuple[str, ...]:
 
 _CONTRACT = ("tests/eventstore/log", "tests/eventstore/state")
 _DOCS = ("tests/docs", "tests/examples", "tests/repo")
-_SIMULATION, _CHAOS, _FUZZ = "tests/simulation", "tests/chaos/test_storms.py", "tests/fuzz"
+_CHAOS, _FUZZ = "tests/chaos/test_storms.py", "tests/fuzz"
 _TWO = ("--numprocesses=2",)
 _THREE = ("--numprocesses=3",)  # more than there are processors: tests wait for brokers, for sessions to end
-_NOT_UNIT = (*_CONTRACT, *_DOCS, _SIMULATION, _CHAOS)
+_NOT_UNIT = (*_CONTRACT, *_DOCS, _CHAOS)
 
 _TIERS = (
     Tier(
@@ -68,7 +68,6 @@ _TIERS = (
     ),
     Tier("unit", (_pytest("tests", "-m", "not kafka", *_THREE, *(f"--ignore={folder}" for folder in _NOT_UNIT)),)),
     Tier("contract", (_pytest(*_CONTRACT, "-m", "not kafka", *_TWO),)),
-    Tier("simulation", (_pytest(_SIMULATION),)),
     Tier("docs", (_pytest(*_DOCS, "-m", "not kafka", *_TWO),)),
     Tier("kafka", (_pytest("tests", "-m", "kafka", *_THREE, f"--ignore={_CHAOS}"),)),
     Tier("chaos", (_pytest(_CHAOS, "--capture=no"),), always=False),
