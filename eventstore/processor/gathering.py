@@ -46,8 +46,7 @@ class Gathering:
         instants = self._due_instants(now_ms)  # asks the log, which may fail: before a call is taken
         waiting, self._waiting = self._waiting, []
         calls = self._here([*waiting, *self.calls.take(limit)])
-        if calls:
-            self.pace.called()
+        self.pace.took(calls=len(calls), records=len(records))
         stashed, self._served.stashed = self._served.stashed, []
         erasing = [at for at, partition in self._served.partitions.items() if partition.is_erasing(now_ms)]
         return Inputs(stashed=stashed, records=records, calls=calls, instants=instants, erasing=erasing)

@@ -1,7 +1,7 @@
 """How long a unit waits between batches, and for what: a loop can wait for one thing only.
 
-For a while after a local call the next one is waited for, and the inbox is looked into at short intervals. After that
-it is the other way round. Pauses grow while nothing comes.
+Local calls are waited for while most of what came lately was local calls, and one came within the last second: then
+the inbox is looked into at short intervals. Else it is the other way round. Pauses grow while nothing comes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ IDLE_SECONDS = 0.02
 LOCAL_SECONDS = 1.0
 """How long after a local call the next one is waited for."""
 LOCAL_IDLE_SECONDS = 0.004
+MEMORY = 0.75
+"""Weight of earlier batches beside the newest: a saga is started by one local call and goes on with several records."""
 
 
 class Pace:
@@ -25,6 +27,8 @@ class Pace:
         self._clock, self._calls = clock, calls
         self._pause = BUSY_SECONDS
         self._called_at = -LOCAL_SECONDS
+        self._share_of_calls = 1.0
+        """Of what batches began with lately; between 0, records of the inbox, and 1, local calls."""
         self._returning = 0
 
     def gather(self) -> None:
@@ -37,9 +41,13 @@ class Pace:
         """So many callers were just answered."""
         self._returning = callers
 
-    def called(self) -> None:
-        """Local calls came."""
-        self._called_at = self._clock.monotonic()
+    def took(self, *, calls: int, records: int) -> None:
+        """A batch took so many local calls and records of the inbox."""
+        if calls:
+            self._called_at = self._clock.monotonic()
+        if calls or records:
+            share = calls / (calls + records)
+            self._share_of_calls = MEMORY * self._share_of_calls + (1 - MEMORY) * share
 
     def patience(self, timeout: float) -> float:
         """How long to wait for inbox records: not at all while there is other work, or local calls are waited for."""
@@ -58,4 +66,4 @@ class Pace:
         self._pause = min(self._pause * 1.5, IDLE_SECONDS)
 
     def _is_local(self) -> bool:
-        return self._clock.monotonic() - self._called_at < LOCAL_SECONDS
+        return self._share_of_calls >= 0.5 and self._clock.monotonic() - self._called_at < LOCAL_SECONDS
