@@ -151,18 +151,19 @@ def table(found: Report) -> Table:
         f"Python {found.versions['python']}"
     )
     made = Table(title=title, title_justify="left")
-    cells = [_cells(figure) for figure in found.figures]
-    columns = [name for name in _COLUMNS if any(row[name] for row in cells)]
+    rows = [cells(figure) for figure in found.figures]
+    columns = [name for name in _COLUMNS if any(row[name] for row in rows)]
     for name in columns:
         made.add_column(name, justify="left" if name in _WORDS else "right")
-    for before, figure, row in zip([None, *found.figures], found.figures, cells, strict=False):
+    for before, figure, row in zip([None, *found.figures], found.figures, rows, strict=False):
         if before is not None and before.bench != figure.bench:
             made.add_section()
-        made.add_row(*(row[name] for name in columns))
+        made.add_row(*("[bold]no[/bold]" if row[name] == "no" else row[name] for name in columns))
     return made
 
 
-def _cells(figure: Figure) -> dict[str, str]:
+def cells(figure: Figure) -> dict[str, str]:
+    """What stands in the table's columns."""
     return {
         "figure": figure.name,
         "engine": figure.engine,
@@ -170,7 +171,7 @@ def _cells(figure: Figure) -> dict[str, str]:
         "bare loop": "" if figure.bare is None else _number(figure.bare, figure.unit),
         "ratio": "" if figure.ratio is None else f"{figure.ratio:.2f}",
         "target": "" if figure.target is None else str(figure.target),
-        "reached": {None: "", True: "yes", False: "[bold]no[/bold]"}[figure.is_reached],
+        "reached": {None: "", True: "yes", False: "no"}[figure.is_reached],
         "synced when acknowledged": figure.synced,
     }
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from pathlib import Path
-
-import msgspec
 
 from benchmarks.figures import Figure, Report
+from benchmarks.page import about, read, splice
 from benchmarks.setting import Engine, Peer
 
-PAGE = Path(__file__).parent.parent.parent / "docs" / "performance.md"
 BEGIN, END = "<!-- peers: python -m benchmarks.peers.page FILE -->", "<!-- end of peers -->"
 _STORES: dict[Engine | Peer, str] = {
     "embedded": "sagalog, `embedded:///…`",
@@ -45,16 +42,8 @@ def page(found: Report) -> str:
         for engine, label in stores.items()
     ]
     lines = [head, ["---"] * len(head), *rows]
-    return "\n".join([_about(found), "", *(f"| {' | '.join(line)} |" for line in lines), "", _missed(figures.values())])
-
-
-def _about(found: Report) -> str:
-    machine, versions, rounds = found.machine, found.versions, found.options["rounds"]
-    peers = ", ".join(f"{name} {versions[name]}" for name in _VERSIONS if name in versions)
-    return (
-        f"{found.at[:10]}: {machine['cores']} cores, {machine['memory']}, {machine['system']}, Python "
-        f"{versions['python']}, {peers}. {'One round' if rounds == '1' else f'Medians of {rounds} rounds'}, load "
-        f"{machine['load']} at the end; a write that is synced took {machine['sync']}."
+    return "\n".join(
+        [about(found, _VERSIONS), "", *(f"| {' | '.join(line)} |" for line in lines), "", _missed(figures.values())]
     )
 
 
@@ -75,9 +64,7 @@ def _cell(figure: Figure | None) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Write it into the page."""
-    found = msgspec.json.decode(Path(arguments[0]).read_bytes(), type=Report)
-    before, rest = PAGE.read_text().split(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{page(found)}\n\n{END}{rest.split(END)[1]}")
+    splice(BEGIN, END, page(read(arguments[0])))
 
 
 if __name__ == "__main__":
