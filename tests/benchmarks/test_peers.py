@@ -17,8 +17,9 @@ from benchmarks import __main__ as run
 from benchmarks.figures import Figure, Report, Target, report, table
 from benchmarks.loads import CENTS
 from benchmarks.one import measure
+from benchmarks.page import PAGE
 from benchmarks.peers import beside, presence
-from benchmarks.peers.page import BEGIN, END, PAGE, page
+from benchmarks.peers.page import BEGIN, END, page
 from benchmarks.peers.writing import by_threads
 from benchmarks.setting import PEERS, Setting
 from tests.waiting import eventually
