@@ -14,8 +14,9 @@ GATHER_SECONDS = 0.0015
 BUSY_SECONDS = 0.0005
 IDLE_SECONDS = 0.02
 LOCAL_SECONDS = 1.0
-"""How long after a local call the next one is waited for."""
+"""How long after a local call the next one is expected."""
 LOCAL_IDLE_SECONDS = 0.004
+"""The longest pause in this time, whichever is waited for."""
 MEMORY = 0.75
 """Weight of earlier batches beside the newest: a saga is started by one local call and goes on with several records."""
 
@@ -53,7 +54,7 @@ class Pace:
         """How long to wait for inbox records: not at all while there is other work, or local calls are waited for."""
         if self._calls or self._is_local() or self._pause == BUSY_SECONDS:
             return 0.0
-        return min(timeout, self._pause)
+        return min(timeout, self._next_pause())
 
     def worked(self) -> None:
         """There was something to do: there may be more."""
@@ -62,8 +63,15 @@ class Pace:
     def idle(self, timeout: float) -> None:
         """There was nothing to do: wait for local calls, if it is their turn, and wait longer next time."""
         if self._is_local():
-            self._calls.wait(min(self._pause, timeout, LOCAL_IDLE_SECONDS))
+            self._calls.wait(min(timeout, self._next_pause()))
         self._pause = min(self._pause * 1.5, IDLE_SECONDS)
 
     def _is_local(self) -> bool:
-        return self._share_of_calls >= 0.5 and self._clock.monotonic() - self._called_at < LOCAL_SECONDS
+        return self._share_of_calls >= 0.5 and self._was_called()
+
+    def _next_pause(self) -> float:
+        """While both may come, neither waits long for the other."""
+        return min(self._pause, LOCAL_IDLE_SECONDS) if self._was_called() else self._pause
+
+    def _was_called(self) -> bool:
+        return self._clock.monotonic() - self._called_at < LOCAL_SECONDS

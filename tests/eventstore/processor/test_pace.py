@@ -8,7 +8,7 @@ import pytest
 
 from eventstore.clock import ManualClock
 from eventstore.processor.calls import Calls
-from eventstore.processor.pace import IDLE_SECONDS, LOCAL_SECONDS, Pace
+from eventstore.processor.pace import IDLE_SECONDS, LOCAL_IDLE_SECONDS, LOCAL_SECONDS, Pace
 
 
 class Waits(Calls):
@@ -73,3 +73,17 @@ def test_pauses_grow_while_nothing_comes(clock: ManualClock) -> None:
     assert pace.patience(1.0) == IDLE_SECONDS
     pace.worked()
     assert pace.patience(1.0) == 0.0
+
+
+def test_a_caller_does_not_wait_long_for_the_inbox(clock: ManualClock) -> None:
+    """While callers come now and then, the pauses stay short, although most comes through the inbox."""
+    pace = Pace(clock, Waits())
+    for _ in range(10):
+        pace.took(calls=0, records=3)
+    pace.took(calls=1, records=0)
+    for _ in range(30):
+        pace.idle(1.0)
+
+    assert pace.patience(1.0) == LOCAL_IDLE_SECONDS
+    clock.advance(timedelta(seconds=LOCAL_SECONDS + 0.1))
+    assert pace.patience(1.0) == IDLE_SECONDS
