@@ -18,7 +18,7 @@ import structlog
 from msgspec import structs
 from typing_extensions import TypeVar
 
-from consumers.ownership import Owners, owners_of, short_layout
+from consumers.ownership import Counts, Owners, owners_of, short_layout
 from consumers.queryable import Queryable
 from consumers.remote import NOT_OWNED, Answer, Connections, Question, answer, answer_now, pack, unpack_question
 from consumers.table import Table
@@ -66,7 +66,7 @@ class Tables:
         self._log, self._service, self._clock = running.host.log, running.host.service, running.host.clock
         self._wait_seconds = wait.total_seconds()
         self._connections = Connections()
-        self._counts: dict[str, int] = {}
+        self._counts = Counts(self._log)
         self._owners: dict[str, tuple[float, list[Owners]]] = {}
         self._refreshing: dict[str, asyncio.Task[None]] = {}
 
@@ -101,18 +101,19 @@ class Tables:
         return next(wanted, None)
 
     async def partitions(self, table: Table[Any, Any]) -> int:
-        """How many partitions a view has.
+        """How many partitions a view has; before this version of it is run for the first time, another version.
 
         Raises:
-            TopicMissing: its first topic does not exist.
+            TopicMissing: its first topic does not exist, and no other version is run.
         """
         topic = table.view.__view__.topics[0]
-        if topic not in self._counts:
-            found = (await asyncio.to_thread(self._log.describe, [topic])).get(topic)
-            if found is None:
-                raise TopicMissing(topic)
-            self._counts[topic] = found.partitions
-        return self._counts[topic]
+        count = self._counts.get(topic) or (await asyncio.to_thread(self._counts.of, [topic])).get(topic)
+        if count is not None:
+            return count
+        others = [owners.partitions for owners in await self._known(table) if owners.partitions]
+        if not others:
+            raise TopicMissing(topic)
+        return others[0]
 
     async def ask(self, table: Table[Any, Any], question: Question) -> Answer:
         """The rows of one partition.
@@ -124,7 +125,7 @@ class Tables:
         deadline = self._clock.monotonic() + self._wait_seconds
         why = "no owner is known"
         while True:
-            for owners, address in await self._candidates(table, question.partition):
+            for owners, address in await self._candidates(table, question):
                 left = deadline - self._clock.monotonic()
                 asked = _addressed(question, owners, max(0.01, min(left, SLICE_SECONDS)))
                 found, why = await self._try(view, address, table.name, asked)
@@ -163,11 +164,13 @@ class Tables:
         others = f"; version {known} is, but has other tables, or has not caught up" if known else ""
         return f"version {version} is not run yet{others}"
 
-    async def _candidates(self, table: Table[Any, Any], partition: int) -> list[tuple[Owners, str]]:
+    async def _candidates(self, table: Table[Any, Any], question: Question) -> list[tuple[Owners, str]]:
         """Who may serve a partition: versions that have caught up, the newest first; then the one asked for."""
         definition, count = table.view.__view__, await self.partitions(table)
-        known = await self._known(table)
+        known, partition = await self._known(table), question.partition
         chosen = [owners for owners in known if owners.has_caught_up(count, definition.layout)]
+        if question.topic:
+            chosen = [owners for owners in chosen if owners.follows(question.topic)]
         chosen += [owners for owners in known if owners.version == definition.version and owners not in chosen]
         if not any(owners.version == definition.version for owners in chosen):
             chosen.append(Owners(self._service, definition.version))
@@ -198,9 +201,8 @@ class Tables:
             log.info("owners_not_refreshed", view=table.view.__view__.name, error=type(error).__name__)
 
     async def _refresh(self, table: Table[Any, Any]) -> None:
-        definition, count = table.view.__view__, await self.partitions(table)
-        topic = definition.topics[0]
-        owners = await asyncio.to_thread(owners_of, self._log, definition.name, topic, count, service=self._service)
+        definition = table.view.__view__
+        owners = await asyncio.to_thread(owners_of, self._log, self._counts, definition, service=self._service)
         self._owners[definition.name] = self._clock.monotonic(), owners
 
 

@@ -30,6 +30,7 @@ from eventstore.log.port import Batch, GroupConsumer, Producer, Transactor
 from eventstore.log.records import Position, Record, Topic, TopicPartition
 from eventstore.processor.inputs import Outgoing
 from eventstore.processor.predecessor import commit_metadata
+from eventstore.processor.served import EMPTY_SECONDS
 from eventstore.processor.topics import DAY_MS, dead_letters_of
 
 log = structlog.get_logger()
@@ -51,8 +52,10 @@ class ReactorLoop:
         self._taking: set[TopicPartition] = set()
         self._positions: dict[TopicPartition, int] = {}
         self._sent: dict[TopicPartition, int] = {}
+        self._ends: dict[TopicPartition, int] = {}
+        """Where partitions ended when they were taken that were not handled and committed so far yet."""
         self._sent_ms = self._recommitted_ms = host.clock.now_ms()
-        self._joined = False
+        self._joined, self._joined_at = False, float("inf")
         self._limit = BATCH_RECORDS
         self._counts = dict.fromkeys(("events", "commands", "aborted"), 0.0)
         self._consumer: GroupConsumer | None = None
@@ -76,6 +79,8 @@ class ReactorLoop:
         assert consumer is not None, "open() comes first"
         batch = consumer.poll(self._limit, 0.0 if self._taking else timeout)
         self._joined = batch.member is not None
+        if self._joined:
+            self._joined_at = min(self._joined_at, self._host.clock.monotonic())
         self._take(consumer)
         for at in self._positions:
             self._positions[at] = consumer.position(at)
@@ -88,7 +93,9 @@ class ReactorLoop:
         return bool(batch.records)
 
     def is_ready(self) -> bool:
-        return self._joined and not self._taking
+        # a member is known to be one before it hears what it is assigned
+        is_told = bool(self._positions) or self._host.clock.monotonic() - self._joined_at > EMPTY_SECONDS
+        return is_told and self._joined and not self._taking
 
     def is_settled(self) -> bool:
         if not self.is_ready():
@@ -99,7 +106,15 @@ class ReactorLoop:
 
     def metrics(self) -> Mapping[str, float]:
         counts = self._counts | {"failed": self._output.failed, "skipped": self._output.skipped}
-        return {f"reactor_{name}_total": value for name, value in counts.items()}
+        samples: dict[str, float] = {f"reactor_{name}_total": value for name, value in counts.items()}
+        sent = dict(self._sent)
+        samples["partitions_assigned"] = len(self._positions)
+        try:
+            ends = self._host.log.end_positions(sent)
+            samples["queue_length"] = sum(max(0, end - sent[at]) for at, end in ends.items())
+        except LogError:
+            samples["log_unreachable"] = 1
+        return samples
 
     def stop(self, deadline: float) -> None:
         """Leave the group; no transaction is open between steps."""
@@ -121,6 +136,7 @@ class ReactorLoop:
             self._taking.discard(at)
             self._positions.pop(at, None)
             self._sent.pop(at, None)
+        self._ends = {at: end for at, end in self._ends.items() if at not in partitions}
 
     def lost(self, partitions: Sequence[TopicPartition]) -> None:
         self.revoked(partitions)
@@ -138,11 +154,17 @@ class ReactorLoop:
             first = self._first_positions(consumer, missing) if missing else {}
         except StaleMember:
             return  # the group is moving: what is still ours is taken in the next step
+        ends = self._host.log.end_positions(found)
         for at, position in found.items():
             offset = (position or first[at]).offset
             consumer.start(at, offset)
             self._positions[at] = self._sent[at] = offset
+        self._ends = self._ends | ends
+        self._forget_reached()
         self._taking.clear()
+
+    def _forget_reached(self) -> None:
+        self._ends = {at: end for at, end in self._ends.items() if self._sent.get(at, 0) < end}
 
     def _first_positions(
         self, consumer: GroupConsumer, missing: Sequence[TopicPartition]
@@ -157,7 +179,8 @@ class ReactorLoop:
         now_ms = self._host.clock.now_ms()
         if now_ms - self._recommitted_ms > DAY_MS:
             self._recommitted_ms, self._sent = now_ms, {}
-        return self._sent != self._positions and now_ms - self._sent_ms > POSITION_MS
+        has_arrived = any(self._positions.get(at, 0) >= end for at, end in self._ends.items())
+        return has_arrived or (self._sent != self._positions and now_ms - self._sent_ms > POSITION_MS)
 
     def _run(self, batch: Batch) -> None:
         if not self._positions:
@@ -202,6 +225,7 @@ class ReactorLoop:
             raise DataRefused(str(error)) from error
         transactor.commit(positions, batch.member)
         self._sent = dict(self._positions)
+        self._forget_reached()
         self._sent_ms = self._host.clock.now_ms()
         self._counts["events"] += len(batch.records)
         self._counts["commands"] += len(out)

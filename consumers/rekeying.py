@@ -33,12 +33,27 @@ def rekeyed_topic(view: str) -> str:
     return f"{view}.by"
 
 
+def rekeying_group(service: str, view: str) -> str:
+    """The group whose positions say how far a view's sources were copied."""
+    return f"{service}.{rekeyed_topic(view)}"
+
+
 class RekeyLoop(ReactorLoop):
     """Runs beside a view's loop, in the group `<service>.<view>.v<version>.by`."""
 
     def __init__(self, host: Host, view: str, topics: Sequence[str], events: Sequence[type[Event]], by: By) -> None:
-        super().__init__(host, f"{host.service}.{rekeyed_topic(view)}", topics, Rekeyed(host, view, events, by))
+        super().__init__(host, rekeying_group(host.service, view), topics, Rekeyed(host, view, events, by))
         self.name = f"re-keying for {view}"
+
+    def is_ready(self) -> bool:
+        """Whether what was there when its partitions were taken is in the copy."""
+        return super().is_ready() and not self._ends
+
+    def progress(self) -> str:
+        """What is left before it is; empty while that is not known. Any thread."""
+        sent = dict(self._sent)
+        left = sum(max(0, end - sent.get(at, 0)) for at, end in self._ends.items())
+        return f"events are copied under the view's keys: {left:,} records are left in this process" if left else ""
 
 
 class Rekeyed:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
+from consumers.view_errors import NotCopartitioned
 from eventstore.component import Component
+from eventstore.log.errors import TopicMissing
+from eventstore.log.records import TopicDescription
 from eventstore.processor.topics import events_of
 
 Source: TypeAlias = str | Component
@@ -23,3 +26,19 @@ def topic_of(source: Source) -> str:
 def topics_of(sources: Iterable[Source]) -> list[str]:
     """The topics of sources, each once, in order."""
     return list(dict.fromkeys(topic_of(source) for source in sources))
+
+
+def common_count(view: str, names: Sequence[str], topics: Mapping[str, TopicDescription]) -> int:
+    """The partition count of all topics of a view.
+
+    Raises:
+        TopicMissing: a topic does not exist.
+        NotCopartitioned: the topics have different partition counts.
+    """
+    for name in names:
+        if name not in topics:
+            raise TopicMissing(name)
+    counts = {name: topics[name].partitions for name in names}
+    if len(set(counts.values())) > 1:
+        raise NotCopartitioned(view, counts)
+    return counts[names[0]]

@@ -5,7 +5,8 @@ each with a reader of its own, so no assignor has to keep them together. The pos
 position is only shown (`consumers.showing`).
 
 Taking a partition: open the state, read what is missing with another reader in slices while polling goes on, then
-deliver from there.
+deliver from there. A view that is re-keyed waits until its sources were copied up to where they were then, too
+(`consumers.copying`).
 """
 
 from __future__ import annotations
@@ -15,14 +16,17 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from consumers.restoring import Restoring, handle
+from consumers.copying import copying
+from consumers.restoring import Restoring, fits, handle
 from consumers.showing import Showing
-from consumers.view_errors import NotCopartitioned, ViewStopped
+from consumers.source import common_count
+from consumers.view_errors import ViewStopped
 from consumers.view_partition import Dispatch, ViewPartition
 from eventstore.component import Host
-from eventstore.log.errors import LogError, TopicMissing
+from eventstore.log.errors import LogError
 from eventstore.log.port import GroupConsumer, Member, Reader
-from eventstore.log.records import TopicDescription, TopicPartition
+from eventstore.log.records import TopicPartition
+from eventstore.processor.served import EMPTY_SECONDS
 
 if TYPE_CHECKING:
     from consumers.view import ViewDefinition
@@ -51,7 +55,7 @@ class ViewLoop:
         self._follower: Reader | None = None
         self._consumer: GroupConsumer | None = None
         self._member: Member | None = None
-        self._has_joined = False
+        self._joined_at = float("inf")
         self._showing = Showing(host, definition)
         self._flushed_at = self._clock.monotonic()
 
@@ -65,7 +69,7 @@ class ViewLoop:
             NotCopartitioned: the topics have different partition counts.
         """
         topics = self._host.log.describe(self._topics)
-        self.partitions = _common_count(self.definition.full_name, self._topics, topics)
+        self.partitions = common_count(self.definition.full_name, self._topics, topics)
         ids = " ".join(f"{name}={topics[name].id}" for name in self._topics)
         self._identity = f"view 1 {self.definition.full_name} {ids} {self.definition.layout}"
         self._consumer = self._host.log.group(self.group, self._topics[:1], self)
@@ -83,7 +87,8 @@ class ViewLoop:
             timeout = min(timeout, FOLLOW_SECONDS)
         batch = consumer.poll(POLL_RECORDS, 0.0 if is_busy else timeout)
         self._member = batch.member
-        self._has_joined = self._has_joined or batch.member is not None
+        if batch.member is not None:
+            self._joined_at = min(self._joined_at, self._clock.monotonic())
         handle(self._live(), batch.records)
         self._note_stops(consumer)
         if not batch.records and not is_busy:
@@ -94,7 +99,16 @@ class ViewLoop:
         return worked or bool(batch.records)
 
     def is_ready(self) -> bool:
-        return self._has_joined and not self._taking and all(one.is_live for one in list(self._owned.values()))
+        owned = list(self._owned.values())  # a member is known to be one before it hears what it is assigned
+        is_told = bool(owned) or self._clock.monotonic() - self._joined_at > EMPTY_SECONDS
+        return is_told and not self._taking and all(one.is_live for one in owned)
+
+    def progress(self) -> str:
+        """What is left before its partitions are served; empty while that is not known. Any thread."""
+        uncopied, left = self._uncopied(), sum(one.left for one in self._restoring)
+        if uncopied:
+            return f"its sources are copied first: {uncopied:,} of their records are left, over all processes"
+        return f"its rows are made: {left:,} records are left" if left else ""
 
     def problem(self) -> ViewStopped | None:
         """Why a partition stands still, if one does."""
@@ -105,7 +119,7 @@ class ViewLoop:
             return False
         owned = list(self._owned.values())
         places = {TopicPartition(topic, one.number): one for one in owned for topic in self._topics}
-        ends = self._host.log.end_positions(places)
+        ends = self._host.log.end_positions(places, isolation="uncommitted")
         return all(one.position(at.topic) >= ends[at] for at, one in places.items())
 
     def metrics(self) -> Mapping[str, float]:
@@ -118,6 +132,8 @@ class ViewLoop:
             "view_partitions_live": sum(one.is_live for one in owned),
             "view_partitions_stopped": sum(one.error is not None for one in owned),
         }
+        if self.definition.by is not None:
+            samples["view_uncopied"] = self._uncopied()
         try:
             samples["queue_length"] = self._lag(owned)
         except LogError:
@@ -183,10 +199,11 @@ class ViewLoop:
         places = [TopicPartition(topic, number) for number in fresh for topic in self._topics]
         starts, ends = self._host.log.start_positions(places), self._host.log.end_positions(places)
         for number, partition in list(fresh.items()):
-            if not _fits(partition, starts, ends):
+            if not fits(partition, starts, ends):
                 fresh[number] = self._owned[number] = self._opened_anew(partition)
         if fresh:
-            self._restoring.append(Restoring(self._host.log, self._clock, fresh, ends))
+            awaited = copying(self.definition, self._host)
+            self._restoring.append(Restoring(self._host.log, self._clock, fresh, ends, awaited))
 
     def _opened(self, number: int) -> ViewPartition:
         state = self._host.state.open(self._state_name(number), self._identity)
@@ -208,7 +225,7 @@ class ViewLoop:
     def _restore(self, consumer: GroupConsumer) -> bool:
         if not self._restoring:
             return False
-        restoring = self._restoring.pop(0)
+        restoring = self._restoring[0]
         done = restoring.work(SLICE_SECONDS)
         for partition in done:
             if partition.error is None:
@@ -216,9 +233,8 @@ class ViewLoop:
                 consumer.start(at, partition.positions[at.topic])
                 partition.is_live = True
                 log.info("view_partition_live", view=self.name, partition=partition.number)
-        if restoring.numbers:
-            self._restoring.append(restoring)
-        else:
+        self._restoring = [*self._restoring[1:], *([restoring] if restoring.numbers else [])]
+        if not restoring.numbers:
             self._refollow()
         if done:
             self._show()
@@ -275,24 +291,10 @@ class ViewLoop:
                 one.flush()  # those that are being made, too: it shows how far they are, and a kill costs a second
             self._showing.show(opened, self._consumer, self._member)
 
+    def _uncopied(self) -> int:
+        return max((one.uncopied for one in self._restoring), default=0)
+
     def _lag(self, owned: Sequence[ViewPartition]) -> int:
         places = {TopicPartition(topic, one.number): one for one in owned for topic in self._topics}
         ends = self._host.log.end_positions(places)
         return sum(max(0, ends[at] - one.position(at.topic)) for at, one in places.items())
-
-
-def _common_count(view: str, names: Sequence[str], topics: Mapping[str, TopicDescription]) -> int:
-    for name in names:
-        if name not in topics:
-            raise TopicMissing(name)
-    counts = {name: topics[name].partitions for name in names}
-    if len(set(counts.values())) > 1:
-        raise NotCopartitioned(view, counts)
-    return counts[names[0]]
-
-
-def _fits(partition: ViewPartition, starts: Mapping[TopicPartition, int], ends: Mapping[TopicPartition, int]) -> bool:
-    """Whether the rows can be carried on: what they hold is in the log, and what follows them too (K13)."""
-    places = [TopicPartition(topic, partition.number) for topic in partition.positions]
-    positions = [(partition.positions[at.topic], starts[at], ends[at]) for at in places]
-    return all(position == 0 or start <= position <= end for position, start, end in positions)

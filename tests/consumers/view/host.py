@@ -7,10 +7,11 @@ from datetime import timedelta
 
 from consumers.http import Endpoint
 from consumers.queries import Tables
+from consumers.rekeying import RekeyLoop
 from consumers.view import View
 from consumers.view_loop import ViewLoop
 from eventstore.clock import Clock, SystemClock
-from eventstore.component import Plan
+from eventstore.component import Loop, Plan
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log, Producer
 from eventstore.log.records import Topic
@@ -76,7 +77,9 @@ class Process:
         slot: str = "0",
         clock: Clock | None = None,
         wait: timedelta = timedelta(seconds=10),
+        copies: bool = True,
     ) -> None:
+        """`copies`: whether it also runs what re-keys for those of the views that want it."""
         self.endpoint = Endpoint()
         self.host = TestHost(
             log=log,
@@ -89,8 +92,12 @@ class Process:
         )
         for view in views:
             serde.register(view.__component__().messages)
-        self.loops = [ViewLoop(view.__view__, self.host) for view in views]
-        self.threads = [Driver(loop, self.host) for loop in self.loops]
+            log.create(view.__component__().topics)
+        loops: list[Loop] = [make(self.host) for view in views for make in view.__component__().loops]
+        self.loops = [loop for loop in loops if isinstance(loop, ViewLoop)]
+        self.copiers = [loop for loop in loops if isinstance(loop, RekeyLoop) and copies]
+        self.all_loops: list[Loop] = [*self.copiers, *self.loops]
+        self.threads = [Driver(loop, self.host) for loop in self.all_loops]
         self.tables = Tables(self, wait=wait)
 
     def start(self) -> Process:
@@ -107,13 +114,13 @@ class Process:
 
     def settle(self, timeout: float = 20.0) -> None:
         """Wait until everything in the log is in the tables."""
-        eventually(lambda: all(loop.is_settled() for loop in self.loops), timeout)
+        eventually(lambda: all(loop.is_settled() for loop in self.all_loops), timeout)
 
     def not_ready(self) -> Mapping[str, str]:
         for thread in self.threads:
             if thread.error is not None:
                 raise thread.error
-        return {loop.name: "not ready" for loop in self.loops if not loop.is_ready()}
+        return {loop.name: "not ready" for loop in self.all_loops if not loop.is_ready()}
 
     def metrics(self) -> Mapping[str, Mapping[str, float]]:
         return {loop.name: loop.metrics() for loop in self.loops}
@@ -123,3 +130,48 @@ class Process:
         for thread in self.threads:
             thread.stop()
         self.tables.close()
+
+
+class Stepped:
+    """A process that runs one re-keyed view, whose two loops the test opens and steps by hand."""
+
+    def __init__(
+        self,
+        log: Log,
+        serde: Serde,
+        view: type[View],
+        slot: str = "0",
+        *,
+        state: StateEngine | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        plan = view.__component__()
+        serde.register(plan.messages)
+        log.create(plan.topics)
+        host = TestHost(
+            log=log, serde=serde, slot=slot, clock=clock or SystemClock(), state=state or MemoryStateEngine()
+        )
+        copier, viewer = (make(host) for make in plan.loops)
+        assert isinstance(copier, RekeyLoop)
+        assert isinstance(viewer, ViewLoop)
+        self.copier, self.view = copier, viewer
+
+    def counted(self) -> int:
+        """The events in the rows of this process, served or not."""
+        return int(self.view.metrics()["view_events_total"])
+
+    def stop(self) -> None:
+        """Leave the groups; what was not opened, or stopped before, stays so."""
+        self.copier.stop(0.0)
+        self.view.stop(0.0)
+
+
+def step_until(condition: Callable[[], object], *loops: Loop, wait: float = 0.0, timeout: float = 20.0) -> None:
+    """Step the loops, one after another, until the condition holds after a round."""
+
+    def holds() -> bool:
+        for loop in loops:
+            loop.step(wait)
+        return bool(condition())
+
+    eventually(holds, timeout)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from consumers.ownership import owners_of
+from consumers.ownership import Counts, owners_of
 from eventstore.log import open_log
 from eventstore.log.port import Log
 from eventstore.registry import TopicRegistry
@@ -90,7 +90,7 @@ class Bench:
     def owners(self) -> set[str]:
         """The addresses that serve partitions now, if all are served."""
         view = self.view.__view__
-        (found,) = owners_of(self.log, view.name, self.streams.topic, self.streams.partitions, service="shop")
+        (found,) = owners_of(self.log, Counts(self.log), view, service="shop")
         is_whole = found.has_caught_up(self.streams.partitions, view.layout)
         return {note.address for note in found.notes.values()} if is_whole else set()
 
