@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from eventstore.clock import Clock
 from eventstore.log.port import Log
@@ -59,6 +59,15 @@ class Loop(Protocol):
 
     def stop(self, deadline: float) -> None:
         """Take nothing new, finish what is under way until `deadline` (clock.monotonic), commit, leave the group."""
+        ...
+
+
+@runtime_checkable
+class Progressing(Protocol):
+    """A loop that can say what it has to do before it is ready."""
+
+    def progress(self) -> str:
+        """For people; empty: that is not known. Any thread, and at once: the log is not asked."""
         ...
 
 

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import structlog
 
-from eventstore.component import ASK_PATIENCE, Component, Host, Plan
+from eventstore.component import ASK_PATIENCE, Component, Host, Plan, Progressing
 from eventstore.content import digest_of
 from eventstore.destinations import Reachable, check_destinations
 from eventstore.errors import EventStoreError
@@ -173,7 +173,8 @@ class Hosting:
             if thread.error is not None:
                 reasons[thread.loop.name] = f"{type(thread.error).__name__}: {thread.error}"
             elif not thread.is_ready():
-                reasons[thread.loop.name] = "starting, or taking partitions"
+                told = thread.loop.progress() if isinstance(thread.loop, Progressing) else ""
+                reasons[thread.loop.name] = told or "starting, or taking partitions"
         return reasons
 
     def busy_loop(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cyclopts import App
 
-from consumers import Reactor, Service, Worker
+from consumers import Reactor, Service, Table, View, Worker, on
 from eventstore.component import Component
 from eventstore.hosting import Hosting
 from eventstore.subject_keys.masters import VARIABLE, generate
@@ -53,10 +53,20 @@ def _reacted(event: CustomerRegistered) -> Iterator[Register]:
     yield from ()
 
 
+class Rekeyed(View, topics=[Customer], by=lambda event: event.customer_id):
+    """Nothing."""
+
+    rows: Table[str, int]
+
+    @on
+    def registered(self, event: CustomerRegistered) -> None:
+        """Nothing."""
+
+
 async def test_each_metric_is_there(monkeypatch: pytest.MonkeyPatch, unique: Callable[[str], str]) -> None:
     """Of a service that has one loop of each kind and has done something."""
     monkeypatch.setenv(VARIABLE, generate("first"))
-    parts: list[Component] = [Customer, store(unique("store")), Names, acting, reacting]
+    parts: list[Component] = [Customer, store(unique("store")), Names, Rekeyed, acting, reacting]
     url = f"memory://{unique('log')}"
     async with Service("metrics", components=parts, log=url, state="memory://", standby=True) as service:
         await service.ready()
