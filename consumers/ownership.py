@@ -2,7 +2,7 @@
 
 A note is ASCII JSON, its version first (at most 4,095 characters; a layout that would not fit is given by its hash):
 
-    {"v":1,"address":"10.0.0.7:8080","live":true,"layout":"by_order:str->Total","at":{"payments.events":17}}
+    {"v":1,"address":"10.0.0.7:8080","live":true,"layout":"by_order:str->Total#1f0c…","at":{"payments.events":17}}
 
 They stand at the topic that decides who owns which partitions, which differs between versions of a view that is
 re-keyed: each has a copy of its own. So for another version than the reader's it is looked at its copy, if there is

@@ -129,7 +129,9 @@ class Tables:
                 left = deadline - self._clock.monotonic()
                 asked = _addressed(question, owners, max(0.01, min(left, SLICE_SECONDS)))
                 found, why = await self._try(view, address, table.name, asked)
-                why = why if address or owners.notes else self._unrun(view, owners.version)
+                why = _differs(owners, question) or (
+                    why if address or owners.notes else self._unrun(view, owners.version)
+                )
                 if found.result == "rows":
                     return found
                 if found.result == "not_reached" and self._clock.monotonic() < deadline:
@@ -204,6 +206,14 @@ class Tables:
         definition = table.view.__view__
         owners = await asyncio.to_thread(owners_of, self._log, self._counts, definition, service=self._service)
         self._owners[definition.name] = self._clock.monotonic(), owners
+
+
+def _differs(owners: Owners, question: Question) -> str:
+    """What is wrong if the owner of the partition runs other code; empty: nothing."""
+    note = owners.notes.get(question.partition)
+    if note is None or note.layout == question.layout:
+        return ""
+    return f"version {owners.version} is run with other tables or row classes than the reader's: deploy the same code"
 
 
 def _addressed(question: Question, owners: Owners, left: float) -> Question:

@@ -66,8 +66,8 @@ class Table(Generic[K, V]):
 
     @property
     def layout(self) -> str:
-        """What its stored rows are: equal layouts can be read by each other's code."""
-        return f"{self.name}:{self.keys.type_name}->{self.values.type_name}{'' if self.merge is None else ' merged'}"
+        """What its stored rows are: equal layouts can be read by each other's code, and hold the same fields."""
+        return f"{self.name}:{self.keys.type_name}->{self.values.form}{'' if self.merge is None else ' merged'}"
 
 
 def table(*, merge: Callable[[V, V], V] | None = None) -> Table[K, V]:  # pyright: ignore[reportInvalidTypeVarUse] - the field's annotation says K

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Callable
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from consumers.view_errors import BadRow, RowTypeChanged, RowTypeUnfit
+from eventstore.fingerprint import fingerprint_of_type
 from eventstore.processor.row_layout import RowDamaged
 
 V = TypeVar("V")
@@ -50,6 +51,11 @@ class ValueCodec(Generic[V]):
         self._from_json = adapter.validator.validate_json
         self._is_bytes = annotation is bytes
         self._proven = False
+
+    @cached_property
+    def form(self) -> str:
+        """The type's name, and a fingerprint of its fields: rows of another form are not to be mixed with these."""
+        return f"{self.type_name}#{fingerprint_of_type(self.annotation).hex()[:16]}"
 
     def encode(self, row: V) -> bytes:
         """The bytes of a row.

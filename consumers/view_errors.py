@@ -72,13 +72,15 @@ class BadRow(ViewError):
 
 
 class RowTypeChanged(ViewError):
-    """A stored row is of an earlier row type of its table: raise the view's version, which builds the rows anew."""
+    """A stored row does not fit its table's row type any more: raise the view's version, which builds the rows anew.
+
+    Changed fields are noticed when the view starts, and its rows are made anew; this is what only a validator refuses.
+    """
 
     def __init__(self, wanted: str, why: str) -> None:
         super().__init__(
-            f"a stored row is no {wanted} as it is declared now ({why}): the row type was changed and the view's "
-            "version was not. Raise version=, which builds the rows anew, or give new fields defaults that fit the old "
-            "rows"
+            f"a stored row is no {wanted} as it is declared now ({why}): what the row type takes was changed and "
+            "the view's version was not. Raise version=, which builds the rows anew"
         )
         self.wanted, self.why = wanted, why
 

@@ -13,6 +13,9 @@ other types such as dictionaries, names that are looked up at run time (`getattr
 is computed from files or the environment. For these there is `version`.
 
 The same on all processes that run the same code: sets are ordered, addresses and line numbers do not count.
+
+`fingerprint_of_type` is that of a type alone, such as a view's row class: names and types of its fields, their defaults
+and bounds, and those of the types in it. No code counts, so it is the same on every version of Python.
 """
 
 from __future__ import annotations
@@ -41,12 +44,13 @@ _UNSAID = ("title", "description", "examples")
 class Fingerprint:
     """Takes in what counts, in order."""
 
-    def __init__(self, package: str) -> None:
-        """`package`: the top-level package whose code is followed."""
+    def __init__(self, package: str | None) -> None:
+        """`package`: the top-level package whose code is followed; None: no code is taken in."""
         self._package = package
         self._digest = blake2b(digest_size=SIZE)
         self._seen: set[CodeType] = set()
-        self.add(sys.implementation.cache_tag)
+        if package is not None:
+            self.add(sys.implementation.cache_tag)
 
     def digest(self) -> bytes:
         """The fingerprint of what was taken in so far."""
@@ -109,6 +113,13 @@ class Fingerprint:
 
     def _is_ours(self, module: str) -> bool:
         return module.partition(".")[0] == self._package
+
+
+def fingerprint_of_type(kind: Any) -> bytes:
+    """The fingerprint of a type as it is declared."""
+    found = Fingerprint(None)
+    found.add_type(kind)
+    return found.digest()
 
 
 def canonical(value: object) -> str:

@@ -232,7 +232,11 @@ class RocksStateEngine:
 
     def _open_locked(self, folder: Path, lock: FolderLock, identity: str) -> RocksState:
         try:
-            if _identity(folder) != identity:
+            stored = _identity(folder)
+            if stored != identity:
+                if stored is not None:
+                    why = "it was made by other code, or of other topics"
+                    log.warning("state_discarded", folder=str(folder), why=why, was=stored, wanted=identity)
                 _start_over(folder, identity)
             return RocksState(folder, lock, self._open_or_start_over(folder, identity))
         except BaseException:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
+from structlog.testing import capture_logs
 
 from consumers.table import Table
 from consumers.view import View, on
+from consumers.view_errors import PartitionUnserved
 from consumers.view_loop import ViewLoop
 from eventstore.clock import ManualClock
 from eventstore.log.partition import partition_of
@@ -196,6 +199,70 @@ async def test_a_view_without_positions_goes_on_where_its_rows_are(process: Star
 
     assert events(second) == 1
     assert await second.tables.queryable(Sums.by_order).get("o0") == 2
+
+
+class Spent(BaseModel, frozen=True):
+    cents: int = 0
+
+
+def more_spent() -> type[BaseModel]:
+    """The class after somebody added a field: old rows would have its default, new ones what was counted."""
+
+    class Spent(BaseModel, frozen=True):
+        cents: int = 0
+        orders: int = 0
+
+    Spent.__qualname__ = "Spent"
+    return Spent
+
+
+def spending(row: Any, added: dict[str, int]) -> type[View]:
+    """A view of such rows."""
+
+    class Spending(View, topics=["orders.events"], name="spending"):
+        rows: Table[str, row]
+
+        @on
+        def placed(self, event: Placed) -> None:
+            before = self.rows.get(event.order, row())
+            self.rows[event.order] = row(**{name: getattr(before, name) + each for name, each in added.items()})
+
+    return Spending
+
+
+async def test_rows_of_a_row_class_with_other_fields_are_made_anew(
+    process: Start, orders: Streams, tmp_path: Path
+) -> None:
+    """A new field is that of all events, or of none: not of those since the deployment. The log says what went."""
+    place(orders, 20)
+    before: Any = spending(Spent, {"cents": 1})
+    after: Any = spending(more_spent(), {"cents": 1, "orders": 1})
+    first = process(before, state=RocksStateEngine(tmp_path)).ready()
+    first.settle()
+    first.stop()
+    place(orders, 20)
+
+    with capture_logs() as logs:
+        second = process(after, state=RocksStateEngine(tmp_path)).ready()
+    second.settle()
+
+    assert {row async for row in second.tables.queryable(after.rows).scan()} == {
+        (f"o{number}", after.rows.values.annotation(cents=2, orders=2)) for number in range(20)
+    }
+    discarded = [entry for entry in logs if entry["event"] == "state_discarded"]
+    assert len(discarded) == 4
+    assert all("Spent#" in entry["was"] and "Spent#" in entry["wanted"] for entry in discarded)
+
+
+async def test_a_reader_with_another_row_class_is_told(process: Start, orders: Streams) -> None:
+    """It was deployed before the view's owner, or after it: its rows would not be the owner's."""
+    place(orders, 20)
+    process(spending(Spent, {"cents": 1})).ready()
+    reading: Any = spending(more_spent(), {"cents": 1, "orders": 1})
+    reader = process(wait=timedelta(seconds=0.3))
+
+    with pytest.raises(PartitionUnserved, match="other tables or row classes than the reader's"):
+        await reader.tables.queryable(reading.rows).get("o1")
 
 
 class Hurrying(ManualClock):

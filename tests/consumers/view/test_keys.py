@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, create_model
 
 from consumers.keys import KeyCodec, after_prefix, routing_key
 from consumers.values import ValueCodec
@@ -111,6 +111,43 @@ class Longer(BaseModel, frozen=True):
 
     name: str | None = None
     seats: int
+
+
+class Inner(BaseModel, frozen=True):
+    """What rows hold."""
+
+    seats: int = 0
+
+
+def row_class(inner: type[BaseModel], **fields: Any) -> type[BaseModel]:
+    """A row class of this name, with these fields beside the inner one."""
+    made: type[BaseModel] = create_model("Row", __config__=ConfigDict(frozen=True), inner=(inner, ...), **fields)
+    return made
+
+
+def other_inner(**fields: Any) -> type[BaseModel]:
+    """A class of the name of `Inner`, with these fields."""
+    made: type[BaseModel] = create_model("Inner", __config__=ConfigDict(frozen=True), __module__=__name__, **fields)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("changed", "is_same"),
+    [
+        (row_class(Inner, cents=(int, 0)), True),
+        (row_class(Inner, cents=(int, 1)), False),
+        (row_class(Inner, cents=(float, 0)), False),
+        (row_class(Inner, cents=(int, 0), more=(int, 0)), False),
+        (row_class(Inner), False),
+        (row_class(other_inner(seats=(int, 0), rows=(int, 0)), cents=(int, 0)), False),
+    ],
+    ids=["same", "default", "type", "added", "removed", "inside"],
+)
+def test_the_form_of_rows_is_that_of_their_fields(changed: type[BaseModel], is_same: bool) -> None:
+    """Also of the types in it. The class's name alone would let rows of two forms lie in one table."""
+    form = ValueCodec[Any](row_class(Inner, cents=(int, 0))).form
+
+    assert (ValueCodec[Any](changed).form == form) is is_same
 
 
 def test_a_row_of_an_earlier_row_type_is_named() -> None:
