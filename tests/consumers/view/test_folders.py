@@ -217,11 +217,9 @@ class Spending(View, topics=["orders.events"], name="spending"):
 class MoreSpent(BaseModel, frozen=True):
     """`Spent` after somebody added a field: old rows would have its default, new ones what was counted."""
 
+    __qualname__ = "Spent"
     cents: int = 0
     orders: int = 0
-
-
-MoreSpent.__qualname__ = "Spent"
 
 
 class MoreSpending(View, topics=["orders.events"], name="spending"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from threading import Event
 from typing import Any
 
@@ -11,7 +11,7 @@ import pytest
 
 from consumers import Service
 from eventstore.log import open_log
-from eventstore.log.port import Batch, GroupConsumer, Log
+from eventstore.log.port import Batch, GroupConsumer, Listener, Log
 from schemas import Serde
 from tests.consumers.view.buyers import buyers
 from tests.consumers.view.host import Stepped, Streams, step_until
@@ -85,7 +85,11 @@ def test_a_member_that_was_not_told_what_it_owns_is_not_ready(
 ) -> None:
     """`ready` would end before anything was taken; it is looked at between the two answers of the group."""
     join = log.group
-    monkeypatch.setattr(log, "group", lambda *args: NotTold(join(*args)))
+
+    def not_told(group: str, topics: Sequence[str], listener: Listener) -> Any:
+        return NotTold(join(group, topics, listener))
+
+    monkeypatch.setattr(log, "group", not_told)
     loop = getattr(stepped, which)
     loop.open()
 
