@@ -17,8 +17,10 @@ from typing import Any, TypeAlias
 from consumers.reactor_loop import ReactorLoop
 from consumers.view_errors import BadRowKey
 from eventstore.component import Host
+from eventstore.log.errors import PositionMissing
 from eventstore.log.partition import partition_of
-from eventstore.log.records import Record, Topic
+from eventstore.log.port import GroupConsumer
+from eventstore.log.records import Position, Record, Topic, TopicPartition
 from eventstore.processor.inputs import Outgoing
 from schemas import Event
 
@@ -44,6 +46,7 @@ class RekeyLoop(ReactorLoop):
     def __init__(self, host: Host, view: str, topics: Sequence[str], events: Sequence[type[Event]], by: By) -> None:
         super().__init__(host, rekeying_group(host.service, view), topics, Rekeyed(host, view, events, by))
         self.name = f"re-keying for {view}"
+        self._view = view
 
     def is_ready(self) -> bool:
         """Whether what was there when its partitions were taken is in the copy."""
@@ -54,6 +57,20 @@ class RekeyLoop(ReactorLoop):
         sent = dict(self._sent)
         left = sum(max(0, end - sent.get(at, 0)) for at, end in self._ends.items())
         return f"events are copied under the view's keys: {left:,} records are left in this process" if left else ""
+
+    def _first_positions(
+        self, consumer: GroupConsumer, missing: Sequence[TopicPartition]
+    ) -> dict[TopicPartition, Position]:
+        """As of a reactor, with another way out: what was copied is in the copy, and would be in it twice."""
+        try:
+            return super()._first_positions(consumer, missing)
+        except PositionMissing as error:
+            why = (
+                "it had one, and the log is not empty. Positions go when a group is deleted or rests longer than the "
+                f"broker's offsets.retention.minutes. To copy again would count events of {self._view} twice, to go on "
+                "at the end would leave some out: raise the view's version=, which makes copy and rows anew"
+            )
+            raise PositionMissing(error.group, error.topic, error.partition, why) from error
 
 
 class Rekeyed:

@@ -14,6 +14,7 @@ from consumers.view import View, on
 from consumers.view_errors import NotOwnedHere
 from eventstore import ANY, EventStore
 from eventstore.log import open_log
+from eventstore.log.errors import PositionMissing
 from eventstore.log.port import Log
 from eventstore.log.records import TopicPartition
 from eventstore.state.memory import MemoryStateEngine
@@ -153,6 +154,33 @@ def test_idle_partitions_of_sources_are_not_waited_for(stepped: Callable[..., St
     step_until(process.view.is_ready, process.copier, process.view)
 
     assert process.counted() == 20
+
+
+def test_a_view_whose_copying_lost_its_positions_is_made_anew_by_its_version(
+    stepped: Callable[..., Stepped], log: Log, serde: Serde, orders: Streams
+) -> None:
+    """K12: copied again, events would count twice; so the error says another way out than a reactor's."""
+    fill(orders)
+    first = stepped()
+    first.copier.open()
+    step_until(first.copier.is_settled, first.copier)
+    first.stop()
+    log.delete(["orders.events"])  # with it go the positions, as those of a group that rested too long
+    again = Streams(log, serde, "orders")
+    fill(again, 20)
+
+    second = stepped()
+    second.copier.open()
+    with pytest.raises(PositionMissing, match=r"raise the view's version="):
+        step_until(second.copier.is_settled, second.copier)
+    raised = Stepped(log, serde, buyers("orders.events", 2))
+    raised.copier.open()
+    raised.view.open()
+    step_until(raised.view.is_ready, raised.copier, raised.view)
+    counted = raised.counted()
+    raised.stop()
+
+    assert counted == 20
 
 
 def test_the_loop_that_copies_is_ready_when_it_has_copied(stepped: Callable[..., Stepped], orders: Streams) -> None:
