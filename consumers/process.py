@@ -188,7 +188,7 @@ class Process:
             raise LogNotGiven(self.name, self._log_is_given_by)
         slot = self._slot or os.environ.get(SLOT_VARIABLE, "0")
         opened = self._opened
-        log_ = open_log(url)
+        log_ = open_log(url, use="host" if self._plans else "guest")
         opened.callback(log_.close)
         endpoint = _endpoint(self._http)
         opened.callback(endpoint.close)

@@ -20,7 +20,7 @@ from eventstore.clock import Clock
 from eventstore.log.errors import BadLogUrl
 from eventstore.log.local.broker import DEFAULT_PARTITIONS, MESSAGE_MAX_BYTES
 from eventstore.log.partition import partition_of
-from eventstore.log.port import Batch, GroupConsumer, Listener, Log, Member, Producer, Reader, Transactor
+from eventstore.log.port import Batch, GroupConsumer, Listener, Log, Member, Producer, Reader, Transactor, Use
 from eventstore.log.records import Headers, Isolation, Position, Record, Topic, TopicDescription, TopicPartition
 from schemas.suggestions import nearest
 
@@ -48,11 +48,11 @@ _BROKERS = re.compile(r"[\w.-]+:\d+(,[\w.-]+:\d+)*(\?.*)?")
 _LOCAL = {"memory": {"partitions", "message_max_bytes"}, "embedded": {"partitions", "message_max_bytes", "fsync"}}
 
 
-def open_log(url: str, *, clock: Clock | None = None, must_exist: bool = False) -> Log:
+def open_log(url: str, *, clock: Clock | None = None, must_exist: bool = False, use: Use = "any") -> Log:
     """Open the log that a URL names.
 
     `clock` is what the local engines take timestamps and session times from; Kafka has its own. `must_exist`: make no
-    embedded folder that is not there.
+    embedded folder that is not there. `use`: for what; of an embedded folder a `guest` lets a `host` be the owner.
 
     Raises:
         BadLogUrl: the URL names no engine, or names it wrongly.
@@ -69,7 +69,7 @@ def open_log(url: str, *, clock: Clock | None = None, must_exist: bool = False) 
         case "memory":
             return _memory(url, address, options, clock)
         case "embedded":
-            return _embedded(url, address, options, clock, must_exist)
+            return _embedded(url, address, options, clock, must_exist, use)
         case "kafka":
             return _kafka(url, address, options)
         case _:
@@ -96,7 +96,7 @@ def _memory(url: str, address: str, options: dict[str, str], clock: Clock | None
     return open_memory(url, name, clock=clock, partitions=partitions, message_max_bytes=message_max_bytes)
 
 
-def _embedded(url: str, address: str, options: dict[str, str], clock: Clock | None, must_exist: bool) -> Log:
+def _embedded(url: str, address: str, options: dict[str, str], clock: Clock | None, must_exist: bool, use: Use) -> Log:
     from eventstore.log.embedded import open_embedded
 
     partitions, message_max_bytes = _local_options(url, "embedded", options)
@@ -118,6 +118,7 @@ def _embedded(url: str, address: str, options: dict[str, str], clock: Clock | No
         message_max_bytes=message_max_bytes,
         fsync=fsync == "commit",
         must_exist=must_exist,
+        use=use,
     )
 
 

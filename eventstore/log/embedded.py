@@ -33,7 +33,7 @@ from eventstore.log.local.remote.client import RemoteLog
 from eventstore.log.local.remote.connection import connect
 from eventstore.log.local.remote.server import Server
 from eventstore.log.local.rocks import RocksStore
-from eventstore.log.port import Log
+from eventstore.log.port import Log, Use
 
 _REACHABLE_S: Final = 5.0
 """How long a second process waits for an owner that is just starting, or just ending."""
@@ -52,6 +52,8 @@ class _Owned:
     lock: FolderLock
     pid: int
     handles: int = 0
+    is_used_only: bool = True
+    """No handle was opened for more than to use it: who hosts may have it."""
 
     def close(self) -> None:
         """Stop serving, close the store, let others have the folder: in this order."""
@@ -73,10 +75,12 @@ def open_embedded(
     message_max_bytes: int = MESSAGE_MAX_BYTES,
     fsync: bool = False,
     must_exist: bool = False,
+    use: Use = "any",
 ) -> Log:
     """The log in a folder. In this process the first to open it decides on the options.
 
-    It is made if it is missing, unless it `must_exist`.
+    It is made if it is missing, unless it `must_exist`. `use`: a process that opened it to be a `guest`, because nobody
+    had it, gives it up to the first one that is to `host` something; its own handles are closed by that.
 
     Raises:
         LogMissing: it is missing, and must exist.
@@ -93,10 +97,13 @@ def open_embedded(
             owned = _owned_here(path) or _take(path, clock, partitions, message_max_bytes, fsync)
             if owned is not None:
                 owned.handles += 1
+                owned.is_used_only &= use == "guest"
                 return LocalLog(url, owned.broker, partial(_close_handle, path, owned))
         remote = _remote(url, path)
-        if remote is not None:
+        if remote is not None and not (use == "host" and remote.take_over()):
             return remote
+        if remote is not None:
+            remote.close()
         if time.monotonic() > deadline:
             raise EmbeddedInUse(
                 f"{path} belongs to a process that does not answer: end it, or continue it if it is stopped; its pid "
@@ -124,7 +131,7 @@ def _take(path: Path, clock: Clock | None, partitions: int, message_max_bytes: i
         raise
     broker = Broker(store, clock, default_partitions=partitions, message_max_bytes=message_max_bytes)
     try:
-        server = Server(path, broker)
+        server = Server(path, broker, lambda: _give_up(path))
     except OSError as error:
         broker.close()
         lock.release()
@@ -162,9 +169,20 @@ def _remote(url: str, path: Path) -> RemoteLog | None:
         return None
 
 
+def _give_up(path: Path) -> bool:
+    """Let another process have the folder, if this one only uses it."""
+    with _guard:
+        owned = _owned_here(path)
+        if owned is None or not owned.is_used_only:
+            return False
+        del _owned[path]
+        owned.close()
+        return True
+
+
 def _close_handle(path: Path, owned: _Owned) -> None:
     with _guard:
         owned.handles -= 1
-        if owned.handles == 0 and owned.pid == os.getpid():
+        if owned.handles == 0 and _owned_here(path) is owned:
             del _owned[path]
             owned.close()

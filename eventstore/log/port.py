@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from eventstore.log.errors import LogError
 from eventstore.log.records import (
@@ -25,6 +25,9 @@ from eventstore.log.records import (
     TopicDescription,
     TopicPartition,
 )
+
+Use: TypeAlias = Literal["any", "guest", "host"]
+"""What a log is opened for: to use what others host, or to host; any: unknown."""
 
 
 class Log(Protocol):

@@ -18,6 +18,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
 from consumers.remote import Answer, Question, pack, unpack_answer, unpack_question
@@ -40,9 +41,9 @@ _SCHEMA = AvroCodec().schema_of(Flat)
 _RECORDS = st.builds(m.NewRecord, texts, st.integers(0, 9), blobs, blobs, st.just(()), st.none() | counts)
 _FAILURES = st.sampled_from(["TopicMissing", "MessageTooLarge", "LogClosed"])
 _REQUESTS: st.SearchStrategy[m.Request] = st.one_of(
-    st.just(m.Hello()),
+    st.sampled_from([m.Hello(), m.Yield()]),
     st.builds(m.Describe, st.none() | st.lists(texts, max_size=3)),
-    st.builds(m.Produce, st.lists(_RECORDS, max_size=2)),
+    st.builds(m.Produce, st.lists(st.one_of(_RECORDS.map(m.packed), counts.map(msgspec.msgpack.encode)).map(msgspec.Raw), max_size=2)),
     st.builds(m.Configure, texts, st.dictionaries(texts, texts, max_size=2)),
 )  # fmt: skip
 _PLACES = st.lists(st.tuples(st.sampled_from(["t", "u"]), st.integers(-2, 2)), max_size=2)
@@ -60,6 +61,7 @@ _SENT: st.SearchStrategy[m.Request] = st.one_of(
 _ANSWERS: st.SearchStrategy[m.Answer] = st.one_of(
     st.builds(m.Welcome, st.integers(1, 99), st.integers(1, 2**20)),
     st.builds(m.Names, st.lists(texts, max_size=3)),
+    st.builds(m.Yielded, st.booleans()),
     st.builds(m.Failed, _FAILURES, texts, st.dictionaries(texts, texts, max_size=2)),
 )  # fmt: skip
 
@@ -99,7 +101,7 @@ def _owner() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     broker = Broker(ListStore())
     broker.create([Topic(name="t", partitions=1)])
-    atexit.register(Server(folder, broker).close)
+    atexit.register(Server(folder, broker, lambda: False).close)
     return folder
 
 

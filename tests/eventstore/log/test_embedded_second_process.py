@@ -10,7 +10,9 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -28,6 +30,9 @@ from eventstore.log.errors import (
     TopicMissing,
 )
 from eventstore.log.local.remote.client import RemoteLog
+from eventstore.log.local.remote.connection import Connection
+from eventstore.log.local.remote.messages import Produce
+from eventstore.log.local.remote.producer import MOST_BYTES_AT_ONCE
 from eventstore.testing.log import RecordingMember
 from tests.waiting import eventually
 
@@ -154,6 +159,72 @@ def test_second_process_hears_of_a_record_that_failed(log: Log) -> None:
     with pytest.raises(TopicMissing):
         producer.flush()
     producer.close()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"partition": -1},
+        {"key": "text"},
+        {"headers": [("\ud800", b"")]},
+        {"timestamp_ms": 1 << 64},
+        {"topic": "\ud800"},
+    ],
+    ids=str,
+)
+def test_record_that_cannot_be_sent_is_refused_alone(log: Log, wrong: dict[str, Any]) -> None:
+    """Its neighbours stand, and the producer goes on."""
+    producer, told = log.producer(), list[tuple[LogError | None, int]]()
+    right: dict[str, Any] = {"topic": "orders", "partition": 0, "key": b"k", "value": b"v"}
+    for each in (right, right | wrong, right):
+        with contextlib.suppress(InvalidRecord):
+            producer.produce(**each, on_delivery=lambda error, offset: told.append((error, offset)))
+    producer.flush(5)
+    producer.send("orders", 0, b"k", b"later").result(5)
+    producer.close()
+
+    assert told == [(None, 0), (None, 1)]
+    assert read(log) == [b"v", b"v", b"later"]
+
+
+def test_large_records_go_in_several_requests(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request is bounded in bytes, too, and so is what waits."""
+    asked, ask = list[int](), Connection.ask
+
+    def noted(self: Connection, request: Any, *rest: Any, **options: Any) -> Any:
+        if isinstance(request, Produce):
+            asked.append(sum(memoryview(each).nbytes for each in request.records))
+        return ask(self, request, *rest, **options)
+
+    monkeypatch.setattr(Connection, "ask", noted)
+    producer, value = log.producer(), bytes(900_000)
+    for _ in range(100):
+        producer.produce("orders", 0, b"k", value)
+    producer.close()
+
+    assert max(asked) <= MOST_BYTES_AT_ONCE
+    assert log.end_positions([PLACE])[PLACE] == 100
+
+
+def test_futures_callback_may_send_while_the_buffer_is_full(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It runs on the thread that makes room."""
+    monkeypatch.setattr("eventstore.log.local.remote.producer.MOST_WAITING", 10)
+    producer = log.producer()
+
+    def again(_: Future[int]) -> None:
+        producer.produce("orders", 0, b"k", b"again")
+
+    def send() -> None:
+        for _ in range(200):
+            producer.send("orders", 0, b"k", b"first").add_done_callback(again)
+        producer.close()
+
+    sending = Thread(target=send, daemon=True)
+    sending.start()
+    sending.join(10)
+
+    assert not sending.is_alive()
+    assert sorted(value or b"" for value in read(log)) == [b"again"] * 200 + [b"first"] * 200
 
 
 def test_second_process_makes_and_deletes_topics(log: Log) -> None:

@@ -1,6 +1,7 @@
 """S1 where it matters: processes race on one stream, on a real Kafka and on an embedded log that they share.
 
-`RACING_APPENDS=100000`, or `RACING_TRIES=100000` for callers of one process, makes it a long one.
+`RACING_APPENDS=100000`, or `RACING_TRIES=100000` for callers of one process, makes it a long one. On Kafka the process
+that owns the stream wins nearly always, so the other one, 20 ms away, appends most of its part afterwards.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"embedded://{tmp_path / 'log'}"
 
 
-@pytest.mark.timeout(120 + APPENDS // 100)
+@pytest.mark.timeout(120 + APPENDS // 40)
 async def test_of_racing_processes_one_wins_each_version(
     url: str, unique: Callable[[str], str], tmp_path: Path
 ) -> None:
@@ -47,7 +48,7 @@ async def test_of_racing_processes_one_wins_each_version(
             arguments = (role, url, name, str(slot), str(output))
             racing.enter_context(child(*arguments, output=tmp_path / f"{slot}.log", COUNT=count))
             await eventually_async(output.exists, 60)
-        await eventually_async(lambda: all(map(_is_done, outputs)), 60 + APPENDS / 100)
+        await eventually_async(lambda: all(map(_is_done, outputs)), 60 + APPENDS / 50)
         store = store_named(name)
         async with hosting(store, url, slot="reader", owns=False):
             read = [(each.version, each.metadata.commit) for each in await collect(store.read("a", consistent=True))]

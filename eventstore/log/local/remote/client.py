@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from eventstore.log.errors import EmbeddedInUse
+from eventstore.log.errors import EmbeddedInUse, LogClosed
 from eventstore.log.local.remote import messages as m
 from eventstore.log.local.remote.connection import Connection
 from eventstore.log.local.remote.producer import RemoteProducer
@@ -25,6 +25,13 @@ class RemoteLog:
     def owner(self) -> int:
         """The process id of the owner."""
         return self._connection.pid
+
+    def take_over(self) -> bool:
+        """Whether the owner gives the folder up, or is gone."""
+        try:
+            return self._connection.ask(m.Yield(), m.Yielded).is_free
+        except LogClosed:
+            return True
 
     def create(self, topics: Iterable[Topic]) -> None:
         wishes = [

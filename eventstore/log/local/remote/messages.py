@@ -106,9 +106,10 @@ class NewRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Produce(msgspec.Struct, tag=True, frozen=True):
-    """Append records, each for itself; answered by Produced."""
+    """Append records, each for itself; answered by Produced. What is wrong with one is told of that one alone."""
 
-    records: list[NewRecord]
+    records: list[msgspec.Raw]
+    """Each a NewRecord."""
 
 
 class Failed(msgspec.Struct, tag=True, frozen=True):
@@ -187,16 +188,57 @@ class Names(msgspec.Struct, tag=True, frozen=True):
     names: list[str]
 
 
+class Yield(msgspec.Struct, tag=True, frozen=True):
+    """Ask the owner to give the folder up, if it only uses it; answered by Yielded, or by the end of the connection."""
+
+
+class Yielded(msgspec.Struct, tag=True, frozen=True):
+    """Whether it is given up."""
+
+    is_free: bool
+
+
 class Done(msgspec.Struct, tag=True, frozen=True):
     """It is done."""
 
 
-Request = Hello | Create | Describe | Configuration | Configure | Delete | Produce | Read | Bounds | Committed | Groups
-Answer = Welcome | Described | Configured | Produced | Found | Bounded | Positions | Names | Done | Failed
+OfBroker = (
+    Hello | Create | Describe | Configuration | Configure | Delete | Produce | Read | Bounds | Committed | Groups
+)  # fmt: skip
+"""Requests that the owner's broker answers."""
+Request = OfBroker | Yield
+Answer = Welcome | Described | Configured | Produced | Found | Bounded | Positions | Names | Yielded | Done | Failed
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_request: Callable[[bytes], Request] = msgspec.msgpack.Decoder(Request).decode
 _decode_answer: Callable[[bytes], Answer] = msgspec.msgpack.Decoder(Answer).decode
+_decode_record: Callable[[bytes | msgspec.Raw], NewRecord] = msgspec.msgpack.Decoder(NewRecord).decode
+
+
+def packed(record: NewRecord) -> bytes:
+    """A record as it travels.
+
+    Raises:
+        InvalidRecord: it cannot: a part of it is of another type, or out of range.
+    """
+    try:
+        body = _encode(record)
+        _decode_record(body)
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError) as error:
+        raise InvalidRecord(repr(record.topic)[1:-1], f"a part of it cannot be sent: {error}") from error
+    return body
+
+
+def unpacked(raw: msgspec.Raw) -> NewRecord:
+    """The record that travelled.
+
+    Raises:
+        InvalidRecord: it is none of ours.
+    """
+    try:
+        return _decode_record(raw)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise InvalidRecord("?", f"it is none of ours: {error}") from error
 
 
 def send(connection: socket.socket, message: Request | Answer) -> None:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from threading import Condition, Lock, Thread
+from threading import Condition, Lock, Thread, current_thread
 from typing import Final, TypeAlias
+
+import msgspec
 
 from eventstore.log.errors import LogClosed, LogError, MessageTooLarge, OutcomeUnknown
 from eventstore.log.local.remote import messages as m
@@ -21,6 +23,9 @@ Delivered: TypeAlias = Callable[[LogError | None, int], None]
 MOST_AT_ONCE: Final = 500
 MOST_WAITING: Final = 10_000
 """Records; who produces more waits."""
+MOST_BYTES_AT_ONCE: Final = 8 << 20
+"""Of one request, unless a record alone is larger: the owner reads it whole, and answers within its time."""
+MOST_BYTES_WAITING: Final = 64 << 20
 
 
 class RemoteProducer:
@@ -29,7 +34,9 @@ class RemoteProducer:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._changed = Condition(Lock())
-        self._waiting: deque[tuple[m.NewRecord, Delivered | None, Future[int] | None]] = deque()
+        self._waiting: deque[tuple[bytes, Delivered | None, Future[int] | None]] = deque()
+        self._bytes = 0
+        """Of what waits."""
         self._sending = 0
         self._due: deque[tuple[Delivered, LogError | None, int]] = deque()
         self._failure: LogError | None = None
@@ -88,20 +95,28 @@ class RemoteProducer:
                 self._is_closed = True
                 self._changed.notify_all()
             self._connection.close()
-            self._thread.join()
+            if current_thread() is not self._thread:
+                self._thread.join()
             self.poll()
 
     def _add(self, record: m.NewRecord, on_delivery: Delivered | None, future: Future[int] | None) -> None:
         size = len(record.key or b"") + len(record.value or b"") + sum(len(n) + len(v) for n, v in record.headers)
         if size > self._connection.message_max_bytes:
             raise MessageTooLarge(record.topic, size_bytes=size, limit_bytes=self._connection.message_max_bytes)
+        body = m.packed(record)
         with self._changed:
-            self._changed.wait_for(lambda: len(self._waiting) < MOST_WAITING or self._is_closed)
+            self._changed.wait_for(lambda: self._has_room() or self._is_closed)
             if self._is_closed:
                 raise LogClosed("the producer was closed")
-            self._waiting.append((record, on_delivery, future))
+            self._waiting.append((body, on_delivery, future))
+            self._bytes += len(body)
             if len(self._waiting) == 1:
                 self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        """The thread itself, in a future's callback, waits for nobody: only it makes room."""
+        is_less = len(self._waiting) < MOST_WAITING and self._bytes < MOST_BYTES_WAITING
+        return is_less or current_thread() is self._thread
 
     # The thread
 
@@ -111,9 +126,9 @@ class RemoteProducer:
                 self._changed.wait_for(lambda: bool(self._waiting) or self._is_closed)
                 if not self._waiting:
                     return
-                sent = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_AT_ONCE))]
+                sent = self._next()
                 self._sending = len(sent)
-            results = self._results([record for record, _, _ in sent])
+            results = self._results([body for body, _, _ in sent])
             with self._changed:
                 self._sending = 0
                 for (_, on_delivery, future), (error, offset) in zip(sent, results, strict=True):
@@ -126,9 +141,20 @@ class RemoteProducer:
                 if future is not None:
                     future.set_result(offset) if error is None else future.set_exception(error)
 
-    def _results(self, records: Sequence[m.NewRecord]) -> list[tuple[LogError | None, int]]:
+    def _next(self) -> list[tuple[bytes, Delivered | None, Future[int] | None]]:
+        """What goes with the next request."""
+        size, sent = 0, list[tuple[bytes, Delivered | None, Future[int] | None]]()
+        while self._waiting and len(sent) < MOST_AT_ONCE:
+            size += len(self._waiting[0][0])
+            if sent and size > MOST_BYTES_AT_ONCE:
+                break
+            sent.append(self._waiting.popleft())
+            self._bytes -= len(sent[-1][0])
+        return sent
+
+    def _results(self, records: Sequence[bytes]) -> list[tuple[LogError | None, int]]:
         try:
-            results = self._connection.ask(m.Produce([*records]), m.Produced).results
+            results = self._connection.ask(m.Produce([*map(msgspec.Raw, records)]), m.Produced).results
         except LogClosed as error:
             unknown = OutcomeUnknown(f"{error}; the records may or may not be there")
             return [(unknown, -1)] * len(records)

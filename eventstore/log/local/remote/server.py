@@ -13,6 +13,7 @@ import shutil
 import socket
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -37,8 +38,9 @@ _BATCH: Final = 500
 class Server:
     """Answers other processes until it is closed."""
 
-    def __init__(self, folder: Path, broker: Broker) -> None:
-        self._folder, self._broker = folder, broker
+    def __init__(self, folder: Path, broker: Broker, give_up: Callable[[], bool]) -> None:
+        """`give_up` closes all of it, this server too, and says whether it did."""
+        self._folder, self._broker, self._give_up = folder, broker, give_up
         self._closed = False
         self._connections: set[socket.socket] = set()
         self._guard = threading.Lock()
@@ -88,12 +90,14 @@ class Server:
 
     def _answer(self, request: m.Request) -> m.Answer:
         try:
+            if isinstance(request, m.Yield):
+                return m.Yielded(self._give_up())
             return _answer(self._broker, request)
         except LogError as error:
             return m.failure(error)
 
 
-def _answer(broker: Broker, request: m.Request) -> m.Answer:
+def _answer(broker: Broker, request: m.OfBroker) -> m.Answer:
     match request:
         case m.Hello():
             return m.Welcome(os.getpid(), broker.message_max_bytes)
@@ -143,8 +147,9 @@ def _administer(broker: Broker, request: m.Create | m.Describe | m.Configuration
 
 def _produce(broker: Broker, request: m.Produce) -> m.Produced:
     results: list[int | m.Failed] = []
-    for r in request.records:
+    for each in request.records:
         try:
+            r = m.unpacked(each)
             partition = broker.target(r.topic, r.partition, r.key, r.value, r.headers)
             results.append(broker.append(partition, r.key, r.value, r.headers, r.timestamp_ms))
         except LogError as error:
