@@ -73,7 +73,9 @@ class Fleet:
 
     def follows(self, slot: int) -> tuple[set[int], int]:
         """The partitions that the standby of this slot follows, and how many of their records it has not read."""
-        told = [line.removeprefix("follows ") for line in self._told(slot) if line.startswith("follows ")]
+        lines = self._told(slot)
+        now = next((number for number in reversed(range(len(lines))) if lines[number] == "started"), len(lines))
+        told = [line.removeprefix("follows ") for line in lines[now:] if line.startswith("follows ")]
         partitions, _, behind = told[-1].rpartition(" ") if told else ("", "", "0")
         return {int(number) for number in partitions.split(",") if number}, int(behind)
 
