@@ -39,11 +39,12 @@ from tests.schemas.samples import Flat
 
 _SCHEMA = AvroCodec().schema_of(Flat)
 _RECORDS = st.builds(m.NewRecord, texts, st.integers(0, 9), blobs, blobs, st.just(()), st.none() | counts)
+_SENT_RECORDS = st.one_of(_RECORDS.map(m.packed), counts.map(msgspec.msgpack.encode))
 _FAILURES = st.sampled_from(["TopicMissing", "MessageTooLarge", "LogClosed"])
 _REQUESTS: st.SearchStrategy[m.Request] = st.one_of(
     st.sampled_from([m.Hello(), m.Yield()]),
     st.builds(m.Describe, st.none() | st.lists(texts, max_size=3)),
-    st.builds(m.Produce, st.lists(st.one_of(_RECORDS.map(m.packed), counts.map(msgspec.msgpack.encode)).map(msgspec.Raw), max_size=2)),
+    st.builds(m.Produce, st.lists(_SENT_RECORDS.map(msgspec.Raw), max_size=2)),
     st.builds(m.Configure, texts, st.dictionaries(texts, texts, max_size=2)),
 )  # fmt: skip
 _PLACES = st.lists(st.tuples(st.sampled_from(["t", "u"]), st.integers(-2, 2)), max_size=2)
