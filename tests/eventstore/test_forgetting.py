@@ -16,6 +16,7 @@ from eventstore.subject_keys import ForgetUnfinished, LocalMasterKeys, SubjectKe
 from eventstore.subject_keys.forgetting import Known
 from eventstore.subject_keys.masters import VARIABLE, generate
 from sagalog.broker import broker
+from sagalog.broker.readiness import wait_until_ready
 from tests.eventstore.shredded import ADA, ada, store
 from tests.eventstore.test_shredding import REDACTED, names
 from tests.eventstore.test_shredding_keys import destroyed, written
@@ -123,6 +124,7 @@ async def test_a_broker_that_is_frozen_is_told_and_a_second_call_forgets(monkeyp
             await customers.append("s", [ada(WHO)], expected=ANY)
             [before] = [recorded.event async for recorded in customers.read("s")]
             cluster.stop()
+            assert not wait_until_ready(cluster.bootstrap, {1}, timeout_s=0.5)  # all of its threads stand
             try:
                 with pytest.raises(ForgetUnfinished) as raised:
                     await customers.forget(WHO)

@@ -18,17 +18,17 @@ def test_who_asks_is_answered_when_there_are_brokers_again(kafka: str, topic: st
     """librdkafka forgets the brokers that it knew, and its admin client asks nobody any more: it is replaced."""
     at = TopicPartition(topic, 0)
     with KafkaProxy(kafka) as proxy:
-        log = open_log(f"kafka://{proxy.bootstrap}?api_timeout=1")
+        log = open_log(f"kafka://{proxy.bootstrap}?api_timeout=3")
         log.create([Topic(name=topic, partitions=1)])
         assert log.end_positions([at]) == {at: 0}
 
         proxy.break_all()
         proxy.heal()
         proxy.hide_brokers()
-        eventually(lambda: _is_unreachable(log, at), 20)
+        eventually(lambda: _is_unreachable(log, at), 60)
         proxy.heal()
 
-        assert eventually(lambda: not _is_unreachable(log, at) and log.end_positions([at]), 20) == {at: 0}
+        assert eventually(lambda: not _is_unreachable(log, at) and log.end_positions([at]), 60) == {at: 0}
         assert log.describe([topic]).keys() == {topic}
         log.close()
 
