@@ -59,6 +59,8 @@ SETTLING = frozenset(
     }
 )
 """The cluster is rearranging itself: ask again."""
+LONGEST_LIFE_SECONDS = 10.0
+"""Of a client that reaches nobody, unless a call alone may take longer."""
 EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # untyped there
 LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call] # untyped there
 
@@ -72,6 +74,9 @@ class Admin:
         self._patience = Patience(settings.address, settings.api_timeout)
         self._lock = Lock()
         self._client, self._made_at = self._made(), time.monotonic()
+        self._life = settings.api_timeout
+        """How long a client that reaches nobody is kept, in seconds. The next one gets more: it may need longer than a
+        call to connect."""
 
     def _made(self) -> Any:
         config: dict[str, Any] = self._settings.admin() | {"error_cb": self._diagnostics.error}
@@ -276,6 +281,7 @@ class Admin:
         try:
             with self._patience.waiting():
                 yield self._client
+            self._life = self._settings.api_timeout
         except KafkaException as raised:
             error = self._general(error_of(raised), what)
             raise error from cause_of(error, raised)
@@ -290,8 +296,9 @@ class Admin:
     def _replace(self) -> None:
         """Begin anew, unless what reached nobody was an earlier client's call."""
         with self._lock:
-            if time.monotonic() - self._made_at >= self._settings.api_timeout:
+            if time.monotonic() - self._made_at >= self._life:
                 self._client, self._made_at = self._made(), time.monotonic()
+                self._life = max(self._life, min(2 * self._life, LONGEST_LIFE_SECONDS))
 
 
 def places_of(positions: Mapping[TopicPartition, Position]) -> list[Place]:
