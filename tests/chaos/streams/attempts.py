@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from tests.chaos.streams.history import ANYTHING, NO_STREAM, Operation
 from tests.chaos.streams.violations import Rule, Violation, violated
 
 
-class Attempts:
+class Attempts(ABC):
     """The calls of one change of a stream."""
 
     calls: list[Operation]
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """What was attempted."""
-        raise NotImplementedError
 
     @property
     def acknowledged(self) -> list[Operation]:

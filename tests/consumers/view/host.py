@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from consumers.http import Endpoint
@@ -21,6 +24,24 @@ from eventstore.streams import Position
 from schemas import Event, Message, Metadata, Serde
 from tests.consumers.host import Driver, TestHost
 from tests.waiting import eventually
+
+
+@contextmanager
+def child(module: str, *arguments: str) -> Generator[subprocess.Popen[str]]:
+    """A process of a module of these tests, as soon as it has said that it runs; killed at the end."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", module, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline(), "it did not start"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stdout.close()
 
 
 class Streams:

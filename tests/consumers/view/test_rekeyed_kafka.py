@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from eventstore.log.records import TopicPartition
 from eventstore.registry import TopicRegistry
 from schemas import Metadata, Serde
 from tests.consumers.view.buyers import buyers
-from tests.consumers.view.host import Process, Stepped, Streams, step_until
+from tests.consumers.view.host import Process, Stepped, Streams, child, step_until
 from tests.consumers.view.shop import Placed, Total
 from tests.waiting import eventually, eventually_async
 
@@ -70,26 +69,10 @@ class Bench:
         eventually(lambda: self.log.end_positions([at], isolation="uncommitted")[at] > before)
         return at
 
-    @contextmanager
-    def child(self, slot: str, dies: str) -> Generator[subprocess.Popen[str]]:
+    def child(self, slot: str, dies: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """A process that runs version 2, killed at the end."""
-        arguments = [self.url, self.streams.topic, str(self.folder / slot), slot, dies]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.consumers.view.buyers", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            assert process.stdout.readline(), "it did not start"
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-            process.stdin.close()
-            process.stdout.close()
+        module, folder = "tests.consumers.view.buyers", str(self.folder / slot)
+        return child(module, self.url, self.streams.topic, folder, slot, dies)
 
 
 @pytest.fixture

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from eventstore.log import open_log
 from eventstore.log.port import Log
 from eventstore.registry import TopicRegistry
 from schemas import Serde
-from tests.consumers.view.host import Process, Streams
+from tests.consumers.view.host import Process, Streams, child
 from tests.consumers.view.run_view import totals
 from tests.consumers.view.shop import Placed
 from tests.waiting import eventually, eventually_async
@@ -52,26 +51,10 @@ class Bench:
         for stream, event in events:
             self.expected[stream] += event.cents
 
-    @contextmanager
-    def child(self, slot: str) -> Generator[subprocess.Popen[str]]:
+    def child(self, slot: str) -> AbstractContextManager[subprocess.Popen[str]]:
         """A process that runs the view, killed at the end."""
-        arguments = [self.url, self.streams.topic, str(self.folder / slot), slot]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.consumers.view.run_view", *arguments],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        try:
-            assert process.stdout.readline(), "it did not start"
-            yield process
-        finally:
-            process.kill()
-            process.wait()
-            process.stdin.close()
-            process.stdout.close()
+        module, folder = "tests.consumers.view.run_view", str(self.folder / slot)
+        return child(module, self.url, self.streams.topic, folder, slot)
 
     def reader(self) -> Process:
         """A process that hosts nothing and reads."""
