@@ -2,7 +2,8 @@
 
 The service has one component of each kind and nothing to do. The bare figures are those of confluent-kafka, rocksdict,
 pydantic and fastavro imported, and of a process that holds a group consumer, a transactional producer and a RocksDB
-folder. The broker is started when its caches are there, beside the one of the run; the fastest of several starts counts.
+folder. The broker is started when its caches are there, beside the one of the run; the fastest of several starts
+counts.
 """
 
 from __future__ import annotations
@@ -64,9 +65,7 @@ def measure(setting: Setting) -> list[Figure]:
     return [
         Figure("from sagalog import *", ours, "s", bare, Target(at_most=0.5)),
         Figure("idle memory", idle, "MiB", bare_idle, Target(at_most=120)),
-        Figure(
-            "warm start of a broker", start, "s", None, Target(at_most=1.5)
-        ),
+        Figure("warm start of a broker", start, "s", None, Target(at_most=1.5)),
     ]
 
 
