@@ -1,7 +1,8 @@
 """Run the benchmarks: `python -m benchmarks [--engine kafka] [--only append] [--quick] [--rounds 3] [--json FILE]`.
 
 Each benchmark runs in a process of its own, so that none inherits another's threads, caches or garbage. Kafka is the
-one at KAFKA_BOOTSTRAP, or one that is started for the run. `--peers` adds other event stores, those that are installed.
+one at KAFKA_BOOTSTRAP, or one that is started for the run, with the JVM's optimising compiler, and made warm.
+`--peers` adds other event stores, those that are installed.
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from sagalog.broker import broker
 
 TIMEOUT_S = 1_200.0
 END_S = 60.0
+WARMING = ("commands", "append", "saga")
+WARMING_RECORDS = 60_000
 _FIGURES = msgspec.json.Decoder(list[Figure])
 
 
@@ -46,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     with ExitStack() as stack:
         has_kafka = any(engine == "kafka" for _, engine in runs)
-        bootstrap = stack.enter_context(broker(say=console.print)).bootstrap if has_kafka else ""
+        bootstrap = _kafka(stack, options, console) if has_kafka else ""
         for name, engine in runs:
             console.print(f"[dim]{name} on {engine} …[/dim]")
             found = _run(name, engine, bootstrap, options)
@@ -90,6 +93,16 @@ def _runs(
             for engine in engines or BENCHES[name].usual:
                 if engine in BENCHES[name].engines:
                     yield name, engine
+
+
+def _kafka(stack: ExitStack, options: argparse.Namespace, console: Console) -> str:
+    """Where Kafka is. One that was started now has run each of its busy paths, so that they are compiled."""
+    bootstrap = stack.enter_context(broker(is_optimised=True, say=console.print)).bootstrap
+    if not options.quick and "KAFKA_BOOTSTRAP" not in os.environ:
+        for name in WARMING:
+            console.print(f"[dim]{name} on kafka, to make it warm …[/dim]")
+            _run(name, "kafka", bootstrap, argparse.Namespace(quick=False, events=WARMING_RECORDS))
+    return bootstrap
 
 
 def _left_out(names: Sequence[str], engines: Sequence[Engine | Peer] | None) -> dict[Engine | Peer, str]:

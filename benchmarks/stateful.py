@@ -19,7 +19,7 @@ from schemas import MemoryRegistry, Serde
 
 def measure(setting: Setting) -> list[Figure]:
     """The bare loop, then the view."""
-    count = setting.count(200_000, 5_000)
+    count = setting.count(1_000_000, 5_000)
     serde = Serde(MemoryRegistry(), [Measured], format="json")
     log = open_log(setting.url)
     produce(log, serde, count)

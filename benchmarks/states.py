@@ -110,7 +110,7 @@ class ByStruct:
 
 def measure(setting: Setting) -> list[Figure]:
     """The bare loop, the struct, the class."""
-    count = setting.count(300_000, 25_000)
+    count = setting.count(1_000_000, 25_000)
     log = open_log(setting.url)
     host = make_host(f"bench-{RUN}", log, state=setting.state)
     log.create([Topic(name=name, partitions=PARTITIONS) for name in (inbox_of(OUTPUTS), COUNTS)])

@@ -13,6 +13,7 @@ from benchmarks.readings import KEYS, SENSORS, Reading, reading
 from consumers.table import Table
 from consumers.view import View, on
 from consumers.view_loop import ViewLoop
+from eventstore.hosting import collect_less_often
 from eventstore.log import open_log
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
@@ -66,6 +67,7 @@ def produce(log: Log, serde: Serde, events: int) -> None:
 
 def run_view(url: str, folder: Path, events: int, serde: Serde) -> dict[str, tuple[int, int]]:
     """The view, as a service runs it, on this thread."""
+    collect_less_often()
     log = open_log(url)
     host = make_host("bench", log, state=str(folder))
     object.__setattr__(host, "serde", serde)

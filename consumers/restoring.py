@@ -18,7 +18,7 @@ from eventstore.clock import Clock
 from eventstore.log.port import Log, Reader
 from eventstore.log.records import Record, TopicPartition
 
-BATCH_RECORDS: Final = 2_000
+BATCH_RECORDS: Final = 500
 
 
 class Restoring:

@@ -1,4 +1,4 @@
-"""Messages as Avro, by fastavro; flat ones are written by `schemas.avro_flat`, in less time.
+"""Messages as Avro, by fastavro; flat ones are written and read by `schemas.avro_flat`, in less time.
 
 The payload is the schemaless binary encoding of the type's record.
 """
@@ -13,7 +13,7 @@ from typing import Any
 import fastavro
 from pydantic import BaseModel
 
-from schemas.avro_flat import flat_writer
+from schemas.avro_flat import flat_reader, flat_writer
 from schemas.avro_forms import Form, bare
 from schemas.avro_schema import Deriver
 from schemas.codec import Decode, Encode, Read, complete
@@ -103,6 +103,8 @@ def _parse(text: str) -> Any:
 
 
 def _fields_reader(parsed: Any, is_tagged: bool) -> Callable[[bytes], Any]:
+    if flat := flat_reader(parsed, HEADER_BYTES):
+        return flat
     new, read = io.BytesIO, _read
     options: dict[str, Any] = {"return_named_type": True} if is_tagged else {}
 

@@ -13,7 +13,7 @@ from sagalog.broker.docker import docker_answers, docker_cluster
 from sagalog.broker.errors import BrokerNotStarted
 from sagalog.broker.ports import is_free
 from sagalog.broker.readiness import node_ids
-from sagalog.broker.runtime import Runtime, Say, find_runtime, make_aot_cache
+from sagalog.broker.runtime import OPTIMISING, Runtime, Say, find_runtime, make_aot_cache
 
 _TRIES = 3
 _FOREIGN_S = 15.0
@@ -33,29 +33,43 @@ def broker(
     folder: str | os.PathLike[str] | None = None,
     *,
     provider: Provider = "any",
+    is_optimised: bool = False,
     say: Say = _silent,
 ) -> Generator[Cluster]:
     """Provide Kafka 4.4.0 for the time of the `with` block, on 1 or 3 nodes.
 
     Without a folder nothing of it remains. With one, records stay and the same folder can be given again. Its
     processes are stopped at the end of the block, and when this process ends, however it does. `say` is told of work
-    that takes seconds and happens once per machine. Raises `BrokerError` with the next action in its message.
+    that takes seconds and happens once per machine.
+
+    A JVM that is started here compiles its code quickly and not well, because most live for seconds. With
+    `is_optimised` it does as a broker in production: the compiler takes a processor in the first minute of work,
+    and a transaction takes about two thirds of the time afterwards.
+
+    Raises `BrokerError` with the next action in its message.
     """
     if nodes not in (1, 3):
         raise ValueError(f"a cluster has 1 or 3 nodes, not {nodes}: 2 tolerate no failure that 1 does not")
     with ExitStack() as stack:
-        yield _provided(stack, nodes, port, Path(folder) if folder else None, provider, say)
+        options = (OPTIMISING,) if is_optimised else ()
+        yield _provided(stack, nodes, port, Path(folder) if folder else None, provider, options, say)
 
 
 def _provided(
-    stack: ExitStack, nodes: int, port: int | None, folder: Path | None, provider: Provider, say: Say
+    stack: ExitStack,
+    nodes: int,
+    port: int | None,
+    folder: Path | None,
+    provider: Provider,
+    options: tuple[str, ...],
+    say: Say,
 ) -> Cluster:
     bootstrap = os.environ.get("KAFKA_BOOTSTRAP")
     if bootstrap and provider == "any":
         return _foreign(bootstrap)
     if provider == "docker" or (provider == "any" and folder is None and docker_answers()):
         return stack.enter_context(docker_cluster(nodes, port))
-    cluster = _started(nodes, port, folder, say)
+    cluster = _started(nodes, port, folder, options, say)
     stack.callback(cluster.close)
     return cluster
 
@@ -71,14 +85,14 @@ def _foreign(bootstrap: str) -> Cluster:
     return ForeignCluster(bootstrap)
 
 
-def _started(nodes: int, port: int | None, folder: Path | None, say: Say) -> LocalCluster:
+def _started(nodes: int, port: int | None, folder: Path | None, options: tuple[str, ...], say: Say) -> LocalCluster:
     """Start a cluster, with other ports again when another process took one of them in between."""
     if port is not None and not is_free(port):
         raise BrokerNotStarted(f"port {port} is taken: choose another one, or stop what listens there", None, "")
     runtime = find_runtime(say)
     make_aot_cache(runtime, say, lambda option, scratch: _train(runtime, option, scratch))
     for attempt in range(1, _TRIES + 1):
-        cluster = LocalCluster(runtime, nodes=nodes, port=port, folder=folder)
+        cluster = LocalCluster(runtime, nodes=nodes, port=port, folder=folder, options=options)
         try:
             cluster.start()
         except BrokerNotStarted as error:

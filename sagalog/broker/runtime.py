@@ -24,6 +24,9 @@ from sagalog.broker.java import Java, find_java
 from sagalog.broker.properties import Address, local_properties, written
 
 _JVM = ("-Xmx512m", "-Xms96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
+"""The quick compiler alone: a broker that lives for a test does not live to see the other one's work."""
+OPTIMISING = "-XX:TieredStopAtLevel=4"
+"""Both compilers, as a broker has them that nobody told otherwise."""
 _LOG = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
 
 Say = Callable[[str], None]
@@ -42,10 +45,11 @@ class Runtime:
         return [str(self.java.program), *_JVM, *_LOG, *options, "-cp", self.class_path, main, *arguments]
 
     def server(self, properties: Path, *options: str) -> list[str]:
-        """The command line of a broker. Without options it uses the AOT cache when there is one."""
+        """The command line of a broker. It uses the AOT cache if there is one and no option says that it makes one."""
         cache = self.aot_cache
-        chosen = options or ((f"-XX:AOTCache={cache}", "-Xlog:aot=off", "-Xlog:cds=off") if cache.exists() else ())
-        return self.command("kafka.Kafka", [str(properties)], *chosen)
+        if cache.exists() and not any("AOTCache" in option for option in options):
+            options = (*options, f"-XX:AOTCache={cache}", "-Xlog:aot=off", "-Xlog:cds=off")
+        return self.command("kafka.Kafka", [str(properties)], *options)
 
     @property
     def aot_cache(self) -> Path:
