@@ -83,6 +83,8 @@ class AvroCodec:
         extra: Any = None if writer == derived.schema else "ignore"
         if back := derived.form.back:
             return lambda data: validate(back(read(data)), extra=extra, by_name=True)
+        if extra is None:
+            return lambda data: validate(read(data), by_name=True)
         return lambda data: validate(read(data), extra=extra, by_name=True)
 
     def reader(self, writer: Schema) -> Read:

@@ -16,7 +16,7 @@ from schemas.errors import Undecodable
 Digest: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class ReplyTo(msgspec.Struct, frozen=True):
+class ReplyTo(msgspec.Struct, frozen=True, gc=False):
     """Where an answer goes (rule K10)."""
 
     topic: str
@@ -25,7 +25,7 @@ class ReplyTo(msgspec.Struct, frozen=True):
     key: str = ""
 
 
-class Handled(msgspec.Struct, frozen=True, omit_defaults=True):
+class Handled(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """What a successor needs of a handled input (rule K1); stands on the last event of a commit."""
 
     step: int
@@ -42,7 +42,7 @@ class Handled(msgspec.Struct, frozen=True, omit_defaults=True):
     """The input's `Metadata.content`."""
 
 
-class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="v", tag=1):
+class Metadata(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="v", tag=1, gc=False):
     """What travels beside a message, in the header `meta`."""
 
     v: ClassVar[int] = 1

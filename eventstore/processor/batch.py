@@ -17,7 +17,7 @@ from eventstore.processor.intake import Fault, Intake, Unread
 from eventstore.processor.mailbox import Mailbox
 from eventstore.processor.partition import Partition
 from eventstore.processor.parts import Part, Parts, Whole, whole_of
-from eventstore.processor.questions import Asked
+from eventstore.processor.questions import Asked, ReadPage
 from eventstore.processor.topics import events_of, state_of
 
 BATCH_INPUTS = 1_000
@@ -201,14 +201,18 @@ class Decisions:
             else:
                 self._counts["failed"] += 1
                 partition.undecided.poison(item.stub, item.error, self.out)
-        elif not (partition.forwarded(item, self.out) or self.asked.takes(_at(record), item)):
-            self._decide_whole(partition, item)
+        elif not partition.forwarded(item, self.out):
+            message = item.message
+            if type(message) is Part:
+                self._decide_part(partition, item, message)
+            elif type(message) is ReadPage:
+                self.asked.add(_at(record), item, message)
+            else:
+                partition.handle(item, self.out)
 
-    def _decide_whole(self, partition: Partition[Any], item: Input) -> None:
-        if not isinstance(item.message, Part):
-            partition.handle(item, self.out)
-            return
-        data = self._parts.add(item, item.message, self._now_ms)
+    def _decide_part(self, partition: Partition[Any], item: Input, part: Part) -> None:
+        """Decide on an input that comes in parts, when it is whole."""
+        data = self._parts.add(item, part, self._now_ms)
         if data is not None:
             self._complete.append(whole_of(item))
             whole = self._intake.whole(item, data)
@@ -230,10 +234,11 @@ class Decisions:
             for call in of_partition:
                 if type(call) is AppendCall:
                     answer = append(call, self.out)
-                elif self.asked.takes(at, item := input_of(call)):
+                elif type(call.message) is ReadPage:
+                    self.asked.add(at, input_of(call), call.message)
                     continue
                 else:
-                    answer = partition.handle(item, self.out)
+                    answer = partition.handle(input_of(call), self.out)
                 if answer is not None:
                     self.answered.append(answer)
 

@@ -1,19 +1,14 @@
-"""The context of a decision on a state, and the processor as the kernel calls it (`eventstore.processor.changelog`).
-
-One context serves all inputs of a partition, one after the other: making one for each would take as long as many a
-decision.
-"""
+"""The context of a decision on a state, and the processor as the kernel calls it (`eventstore.processor.changelog`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from eventstore.errors import NoEventsKept
 from eventstore.log.records import Headers
 from eventstore.processor.changelog import Kept, States
-from eventstore.processor.context import OVERHEAD_BYTES, InputContext
+from eventstore.processor.context import InputContext
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.port import DecideContext, Destination, Processor, StateProcessor
 from eventstore.processor.routes import Routes
@@ -30,7 +25,7 @@ _NO_ATTRIBUTES: Mapping[str, str] = {}
 class StateInputContext(InputContext[S]):
     """Collects what one decision puts out, and the state that it returns."""
 
-    __slots__ = ("_count", "_name", "_number", "_room", "_sending", "_states", "_topics", "after", "kept")
+    __slots__ = ("_count", "_name", "_number", "_sending", "_states", "_topics", "after", "kept")
 
     def __init__(
         self,
@@ -43,31 +38,18 @@ class StateInputContext(InputContext[S]):
         nothing: Kept[S],
     ) -> None:
         """`nothing` stands for a state until `begin`."""
-        super().__init__(
-            processor, serde, routes, index, inbox=inbox, key="", metadata=Metadata(id=""),
-            now=datetime.fromtimestamp(0).astimezone(), now_ms=0, state=nothing.state, version=-1, first=0,
-        )  # fmt: skip
+        super().__init__(processor, serde, routes, index, inbox)
         self._name, self._states, self.kept = processor.name, states, nothing
         self._number, self._count = inbox[1], routes.count(inbox[0])
         self._topics: dict[str, int] = {}
-        self._room = routes.message_max_bytes - OVERHEAD_BYTES
         self._sending: dict[type[Command[Any, Any]], tuple[str, int, str]] = {}
         self.after: S | None = None
         """What the decision returned."""
 
-    def at(self, now: datetime, now_ms: int) -> None:
-        """Set the batch's time."""
-        self.now, self.now_ms = now, now_ms
-
-    def begin(self, kept: Kept[S], metadata: Metadata) -> None:
-        """The next input."""
+    def begin_on(self, kept: Kept[S], metadata: Metadata) -> None:
+        """The next input, and the state that it is for."""
         self.kept, self.key, self.state, self.metadata, self._ids = kept, kept.key, kept.state, metadata, 0
-        if self.sent:
-            self.sent = []
-        if self.timers or self.cancelled:
-            self.timers, self.cancelled = {}, set()
-        if self.answered:
-            self.answer, self.answered, self.answer_is_final = None, False, True
+        self._forget_outputs()
 
     def new_id(self) -> str:
         """An id that follows from the input's: that with a number, which costs less than a digest of both."""
@@ -104,7 +86,7 @@ class StateInputContext(InputContext[S]):
     def emit(self, topic: str, key: str, value: bytes, *, headers: Headers = ()) -> None:
         """As the port says."""
         if len(value) > self._room:
-            self._check_size(value, topic)
+            self._check_bytes(len(value), topic)
         count = self._topics.get(topic) or self._count_of(topic)
         if key == self.key and count == self._count:
             self.sent.append((topic, self._number, self.kept.raw, value, headers, self.now_ms))

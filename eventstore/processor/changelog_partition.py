@@ -55,11 +55,11 @@ class StatePartition(Partition[S]):
         self._decide = processor.decide
         self._states = self._entities = States(processor, self.state, routes.message_max_bytes - OVERHEAD_BYTES)
         nothing = Kept("", b"", processor.initial(""), None)
-        self._input = StateInputContext(adapted, self._states, serde, routes, self.index, self.inbox, nothing)
+        self._state_input = StateInputContext(adapted, self._states, serde, routes, self.index, self.inbox, nothing)
 
     def at(self, now_ms: int) -> None:
         super().at(now_ms)
-        self._input.at(self._now, now_ms)
+        self._state_input.at(self._input.now, now_ms)
 
     def decide_with_care(self) -> None:
         """Until the batch ends, encode each state after each input: one of them fails."""
@@ -67,7 +67,7 @@ class StatePartition(Partition[S]):
 
     def decide_all(self, records: Sequence[Record], other: Callable[[Record], None], out: list[Outgoing]) -> None:
         """Decide on inbox records of this partition. Those that need more than a decision are given to `other`."""
-        states, context, decode, decide = self._states, self._input, self._serde.decode, self._decide
+        states, context, decode, decide = self._states, self._state_input, self._serde.decode, self._decide
         known, put, decode_metadata = states.known, states.put, Metadata.decode
         if states.is_careful:
             for record in records:
@@ -85,7 +85,7 @@ class StatePartition(Partition[S]):
             if kept is None or name != "meta" or type(message) in _OF_KERNEL or _is_asked(metadata):
                 other(record)
                 continue
-            context.begin(kept, metadata)
+            context.begin_on(kept, metadata)
             try:
                 state = decide(kept.state, message, context)
             except Exception:  # noqa: BLE001 - `other` decides again, and knows what is to become of it
@@ -137,8 +137,8 @@ class StatePartition(Partition[S]):
 
     def _context(self, item: Input, entity: Entity[S]) -> InputContext[S]:
         assert isinstance(entity, Kept), "the states of this partition"
-        self._input.begin(entity, item.metadata)
-        return self._input
+        self._state_input.begin_on(entity, item.metadata)
+        return self._state_input
 
     def _absorb(
         self, item: Input, entity: Entity[S], context: InputContext[S], answer: bytes | None, out: list[Outgoing]
@@ -168,7 +168,7 @@ class StatePartition(Partition[S]):
 
     def _set_timers(self, key: str, out: list[Outgoing]) -> None:
         """Take over the timers that the decision set and cancelled."""
-        timers, cancelled = self._input.timers, self._input.cancelled
+        timers, cancelled = self._state_input.timers, self._state_input.cancelled
         if timers or cancelled:
             self._writes.step += 1
             for row in self.timers.rows(key, self._writes.step, timers, cancelled):

@@ -1,12 +1,15 @@
-"""The context that `decide` fills (see `DecideContext` in the port)."""
+"""The context that `decide` fills (see `DecideContext` in the port).
+
+One context serves all inputs of a partition, one after the other: making one for each takes as long as some decisions.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import blake2b
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from eventstore.log.errors import MessageTooLarge
 from eventstore.processor.index import StoredEvent, StreamIndex
@@ -32,8 +35,9 @@ class InputContext(Generic[S]):
     """Collects what one decision puts out. Nothing leaves it unless the decision returns."""
 
     __slots__ = (
-        "_ids", "_inbox", "_index", "_processor", "_routes", "_serde", "answer", "answer_is_final", "answered",
-        "cancelled", "events", "first", "key", "metadata", "now", "now_ms", "sent", "state", "timers", "version",
+        "_encode", "_events_topic", "_evolve", "_ids", "_inbox", "_index", "_room", "_routes", "_serde", "answer",
+        "answer_is_final", "answered", "cancelled", "events", "first", "key", "metadata", "now", "now_ms", "sent",
+        "state", "timers", "version",
     )  # fmt: skip
 
     def __init__(
@@ -42,21 +46,14 @@ class InputContext(Generic[S]):
         serde: Serde,
         routes: Routes,
         index: StreamIndex,
-        *,
         inbox: tuple[str, int],
-        key: str,
-        metadata: Metadata,
-        now: datetime,
-        now_ms: int,
-        state: S,
-        version: int,
-        first: int,
     ) -> None:
-        self._processor, self._serde, self._routes, self._inbox, self._ids = processor, serde, routes, inbox, 0
-        self._index = index
-        self.key, self.metadata, self.now, self.now_ms, self.state, self.version, self.first = (
-            key, metadata, now, now_ms, state, version, first,
-        )  # fmt: skip
+        self._serde, self._routes, self._index, self._inbox, self._ids = serde, routes, index, inbox, 0
+        self._encode, self._evolve, self._events_topic = serde.encode, processor.evolve, events_of(processor.name)
+        self._room = routes.message_max_bytes - OVERHEAD_BYTES
+        self.now, self.now_ms = datetime.fromtimestamp(0, UTC), 0
+        self.key, self.metadata, self.version, self.first = "", Metadata(id=""), -1, 0
+        self.state = cast("S", None)  # `begin` sets it, and all of the line before
         self.events: list[tuple[str, bytes, Event | None]] = []
         """Type name, value, and the event itself unless it came encoded."""
         self.sent: list[Outgoing] = []
@@ -66,18 +63,38 @@ class InputContext(Generic[S]):
         self.answered = False
         self.answer_is_final = True
 
+    def at(self, now: datetime, now_ms: int) -> None:
+        """Set the batch's time."""
+        self.now, self.now_ms = now, now_ms
+
+    def begin(self, key: str, metadata: Metadata, state: S, version: int, first: int) -> None:
+        """The next input, and what the entity is that it is for."""
+        self.key, self.metadata, self._ids = key, metadata, 0
+        self.state, self.version, self.first = state, version, first
+        if self.events:
+            self.events = []
+        self._forget_outputs()
+
+    def _forget_outputs(self) -> None:
+        if self.sent:
+            self.sent = []
+        if self.timers or self.cancelled:
+            self.timers, self.cancelled = {}, set()
+        if self.answered:
+            self.answer, self.answered, self.answer_is_final = None, False, True
+
     def new_id(self) -> str:
         self._ids += 1
         return derived_id(self.metadata.id, self._ids)
 
     def append(self, event: Event) -> None:
-        value = self._encoded(event, events_of(self._processor.name))
-        self.state = self._processor.evolve(self.state, event)
+        value = self._encoded(event, self._events_topic)
+        self.state = self._evolve(self.state, event)
         self.events.append((event.__type_name__, value, event))
         self.version += 1
 
     def append_encoded(self, value: bytes) -> None:
-        self._check_size(value, events_of(self._processor.name))
+        self._check_bytes(len(value), self._events_topic)
         self.events.append((self._serde.type_of(value).name, value, None))
         self.version += 1
 
@@ -139,7 +156,9 @@ class InputContext(Generic[S]):
             encoded = self._encoded(Nothing() if self.answer is None else self.answer, topic)
             kept = encoded if self.answer_is_final else None
         if self.events:
-            size_bytes = len(kept or b"") + sum(len(payload) for _, payload in self.timers.values())
+            size_bytes = len(kept or b"")
+            if self.timers:
+                size_bytes += sum(len(payload) for _, payload in self.timers.values())
             self._check_bytes(len(self.events[-1][1]) + size_bytes * 4 // 3, topic)
         return kept
 
@@ -152,14 +171,12 @@ class InputContext(Generic[S]):
         self.cancelled.add(name)
 
     def _encoded(self, message: Message, topic: str) -> bytes:
-        value = self._serde.encode(message)
-        self._check_size(value, topic)
+        value = self._encode(message)
+        if len(value) > self._room:
+            self._check_bytes(len(value), topic)
         return value
 
-    def _check_size(self, value: bytes, topic: str) -> None:
-        self._check_bytes(len(value), topic)
-
     def _check_bytes(self, size_bytes: int, topic: str) -> None:
-        limit = self._routes.message_max_bytes
-        if size_bytes + OVERHEAD_BYTES > limit:
+        if size_bytes > self._room:
+            limit = self._routes.message_max_bytes
             raise MessageTooLarge(topic, size_bytes=size_bytes + OVERHEAD_BYTES, limit_bytes=limit)

@@ -8,6 +8,9 @@ from eventstore.processor.inputs import AnswerOut, Input, Outgoing
 from eventstore.processor.topics import dead_letters_of
 from schemas import Message, Metadata, Nothing, Serde
 
+_FINAL = {"refusal": "final"}
+"""What a saga is told of a refusal by a processor: it did not happen (P1)."""
+
 
 def send_reply(
     item: Input,
@@ -29,7 +32,7 @@ def send_reply(
     answer: Message = Nothing() if message is None else message
     meta = Metadata(
         id=f"{item.metadata.id}.{number}", type=answer.__type_name__, correlation=to.correlation,
-        causation=item.metadata.id, attributes={"refusal": "final"},
+        causation=item.metadata.id, attributes=_FINAL,
     )  # fmt: skip
     key = to.key.encode() if to.key else None
     value = encoded or serde.encode(answer)

@@ -47,7 +47,7 @@ class Call(msgspec.Struct):
 AnyCall: TypeAlias = Call | AppendCall
 
 
-class Input(msgspec.Struct):
+class Input(msgspec.Struct, gc=False):
     """An input of one entity. At most one of `record`, `call` and `timer` is set."""
 
     key: str
@@ -64,7 +64,7 @@ def input_of(call: AnyCall) -> Input:
     return Input(call.key, call.message, call.metadata, call=call)
 
 
-class Answered(msgspec.Struct, frozen=True):
+class Answered(msgspec.Struct, frozen=True, gc=False):
     """What a local caller learns when the batch is committed."""
 
     call: AnyCall

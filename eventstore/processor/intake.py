@@ -49,7 +49,12 @@ class Intake:
         """An inbox record as an input."""
         metadata: Metadata | None = None
         try:
-            metadata = self._metadata(record)
+            for name, value in record.headers:
+                if name == "meta":
+                    metadata = Metadata.decode(value)
+                    break
+            else:
+                raise NoMetadata(f"{record.topic}[{record.partition}] offset {record.offset} has no `meta` header")
             if record.key is None:
                 raise NoKey(f"{record.topic}[{record.partition}] offset {record.offset} has no key")
             if record.value is None:
@@ -72,12 +77,6 @@ class Intake:
         """A due timer as an input."""
         message: Message = self._serde.decode(due.payload)
         return Input(due.key, message, Metadata(id=due.id, type=message.__type_name__), timer=due.name)
-
-    def _metadata(self, record: Record) -> Metadata:
-        for name, value in record.headers:
-            if name == "meta":
-                return Metadata.decode(value)
-        raise NoMetadata(f"{record.topic}[{record.partition}] offset {record.offset} has no `meta` header")
 
 
 def _stub(record: Record, metadata: Metadata | None) -> Input:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+import msgspec
 import structlog
 
 from eventstore.log.errors import InvalidRecord, LogError, MessageTooLarge
@@ -87,12 +88,12 @@ class Partition(Generic[S]):
         """The entities that the batch may change, with their events."""
         self.appends = Appends(serde, self._writes, self._outcomes, self.undecided, self._entities, self._touched)
         self._now_ms = 0
-        self._now = datetime.fromtimestamp(0, UTC)
+        self._input: InputContext[S] = InputContext(processor, serde, routes, self.index, self.inbox)
 
     def at(self, now_ms: int) -> None:
         """Set the batch's time."""
         self._writes.now_ms = self._now_ms = now_ms
-        self._now = datetime.fromtimestamp(now_ms / 1000, UTC)
+        self._input.at(datetime.fromtimestamp(now_ms / 1000, UTC), now_ms)
 
     def touches(self, key: str) -> bool:
         """Whether the batch under way may change the entity. Any thread."""
@@ -135,6 +136,8 @@ class Partition(Generic[S]):
 
     def forwarded(self, item: Input, out: list[Outgoing]) -> bool:
         """K11: a record that a foreign producer put on the wrong partition goes to the right one."""
+        if self._entities.find(item.key) is not None:  # then its key was looked at before
+            return False
         right = self._routes.partition(self.inbox[0], item.key)
         record = item.record
         if right == self.number or record is None:
@@ -189,11 +192,8 @@ class Partition(Generic[S]):
         self._entities.trim()
 
     def _context(self, item: Input, entity: Entity[S]) -> InputContext[S]:
-        return InputContext(
-            self.processor, self._serde, self._routes, self.index, inbox=self.inbox, key=item.key,
-            metadata=item.metadata, now=self._now, now_ms=self._now_ms, state=entity.state, version=entity.version,
-            first=entity.first,
-        )  # fmt: skip
+        self._input.begin(item.key, item.metadata, entity.state, entity.version, entity.first)
+        return self._input
 
     def _absorb(
         self, item: Input, entity: Entity[S], context: InputContext[S], answer: bytes | None, out: list[Outgoing]
@@ -212,8 +212,10 @@ class Partition(Generic[S]):
         if context.first > entity.first:
             self._erasing.erase(item.key, context.first, context.version, out)
             self._entities.forget(item.key)
-        self._absorb_timers(item.key, context)
-        out.extend(context.sent)
+        if context.timers or context.cancelled:
+            self._absorb_timers(item.key, context)
+        if context.sent:
+            out.extend(context.sent)
         if context.answered:
             number = "reply" if context.answer_is_final else f"reply-{self._writes.step}"
             send_reply(item, context.answer, number, self._serde, self._now_ms, out, answer)
@@ -224,14 +226,10 @@ class Partition(Generic[S]):
         given, stream = item.metadata, item.key.encode()
         touched = self._touched.setdefault(item.key, [])
         first, last = context.version - len(context.events) + 1, len(context.events) - 1
-        done = Handled(
-            step=self._writes.step,
-            input=given.id,
-            answer=answer,
-            timers=[(name, due, payload) for name, (due, payload) in context.timers.items()],
-            cancelled=sorted(context.cancelled),
-            content=given.content,
-        )
+        done = Handled(step=self._writes.step, input=given.id, answer=answer, content=given.content)
+        if context.timers or context.cancelled:
+            timers = [(name, due, payload) for name, (due, payload) in context.timers.items()]
+            done = msgspec.structs.replace(done, timers=timers, cancelled=sorted(context.cancelled))
         for place, (type_name, value, event) in enumerate(context.events):
             meta = Metadata(
                 id=f"{given.id}.{place}", type=type_name, correlation=given.correlation or given.id,
@@ -243,7 +241,9 @@ class Partition(Generic[S]):
         outcome = self._outcomes.remember(
             given.id, Outcome(self._writes.step, self._now_ms, answer, False, given.content)
         )
-        self._writes.set([outcome, *self._guard.absorb(given, context.answer)])
+        self._writes.set((outcome,))
+        if given.attributes:
+            self._writes.set(self._guard.absorb(given, context.answer))
 
     def _import(self, item: Input, given: ImportEvents, out: list[Outgoing]) -> Answered | None:
         """Append events as they were recorded elsewhere, with nothing to decide."""
@@ -289,7 +289,5 @@ class Partition(Generic[S]):
         self._writes.journal(row, out)
 
     def _absorb_timers(self, key: str, context: InputContext[S]) -> None:
-        if not (context.timers or context.cancelled):
-            return
         self._writes.set(self.timers.rows(key, self._writes.step, context.timers, context.cancelled))
         self.timers.change(key, self._writes.step, context.timers, context.cancelled)

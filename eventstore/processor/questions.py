@@ -86,12 +86,9 @@ class Asked:
     def __init__(self) -> None:
         self.questions: list[Question] = []
 
-    def takes(self, at: TopicPartition, item: Input) -> bool:
-        """Whether the input is a question, which is nothing to decide on."""
-        if not isinstance(item.message, ReadPage):
-            return False
-        self.questions.append(Question(at, item, item.message))
-        return True
+    def add(self, at: TopicPartition, item: Input, what: ReadPage) -> None:
+        """An input that is a question: nothing to decide on."""
+        self.questions.append(Question(at, item, what))
 
     @property
     def need_fence(self) -> bool:

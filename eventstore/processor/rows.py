@@ -73,8 +73,8 @@ def encode_outcome(outcome: Outcome) -> bytes:
     flags = (answer is not None) | outcome.is_journaled << 1
     if outcome.content:
         content = outcome.content.to_bytes(_CONTENT_BYTES, "big")
-        return _OUTCOME.pack(outcome.step, outcome.time_ms, flags | 4) + content + (answer or b"")
-    return _OUTCOME.pack(outcome.step, outcome.time_ms, flags) + (answer or b"")
+        return packed_outcome(outcome.step, outcome.time_ms, flags | 4) + content + (answer or b"")
+    return packed_outcome(outcome.step, outcome.time_ms, flags) + (answer or b"")
 
 
 def decode_outcome(value: bytes) -> Outcome:

@@ -85,7 +85,8 @@ class Writes:
         rows = self._rows
         if self._events:
             first = -1 if last is None else last - self._tombstones - len(self._events) + 1
-            rows = self._event_rows(first) | rows
+            rows = self._event_rows(first)
+            rows.update(self._rows)
         events = self.synced.events if last is None else last + 1
         state = ends[self._state_topic] + 1 if self._state_topic in ends else self.synced.state
         self.synced = SyncedTo(self.step, events, state, self.now_ms)

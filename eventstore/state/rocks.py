@@ -69,9 +69,10 @@ class RocksState:
 
     def get(self, key: bytes) -> bytes | None:
         try:
-            return cast("bytes | None", self._database.get(key))
+            value: bytes | None = self._database.get(key)
         except Exception as error:
             raise self._named(error) from error
+        return value
 
     def get_many(self, keys: Sequence[bytes]) -> list[bytes | None]:
         if not keys:

@@ -13,8 +13,8 @@ import os
 from eventstore.ids import unique_id
 unique_id()
 child = os.fork()
+child and os.waitpid(child, 0)  # one after the other, else their lines run into each other
 print(unique_id(), flush=True)
-child and os.waitpid(child, 0)
 """
 
 
