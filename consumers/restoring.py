@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from consumers.copying import Copying
@@ -19,6 +20,8 @@ from eventstore.log.port import Log, Reader
 from eventstore.log.records import Record, TopicPartition
 
 BATCH_RECORDS: Final = 500
+"""More do not fit into a processor's cache by the time they are handled."""
+_PLACE: Final = attrgetter("topic", "partition")
 
 
 class Restoring:
@@ -120,11 +123,7 @@ def fits(partition: ViewPartition, starts: Mapping[TopicPartition, int], ends: M
 
 def handle(partitions: Mapping[int, ViewPartition], records: Iterable[Record]) -> None:
     """Give records to their partitions; those of others are passed over."""
-    for (topic, number), run in groupby(records, _place):
+    for (topic, number), run in groupby(records, _PLACE):
         partition = partitions.get(number)
         if partition is not None:
             partition.apply(topic, list(run))
-
-
-def _place(record: Record) -> tuple[str, int]:
-    return record.topic, record.partition

@@ -49,7 +49,10 @@ class StateInputContext(InputContext[S]):
     def begin_on(self, kept: Kept[S], metadata: Metadata) -> None:
         """The next input, and the state that it is for."""
         self.kept, self.key, self.state, self.metadata, self._ids = kept, kept.key, kept.state, metadata, 0
-        self._forget_outputs()
+        if self.sent:
+            self.sent = []
+        if self.answered or self.timers or self.cancelled:
+            self._forget_the_rest()
 
     def new_id(self) -> str:
         """An id that follows from the input's: that with a number, which costs less than a digest of both."""

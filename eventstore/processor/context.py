@@ -73,15 +73,15 @@ class InputContext(Generic[S]):
         self.state, self.version, self.first = state, version, first
         if self.events:
             self.events = []
-        self._forget_outputs()
-
-    def _forget_outputs(self) -> None:
         if self.sent:
             self.sent = []
+        if self.answered or self.timers or self.cancelled:
+            self._forget_the_rest()
+
+    def _forget_the_rest(self) -> None:
+        self.answer, self.answered, self.answer_is_final = None, False, True
         if self.timers or self.cancelled:
             self.timers, self.cancelled = {}, set()
-        if self.answered:
-            self.answer, self.answered, self.answer_is_final = None, False, True
 
     def new_id(self) -> str:
         self._ids += 1
