@@ -64,6 +64,17 @@ def test_a_warm_start_makes_nothing_again(cluster: LocalCluster, capsys: pytest.
         print(f"\nwarm start of a broker: {min(tries):.2f} s")
 
 
+def test_an_optimised_broker_has_both_compilers_and_starts_from_the_cache() -> None:
+    """Of an option that comes twice the JVM takes the last one; the quick compiler alone is for tests."""
+    with broker(provider="local", is_optimised=True) as cluster:
+        assert isinstance(cluster, LocalCluster)
+        options = Path(f"/proc/{cluster.pid()}/cmdline").read_text().split("\0")
+
+    runtime = find_runtime(print)
+    assert [option for option in options if "TieredStopAtLevel" in option][-1] == "-XX:TieredStopAtLevel=4"
+    assert (f"-XX:AOTCache={runtime.aot_cache}" in options) == runtime.aot_cache.exists()
+
+
 def test_a_killed_node_comes_back_with_its_records(cluster: LocalCluster, topic: str) -> None:
     """A node killed as by a crash answers no more; restarted it has what it acknowledged."""
     _create(cluster.bootstrap, topic)
