@@ -38,9 +38,12 @@ def flat_writer(schema: Any, header: bytes) -> Callable[[Mapping[str, Any]], byt
 def flat_reader(schema: Any, start: int) -> Callable[[bytes], dict[str, Any]] | None:
     """The function that makes a record's fields of the data from `start` on; None unless the record is flat.
 
-    It raises some `Exception` if the data is not exactly one record.
+    It raises some `Exception` if the data is not exactly one record. `schema` may be any that a foreign writer has
+    registered, a mere string's too.
     """
-    fields: list[dict[str, Any]] = schema["fields"]
+    if not isinstance(schema, dict) or cast("Any", schema).get("type") != "record":
+        return None
+    fields: list[dict[str, Any]] = cast("Any", schema)["fields"]
     readers = [(field["name"], _reader(field["type"])) for field in fields]
     known = [(name, read) for name, read in readers if read is not None]
     if len(known) < len(readers):

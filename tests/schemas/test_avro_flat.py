@@ -70,9 +70,17 @@ def test_numbers_beyond_64_bits_are_refused(number: int) -> None:
 )
 def test_other_records_are_left_to_fastavro(type_: Any) -> None:
     """One field that is not flat, and the record is not."""
-    schema = {"fields": [{"name": "flat", "type": "long"}, {"name": "other", "type": type_}]}
+    schema = {"type": "record", "fields": [{"name": "flat", "type": "long"}, {"name": "other", "type": type_}]}
 
     assert flat_writer(schema, b"") is None
+    assert flat_reader(schema, 0) is None
+
+
+@pytest.mark.parametrize(
+    "schema", ["string", ["null", "string"], {"type": "enum", "name": "Colour", "symbols": ["RED"]}, {"type": "map"}]
+)
+def test_what_is_no_record_is_left_to_fastavro(schema: Any) -> None:
+    """A registry may hold such schemas of foreign writers."""
     assert flat_reader(schema, 0) is None
 
 
@@ -136,11 +144,11 @@ def test_any_bytes_are_read_as_fastavro_reads_them_or_refused(data: bytes) -> No
 def test_numbers_that_go_on_beyond_64_bits_are_refused(data: bytes) -> None:
     """They are an error, and end where the longest number does."""
     with pytest.raises(OverflowError, match="64 bits"):
-        _reader({"fields": [{"name": "number", "type": "long"}]})(data)
+        _reader({"type": "record", "fields": [{"name": "number", "type": "long"}]})(data)
 
 
 @pytest.mark.parametrize(("type_", "data"), [("string", b"\x01"), ("bytes", b"\x03\0\0"), (["null", "long"], b"\4\0")])
 def test_negative_sizes_and_members_that_are_not_there_are_refused(type_: Any, data: bytes) -> None:
     """Such data was written by nobody."""
     with pytest.raises(ValueError, match=r"nothing has|no member"):
-        _reader({"fields": [{"name": "one", "type": type_}]})(data)
+        _reader({"type": "record", "fields": [{"name": "one", "type": type_}]})(data)

@@ -17,6 +17,7 @@ from schemas import (
     Event,
     MemoryRegistry,
     Message,
+    Nothing,
     Schema,
     SchemaConflict,
     Serde,
@@ -160,6 +161,19 @@ def test_bytes_without_header_are_undecodable(data: bytes) -> None:
     for ask in (Serde(MemoryRegistry()).decode, Serde(MemoryRegistry()).type_of, Serde(MemoryRegistry()).knows):
         with pytest.raises(Undecodable):
             ask(data)
+
+
+@pytest.mark.parametrize(
+    "text", ['"string"', '["null", "string"]', '{"type": "enum", "name": "answer", "symbols": ["YES", "NO"]}']
+)
+def test_a_foreign_schema_that_is_no_record_is_named(text: str) -> None:
+    """A registry that others write to may hold one under a name that this code knows."""
+    registry = MemoryRegistry()
+    name = Nothing.__type_name__
+    data = header_of(registry.register(name, Schema(name, 1, "avro", text))) + b"\x00"
+
+    with pytest.raises(Undecodable, match=name):
+        Serde(registry).decode(data)
 
 
 def test_bytes_too_many_are_undecodable() -> None:
