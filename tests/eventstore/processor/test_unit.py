@@ -11,6 +11,7 @@ from eventstore.clock import ManualClock
 from eventstore.log import open_log
 from eventstore.log.errors import TopicMissing, TransactionAborted
 from eventstore.log.records import Topic, TopicPartition
+from eventstore.processor.context import derived_id
 from eventstore.processor.inputs import Answered
 from eventstore.processor.port import DecideContext, Destination
 from eventstore.state.memory import MemoryStateEngine
@@ -98,6 +99,32 @@ class Forwarding(Counters):
         context.append(Added(by=1))
         context.send(Add(counter="b", by=1), to=Destination("gone.inbox", 0, "b"))
         context.reply(None)
+
+
+class Numbering(Counters):
+    """Makes an id for each input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made: dict[str, str] = {}
+
+    def decide(self, state: int, message: Message, context: DecideContext[int]) -> None:
+        self.made[context.metadata.id] = context.new_id()
+        context.append(Added(by=1))
+        context.reply(None)
+
+
+def test_an_id_follows_from_its_input_alone(clock: ManualClock) -> None:
+    """Whatever else is in the batch: one that is tried again, and smaller, makes the same ids, so that those who get
+    its commands know them for repeats (K8)."""
+    numbering, answers = Numbering(), list[Answered]()
+    bench = Bench(open_log("memory://", clock=clock), clock=clock, processors=[numbering])
+    bench.run()
+    for name in ("one", "two", "three"):
+        bench.call(Ask(counter="a"), answers.append, id=name)
+    bench.run(lambda: len(answers) == 3)
+
+    assert numbering.made == {name: derived_id(name, 1) for name in ("one", "two", "three")}
 
 
 def test_a_command_is_never_dropped_like_an_answer(clock: ManualClock) -> None:
