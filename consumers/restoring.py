@@ -20,7 +20,7 @@ from eventstore.log.port import Log, Reader
 from eventstore.log.records import Record, TopicPartition
 
 BATCH_RECORDS: Final = 500
-"""More do not fit into a processor's cache by the time they are handled."""
+"""With 2,000 a view of 200,000 events took a few hundredths more of the processor, one of 1,000,000 the same."""
 _PLACE: Final = attrgetter("topic", "partition")
 
 

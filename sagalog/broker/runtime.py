@@ -24,7 +24,7 @@ from sagalog.broker.java import Java, find_java
 from sagalog.broker.properties import Address, local_properties, written
 
 _JVM = ("-Xmx512m", "-Xms96m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError")
-"""The quick compiler alone: a broker that lives for a test does not live to see the other one's work."""
+"""Small, and with the quick compiler alone: who lives for a test does not live to see the other one's work."""
 OPTIMISING = "-XX:TieredStopAtLevel=4"
 """Both compilers, as a broker has them that nobody told otherwise."""
 _LOG = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
