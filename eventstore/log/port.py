@@ -203,9 +203,15 @@ class Transactor(Protocol):
         ...
 
     def commit(
-        self, positions: Mapping[TopicPartition, Position] | None = None, member: Member | None = None
+        self,
+        positions: Mapping[TopicPartition, Position] | None = None,
+        member: Member | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> dict[TopicPartition, int]:
         """Commit the open unit, with the group positions of `member`. Give both or neither.
+
+        `meanwhile` is called once, on this thread, before this returns, unless the unit is refused before it was sent:
+        an engine that waits for others does it while it waits. It uses no transactor and raises nothing.
 
         Returns: the offset of the last record of this unit in each partition that it wrote.
 

@@ -125,6 +125,16 @@ class Decisions:
         if answer is not None:
             self.answered.append(answer)
 
+    def prepare(self) -> None:
+        """While the commit is under way, do what needs no answer to it: most of the work of `apply`, and rows of
+        earlier batches.
+
+        What fails here is done once more by `apply`, and then it raises.
+        """
+        self.out.clear()  # the log has them; letting go of thousands of records takes a while, too
+        for partition in self.changed.values():
+            partition.prepare()
+
     def apply(self, ends: Mapping[TopicPartition, int]) -> None:
         """Write what was committed into the partitions' states. `ends`: the last offset of each partition it wrote."""
         self._parts.forget(self._complete)

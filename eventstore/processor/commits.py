@@ -6,7 +6,7 @@ that the next commit names.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import structlog
 
@@ -74,9 +74,15 @@ class Commits:
         return self.is_behind() and now_ms - self._sent_ms >= POSITION_MS
 
     def commit(
-        self, batch: Batch, written: Collection[TopicPartition] = (), out: Sequence[Outgoing] = ()
+        self,
+        batch: Batch,
+        written: Collection[TopicPartition] = (),
+        out: Sequence[Outgoing] = (),
+        meanwhile: Callable[[], None] | None = None,
     ) -> dict[TopicPartition, int]:
         """One transaction: the outputs, and the position of every partition that moved or is written to (K2).
+
+        `meanwhile` is done while the log is busy with it. It raises nothing.
 
         Returns the offset of the last record per partition that it wrote.
 
@@ -98,7 +104,7 @@ class Commits:
             transactor.produce_all(self._with_a_place(out))
         except (MessageTooLarge, InvalidRecord) as error:
             raise DataRefused(str(error)) from error
-        ends = transactor.commit(positions, batch.member)
+        ends = transactor.commit(positions, batch.member, meanwhile)
         self._sent.update((at, position.offset) for at, position in positions.items())
         self._sent_ms = self._clock.now_ms()
         return ends

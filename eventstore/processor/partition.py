@@ -168,6 +168,11 @@ class Partition(Generic[S]):
         """Write some of the tombstones that are to be written (E2), after all events of the batch."""
         self._erasing.tombstone(out)
 
+    def prepare(self) -> None:
+        """While the batch is being committed: make its rows, and write those of earlier ones. Raises nothing."""
+        self._writes.prepare()
+        self.state.relieve()
+
     def applied(self, ends: dict[str, int]) -> Mapping[bytes, bytes | None]:
         """The rows of the committed batch. `ends`: offset of the last record per journal topic, where there was one."""
         rows = self._writes.applied(ends)

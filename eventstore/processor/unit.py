@@ -184,7 +184,7 @@ class Unit:
                 return self._pass_questions(batch, decisions)
             if inputs.may_be_answered_elsewhere:
                 self._served.committing = frozenset(decisions.changed)
-            ends = self._commits.commit(batch, decisions.changed, decisions.out)
+            ends = self._commits.commit(batch, decisions.changed, decisions.out, decisions.prepare)
         except (OutcomeUnknown, Fenced) as error:
             self._take_again(error, inputs.calls)
             return False

@@ -29,6 +29,11 @@ class Writes:
         self._events: list[tuple[bytes, int, int, bytes, bytes]] = []
         self._tombstones = 0
         self._rows: dict[bytes, bytes | None] = {}
+        self._made: dict[bytes, bytes | None] | None = None
+        """All rows of the batch, if the offset of its first event is as it was expected."""
+        self._expected = -1
+        self._skipped = 0
+        """Offsets between the events of two batches: what Kafka marks the end of a transaction with."""
 
     def __bool__(self) -> bool:
         return bool(self._events or self._rows)
@@ -79,14 +84,20 @@ class Writes:
         """The rows that the batch writes whose keys begin so."""
         return {key: value for key, value in self._rows.items() if key.startswith(prefix)}
 
+    def prepare(self) -> None:
+        """Make the rows while the batch is being committed, for the offsets that its events will most likely have."""
+        if self._events:
+            self._expected = self.synced.events + self._skipped
+            self._made = self._all_rows(self._expected)
+
     def applied(self, ends: Mapping[str, int]) -> Mapping[bytes, bytes | None]:
         """The rows of the committed batch. `ends`: offset of the last record per journal topic, where there was one."""
         last = ends.get(self._events_topic)
         rows = self._rows
         if self._events:
             first = -1 if last is None else last - self._tombstones - len(self._events) + 1
-            rows = self._event_rows(first)
-            rows.update(self._rows)
+            rows = self._made if self._made is not None and first == self._expected else self._all_rows(first)
+            self._skipped = max(0, first - self.synced.events)
         events = self.synced.events if last is None else last + 1
         state = ends[self._state_topic] + 1 if self._state_topic in ends else self.synced.state
         self.synced = SyncedTo(self.step, events, state, self.now_ms)
@@ -95,8 +106,8 @@ class Writes:
         self._clear()
         return rows
 
-    def _event_rows(self, first: int) -> dict[bytes, bytes | None]:
-        """The rows of the batch's events and of their streams' heads. `first`: the offset of the first event."""
+    def _all_rows(self, first: int) -> dict[bytes, bytes | None]:
+        """The rows of the batch: events, their streams' heads, all others. `first`: the offset of its first event."""
         rows: dict[bytes, bytes | None] = {}
         heads: dict[bytes, int] = {}
         for offset, (stream, version, recorded_ms, meta, value) in enumerate(self._events, first):
@@ -105,6 +116,7 @@ class Writes:
             )
             heads[stream] = version
         rows.update(head_row(stream, version) for stream, version in heads.items())
+        rows.update(self._rows)
         return rows
 
     def forget(self) -> None:
@@ -113,4 +125,4 @@ class Writes:
         self._clear()
 
     def _clear(self) -> None:
-        self._events, self._tombstones, self._rows = [], 0, {}
+        self._events, self._tombstones, self._rows, self._made = [], 0, {}, None

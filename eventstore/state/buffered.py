@@ -1,11 +1,11 @@
 """A state whose small writes are written together.
 
 To RocksDB, thousands of rows at once cost half of what the same rows cost in tens, and of a key that changes often,
-such as the head of a busy stream, one row is written instead of many. So what is written is kept in memory until there
-is enough of it, it is a tenth of a second old, or somebody scans. It is read at once. Few rows are written at once:
-there is no haste then that would be worth it.
+such as the head of a busy stream, one row is written instead of many. So what is written is kept in memory until its
+thread has nothing else to do (`relieve`) and there is enough of it, until it is a tenth of a second old, or somebody
+scans. It is read at once. Few rows are written at once: there is no haste then that would be worth it.
 
-A kill of the process takes what was written last, whole writes of it: a tenth of a second's, 2,000 rows at most, and
+A kill of the process takes what was written last, whole writes of it: a tenth of a second's, 8,000 rows at most, and
 none if the last write was small. Who uses this restores that from the log, as a row that says how far the state goes is
 part of every write.
 """
@@ -22,8 +22,10 @@ from eventstore.state.port import Row, State
 
 log = structlog.get_logger()
 
-ROWS = 2_000
-"""Rows that are written at once: more would keep other threads waiting."""
+MUCH = 1_000
+"""Rows that are worth writing together."""
+MOST = 8_000
+"""Rows that are not kept any longer."""
 LATEST_SECONDS = 0.1
 """How old rows may become here, if `settle` is called now and then."""
 FEW = 16
@@ -43,6 +45,8 @@ class BufferedState:
         self._lock = Lock()
         self._failure: Exception | None = None
         """Why rows could not be written. Then no others may be, for they come after these."""
+        self._untold: Exception | None = None
+        """The same, while nobody was told."""
 
     def get(self, key: bytes) -> bytes | None:
         value = self._rows.get(key, _ELSEWHERE)
@@ -68,8 +72,21 @@ class BufferedState:
             if not self._rows:
                 self._since = self._monotonic()
             self._rows.update(rows)
-            if len(self._rows) >= ROWS or len(rows) < FEW or self._is_late():
+            if len(self._rows) >= MOST or len(rows) < FEW or self._is_late():
                 self._drain()
+
+    def relieve(self) -> None:
+        """Write what is there, if it is much or would be late soon: for a moment in which this thread would only wait.
+
+        Raises nothing: what went wrong is raised by the next write.
+        """
+        if len(self._rows) < MUCH and not (self._rows and self._is_late(LATEST_SECONDS / 2)):
+            return
+        with self._lock:
+            try:
+                self._drain()
+            except Exception as error:  # noqa: BLE001 - kept for the next write, which is where somebody expects it
+                self._untold = error
 
     def settle(self) -> None:
         """Write what is late.
@@ -98,7 +115,7 @@ class BufferedState:
 
     def close(self) -> None:
         try:
-            if self._failure is None:
+            if self._failure is None or self._untold is not None:
                 with self._lock:
                     self._drain()
         except StateError as error:
@@ -107,8 +124,8 @@ class BufferedState:
             self._rows = {}
             self._state.close()
 
-    def _is_late(self) -> bool:
-        return self._monotonic() - self._since >= LATEST_SECONDS
+    def _is_late(self, seconds: float = LATEST_SECONDS) -> bool:
+        return self._monotonic() - self._since >= seconds
 
     def _drain(self) -> None:
         """Write everything. It stays here until it is there, for those who read meanwhile."""
@@ -124,5 +141,8 @@ class BufferedState:
         self._rows = {}
 
     def _check(self) -> None:
+        if self._untold is not None:
+            error, self._untold = self._untold, None
+            raise error
         if self._failure is not None:
             raise StateError(f"the state takes nothing more since rows could not be written: {self._failure}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from threading import current_thread
 
 import pytest
 
@@ -45,6 +46,22 @@ class UnitPromises:
             ends = unit.commit()
 
             assert ends == {place: bench.read(topic, place.partition)[-1].offset for place in places(topic, 3)[::2]}
+
+    def test_something_else_is_done_while_a_unit_is_committed(self, bench: LogBench) -> None:
+        """Once, on the caller's thread, before commit returns; its records are there afterwards, with or without."""
+        source, topic = bench.topic("source"), bench.topic("out")
+        place, group = TopicPartition(source, 0), bench.name("group")
+        member = bench.join(group, source)
+        bench.settle([place], member)
+        unit, done = bench.transactor(), list[threading.Thread]()
+
+        for positions in ({place: at(0)}, None):
+            unit.begin()
+            unit.produce(topic, 0, b"k", b"v")
+            unit.commit(positions, None if positions is None else member.member, lambda: done.append(current_thread()))
+
+        assert done == [current_thread()] * 2
+        assert bench.values(topic) == [b"v", b"v"]
 
     def test_many_records_are_produced_at_once(self, bench: LogBench) -> None:
         """In order, beside those that are produced alone; the last offsets count all of them."""

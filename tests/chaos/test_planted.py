@@ -61,7 +61,7 @@ def test_a_unit_that_lost_its_partition_commits_nothing_for_it(
     transactor: Any = first.unit._commits.transactor
     commit, given = transactor.commit, list[tuple[Any, ...]]()
 
-    def stop(*arguments: Any) -> None:
+    def stop(*arguments: Any, **_: Any) -> None:
         given.append(arguments)
         raise Stopped
 

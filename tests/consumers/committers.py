@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
 import pytest
@@ -33,8 +33,9 @@ class Committers:
             transactor: LocalTransactor,
             positions: Mapping[TopicPartition, Position] | None = None,
             member: Member | None = None,
+            meanwhile: Callable[[], None] | None = None,
         ) -> dict[TopicPartition, int]:
-            ends = transaction(transactor, positions, member)
+            ends = transaction(transactor, positions, member, meanwhile)
             if member is not None:
                 self._note(member.group, positions or {}, "transaction")
             return ends

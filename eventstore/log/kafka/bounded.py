@@ -28,14 +28,22 @@ class BoundedCalls:
         self._calls: SimpleQueue[tuple[Call, Future[None]] | None] = SimpleQueue()
         threading.Thread(target=_serve, args=(self._calls,), name=name, daemon=True).start()
 
-    def run(self, call: Call, timeout: float) -> None:
-        """Run a call that has this time-out itself; raises what it raises.
+    def run(self, call: Call, timeout: float, meanwhile: Call | None = None) -> None:
+        """Run a call that has this time-out itself; raises what it raises. `meanwhile` is done on this thread, while
+        the call waits for others; if it raises, the call has ended all the same.
 
         Raises:
             TimeoutError: it did not return. It may still do so at any time; use neither this nor its client again.
         """
         done: Future[None] = Future()
         self._calls.put((call, done))
+        try:
+            if meanwhile is not None:
+                meanwhile()
+        finally:
+            self._wait(done, timeout)
+
+    def _wait(self, done: Future[None], timeout: float) -> None:
         try:
             done.result(timeout + GRACE_SECONDS)
         except FutureTimeout:

@@ -142,7 +142,10 @@ class KafkaTransactor:
                 self._hand_over((topic, value, key, partition, timestamp_ms, headers), last=False)
 
     def commit(
-        self, positions: Mapping[TopicPartition, Position] | None = None, member: Member | None = None
+        self,
+        positions: Mapping[TopicPartition, Position] | None = None,
+        member: Member | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> dict[TopicPartition, int]:
         client = self._usable()
         if not self._is_open:
@@ -156,7 +159,7 @@ class KafkaTransactor:
         self._held.clear()
         if self._refusal is not None:
             raise self._failed(self._refusal, ending=False)
-        self._end(client, Ending(client, positions, member))
+        self._end(client, Ending(client, positions, member), meanwhile)
         self._is_open = False
         return dict(self._last)
 
@@ -191,11 +194,13 @@ class KafkaTransactor:
             if client is not None:
                 client.purge(blocking=False)
 
-    def _bounded(self, call: Callable[[float], object], requests: int = 1) -> None:
+    def _bounded(
+        self, call: Callable[[float], object], requests: int = 1, meanwhile: Callable[[], None] | None = None
+    ) -> None:
         """Make a call with the time-out of the settings. One that does not keep to it leaves the outcome unknown."""
         timeout = self._settings.api_timeout
         try:
-            self._calls.run(partial(call, timeout), timeout * requests)
+            self._calls.run(partial(call, timeout), timeout * requests, meanwhile)
         except TimeoutError as late:
             failure = unknown(self.transactional_id, "librdkafka did not return in time")
             self._spoil(failure)
@@ -262,13 +267,19 @@ class KafkaTransactor:
         if error is None:
             self._last[TopicPartition(message.topic() or "", message.partition() or 0)] = message.offset() or 0
 
-    def _end(self, client: Client, ending: Ending) -> None:
+    def _end(self, client: Client, ending: Ending, meanwhile: Callable[[], None] | None) -> None:
         try:
-            self._bounded(ending.run, requests=2)
+            self._bounded(ending.run, requests=2, meanwhile=meanwhile)
         except KafkaException as raised:
             if ending.is_asked:
                 serve(client)
             raise self._failed(error_of(raised), ending=ending.is_asked) from raised
+        except LogError:
+            raise
+        except Exception as raised:
+            failure = unknown(self.transactional_id, f"what was to be done meanwhile failed: {raised!r}")
+            self._spoil(failure)
+            raise failure from raised
         serve(client)
         if self._has_lost():
             failure = unknown(self.transactional_id, "a connection was lost while it was committed")

@@ -129,7 +129,10 @@ class LocalTransactor:
             into.append((timestamp_ms, key, value, headers))
 
     def commit(
-        self, positions: Mapping[TopicPartition, Position] | None = None, member: Member | None = None
+        self,
+        positions: Mapping[TopicPartition, Position] | None = None,
+        member: Member | None = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> dict[TopicPartition, int]:
         unit = self._unit
         if unit is None:
@@ -138,6 +141,8 @@ class LocalTransactor:
             raise ValueError("give positions and the member they were polled by, or neither (K2)")
         if positions is not None:
             check_positions(positions)
+        if meanwhile is not None:
+            meanwhile()
         try:
             return self._broker.commit_unit(self.transactional_id, self._epoch, unit, positions or {}, member)
         finally:

@@ -18,7 +18,7 @@ import asyncio
 import faulthandler
 import os
 import signal
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -167,12 +167,16 @@ def _halt_at_the_worst_moment(asked: Path) -> None:
     real = Commits.commit
 
     def commit(
-        self: Commits, batch: Batch, written: Collection[TopicPartition] = (), out: Sequence[Outgoing] = ()
+        self: Commits,
+        batch: Batch,
+        written: Collection[TopicPartition] = (),
+        out: Sequence[Outgoing] = (),
+        meanwhile: Callable[[], None] | None = None,
     ) -> Any:
         if asked.exists() and any(topic.endswith(".events") for topic, *_ in out):
             asked.rename(asked.with_suffix(".halted"))
             os.kill(os.getpid(), signal.SIGSTOP)
-        return real(self, batch, written, out)
+        return real(self, batch, written, out, meanwhile)
 
     Commits.commit = commit  # type: ignore[method-assign]
 

@@ -51,14 +51,18 @@ def plant(names: str) -> None:
 
 
 def commit_without_positions(
-    self: Commits, batch: Batch, written: Collection[TopicPartition] = (), out: Sequence[Outgoing] = ()
+    self: Commits,
+    batch: Batch,
+    written: Collection[TopicPartition] = (),
+    out: Sequence[Outgoing] = (),
+    meanwhile: Callable[[], None] | None = None,
 ) -> dict[TopicPartition, int]:
     """In place of `Commits.commit`: the transaction names no positions."""
     assert self.transactor is not None
     self.transactor.begin()
     for topic, partition, key, value, headers, time_ms in out:
         self.transactor.produce(topic, partition, key, value, headers, timestamp_ms=time_ms)
-    return self.transactor.commit()
+    return self.transactor.commit(meanwhile=meanwhile)
 
 
 def _without_positions() -> None:
@@ -175,10 +179,13 @@ def _unknown_is_failed() -> None:
     real = KafkaTransactor.commit
 
     def commit(
-        self: KafkaTransactor, positions: Mapping[TopicPartition, Position] | None = None, member: Any = None
+        self: KafkaTransactor,
+        positions: Mapping[TopicPartition, Position] | None = None,
+        member: Any = None,
+        meanwhile: Callable[[], None] | None = None,
     ) -> dict[TopicPartition, int]:
         try:
-            return real(self, positions, member)
+            return real(self, positions, member, meanwhile)
         except OutcomeUnknown as error:
             self._spoilt_by = None
             self._reconnect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ def abort_next(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[Transactio
     transactor: Any = bench.unit._commits.transactor
     real, failures = transactor.commit, [TransactionAborted("injected")]
 
-    def commit(*what: object) -> object:
+    def commit(positions: object, member: object, meanwhile: Callable[[], None]) -> object:
         if failures:
+            meanwhile()  # as on Kafka, where it is done by then
             transactor.abort()
             raise failures.pop()
-        return real(*what)
+        return real(positions, member, meanwhile)
 
     monkeypatch.setattr(transactor, "commit", commit)
     return failures

@@ -39,9 +39,9 @@ def sent_from_now_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[Mapp
     assert transactor is not None
     real, sent = transactor.commit, list[Mapping[TopicPartition, Position]]()
 
-    def commit(positions: Mapping[TopicPartition, Position], member: Any) -> dict[TopicPartition, int]:
+    def commit(positions: Mapping[TopicPartition, Position], *others: Any) -> dict[TopicPartition, int]:
         sent.append(positions)
-        return real(positions, member)
+        return real(positions, *others)
 
     monkeypatch.setattr(transactor, "commit", commit)
     return sent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -44,7 +44,7 @@ class TestBufferedState(StateContract):
 
     @pytest.fixture(autouse=True)
     def small(self, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(buffered, "ROWS", rows)
+        monkeypatch.setattr(buffered, "MOST", rows)
 
     def make_engine(self, tmp_path: Path) -> StateEngine:
         return Buffering(MemoryStateEngine())
@@ -83,7 +83,7 @@ class Full(MemoryState):
 @pytest.mark.usefixtures("_no_few")
 def test_small_writes_become_one_and_of_a_key_the_last_row(monkeypatch: pytest.MonkeyPatch) -> None:
     """That is what it is for."""
-    monkeypatch.setattr(buffered, "ROWS", 100)
+    monkeypatch.setattr(buffered, "MOST", 100)
     disk = Full()
     state = BufferedState(disk, Clock())
 
@@ -103,14 +103,14 @@ def test_what_a_kill_leaves_are_whole_writes_and_none_without_those_before_it(tm
     engine = RocksStateEngine(tmp_path)
     inner = engine.open("stock/0", "v1")
     state = BufferedState(inner, Clock())
-    for number in range(5_000):
+    for number in range(20_000):
         state.write([(b"e%05d" % number, b"x"), (b"position", b"%d" % number)])
 
     inner.close()  # the buffer is lost, as by a kill
 
     left = engine.open("stock/0", "v1")
     position = int(left.get(b"position") or b"-1")
-    assert 3_000 <= position < 4_999
+    assert 12_000 <= position < 19_999
     assert [key for key, _ in left.scan(b"e", b"f")] == [b"e%05d" % number for number in range(position + 1)]
     left.close()
 
@@ -118,7 +118,7 @@ def test_what_a_kill_leaves_are_whole_writes_and_none_without_those_before_it(tm
 @pytest.mark.usefixtures("_no_few")
 def test_after_a_disk_was_full_nothing_is_written_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Later rows without the ones that failed would say that those are there. What was written is still read."""
-    monkeypatch.setattr(buffered, "ROWS", 2)
+    monkeypatch.setattr(buffered, "MOST", 2)
     disk = Full()
     state = BufferedState(disk, Clock())
     state.write([(b"a", b"1")])
@@ -135,6 +135,43 @@ def test_after_a_disk_was_full_nothing_is_written_any_more(monkeypatch: pytest.M
     state.close()
 
     assert list(disk.scan(b"")) == []
+
+
+@pytest.mark.usefixtures("_no_few")
+@pytest.mark.parametrize("ending", ["write", "settle", "scan"])
+def test_a_disk_that_is_full_while_nobody_waits_is_told_to_the_next(ending: str) -> None:
+    """`relieve` is called in the middle of a commit, which nothing may disturb."""
+    disk, clock = Full(), Clock()
+    state = BufferedState(disk, clock)
+    state.write([(b"a", b"1")])
+    disk.is_full, clock.now = True, 0.06
+
+    state.relieve()
+    disk.is_full, clock.now = False, 0.2
+
+    calls: dict[str, Callable[[], object]] = {
+        "write": lambda: state.write([(b"b", b"1")]), "settle": state.settle, "scan": lambda: state.scan(b""),
+    }  # fmt: skip
+    with pytest.raises(StateDiskFull):
+        calls[ending]()
+    with pytest.raises(StateError, match="takes nothing more"):
+        state.write([(b"c", b"1")])
+    assert (state.get(b"a"), list(disk.scan(b""))) == (b"1", [])
+
+
+@pytest.mark.usefixtures("_no_few")
+def test_a_disk_that_was_full_while_nobody_waited_is_told_at_the_end() -> None:
+    """The state may be closed before anything else is written."""
+    disk, clock = Full(), Clock()
+    state = BufferedState(disk, clock)
+    state.write([(b"a", b"1")])
+    disk.is_full, clock.now = True, 0.06
+    state.relieve()
+
+    with capture_logs() as logs:
+        state.close()
+
+    assert [line["event"] for line in logs] == ["state_not_flushed"]
 
 
 @pytest.mark.usefixtures("_no_few")
@@ -183,3 +220,18 @@ def test_rows_that_are_late_are_written(is_idle: bool) -> None:
         state.write(many)
 
     assert disk.writes == 1
+
+
+@pytest.mark.usefixtures("_no_few")
+@pytest.mark.parametrize(("rows", "seconds", "writes"), [(999, 0.04, 0), (1_000, 0.0, 1), (1, 0.06, 1), (0, 0.06, 0)])
+def test_rows_are_written_while_nobody_waits_if_it_is_worth_it(rows: int, seconds: float, writes: int) -> None:
+    """Much, or what would be late soon."""
+    disk, clock = Full(), Clock()
+    state = BufferedState(disk, clock)
+    if rows:
+        state.write([(b"e%d" % number, b"event") for number in range(rows)])
+    clock.now = seconds
+
+    state.relieve()
+
+    assert (disk.writes, len(list(disk.scan(b"")))) == (writes, rows * writes)

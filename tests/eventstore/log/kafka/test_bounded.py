@@ -41,6 +41,40 @@ def test_a_call_gives_what_it_raises() -> None:
     assert made == [1]
 
 
+def test_what_is_done_meanwhile_is_done_before_the_call_has_ended(let_go: threading.Event) -> None:
+    """The call waits for it: if both did not run side by side, it would come last."""
+    calls, ended = BoundedCalls("test"), list[str]()
+
+    def call() -> None:
+        let_go.wait(10)
+        ended.append("call")
+
+    def meanwhile() -> None:
+        ended.append("meanwhile")
+        let_go.set()
+
+    calls.run(call, 20, meanwhile)
+    calls.close()
+
+    assert ended == ["meanwhile", "call"]
+
+
+def test_a_call_ends_before_what_failed_meanwhile_is_raised() -> None:
+    """Whoever goes on may use the client again; and if the call fails too, that is what counts."""
+    calls, ended, under_way = BoundedCalls("test"), list[str](), threading.Event()
+
+    def call() -> None:
+        under_way.wait(0.2)
+        ended.append("call")
+
+    with pytest.raises(ZeroDivisionError):
+        calls.run(call, 5, lambda: 1 // 0)
+    assert ended == ["call"]
+    with pytest.raises(KeyError):
+        calls.run(lambda: dict[int, int]()[0], 5, lambda: 1 // 0)
+    calls.close()
+
+
 def test_a_call_that_does_not_return_is_left_behind(let_go: threading.Event) -> None:
     """`run` is late by the grace at most, and the thread ends when the call does."""
     calls = BoundedCalls("stuck call")

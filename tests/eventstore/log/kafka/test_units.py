@@ -33,6 +33,34 @@ def committed(log: KafkaLog, at: TopicPartition) -> list[bytes | None]:
     return values
 
 
+def _fail() -> None:
+    raise ZeroDivisionError
+
+
+def test_what_fails_while_a_unit_is_committed_leaves_the_outcome_to_the_log(
+    log: KafkaLog, made: Sequence[TopicPartition], unique: Callable[[str], str]
+) -> None:
+    """K6: it is not taken for a failure of the unit, which has ended by then; a new transactor goes on after it."""
+    at, id_ = made[0], unique("tx")
+    transactor = log.transactor(id_)
+    transactor.begin()
+    transactor.produce(*at, b"key", b"in doubt")
+
+    with pytest.raises(OutcomeUnknown, match="meanwhile"):
+        transactor.commit(meanwhile=_fail)
+    with pytest.raises(OutcomeUnknown):
+        transactor.begin()
+    transactor.close()
+
+    assert committed(log, at) == [b"in doubt"]
+    successor = log.transactor(id_)
+    successor.begin()
+    successor.produce(*at, b"key", b"next")
+    successor.commit()
+    assert committed(log, at) == [b"in doubt", b"next"]
+    successor.close()
+
+
 @pytest.mark.parametrize("stays_down", [False, True])
 @pytest.mark.parametrize("moment", ["unsent", "unanswered"])
 def test_a_cut_at_the_end_of_a_unit_leaves_the_outcome_to_the_log(
