@@ -103,7 +103,8 @@ class Entities(Generic[S]):
     def _folded(self, key: str, state: S, after: int, pending: Sequence[Event | None], head: int) -> S:
         """The state that the events beyond the version `after` lead to. `head`: that before the pending ones."""
         decode, evolve = self._serde.decode, self._processor.evolve
-        for stored in self._index.rows(key, after + 1):
+        kept = self._index.rows(key, after + 1) if head > after else ()  # a look costs more than most decisions
+        for stored in kept:
             event = decode(stored.value)
             topic = events_of(self._processor.name)
             assert isinstance(event, Event), f"{topic} holds {type(event).__name__}, which is no event"
