@@ -22,12 +22,14 @@ from eventstore.state.port import Row, State
 
 log = structlog.get_logger()
 
-MUCH = 1_000
+MUCH = 2_000
 """Rows that are worth writing together."""
 MOST = 8_000
 """Rows that are not kept any longer."""
 LATEST_SECONDS = 0.1
 """How old rows may become here, if `settle` is called now and then."""
+SOON_SECONDS = 0.08
+"""How old rows are that will be late soon."""
 FEW = 16
 """Rows that are not worth waiting for more."""
 _ELSEWHERE = b"\0 not in memory"
@@ -80,7 +82,7 @@ class BufferedState:
 
         Raises nothing: what went wrong is raised by the next write.
         """
-        if len(self._rows) < MUCH and not (self._rows and self._is_late(LATEST_SECONDS / 2)):
+        if len(self._rows) < MUCH and not (self._rows and self._is_late(SOON_SECONDS)):
             return
         with self._lock:
             try:

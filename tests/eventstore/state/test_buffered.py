@@ -144,7 +144,7 @@ def test_a_disk_that_is_full_while_nobody_waits_is_told_to_the_next(ending: str)
     disk, clock = Full(), Clock()
     state = BufferedState(disk, clock)
     state.write([(b"a", b"1")])
-    disk.is_full, clock.now = True, 0.06
+    disk.is_full, clock.now = True, 0.09
 
     state.relieve()
     disk.is_full, clock.now = False, 0.2
@@ -165,7 +165,7 @@ def test_a_disk_that_was_full_while_nobody_waited_is_told_at_the_end() -> None:
     disk, clock = Full(), Clock()
     state = BufferedState(disk, clock)
     state.write([(b"a", b"1")])
-    disk.is_full, clock.now = True, 0.06
+    disk.is_full, clock.now = True, 0.09
     state.relieve()
 
     with capture_logs() as logs:
@@ -223,7 +223,7 @@ def test_rows_that_are_late_are_written(is_idle: bool) -> None:
 
 
 @pytest.mark.usefixtures("_no_few")
-@pytest.mark.parametrize(("rows", "seconds", "writes"), [(999, 0.04, 0), (1_000, 0.0, 1), (1, 0.06, 1), (0, 0.06, 0)])
+@pytest.mark.parametrize(("rows", "seconds", "writes"), [(1_999, 0.07, 0), (2_000, 0.0, 1), (1, 0.09, 1), (0, 0.09, 0)])
 def test_rows_are_written_while_nobody_waits_if_it_is_worth_it(rows: int, seconds: float, writes: int) -> None:
     """Much, or what would be late soon."""
     disk, clock = Full(), Clock()
