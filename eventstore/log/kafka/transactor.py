@@ -277,7 +277,7 @@ class KafkaTransactor:
         except LogError:
             raise
         except Exception as raised:
-            failure = unknown(self.transactional_id, f"what was to be done meanwhile failed: {raised!r}")
+            failure = unknown(self.transactional_id, f"something failed meanwhile: {raised!r}")
             self._spoil(failure)
             raise failure from raised
         serve(client)
