@@ -222,9 +222,17 @@ class GroupPromises:
         unit.begin()
         with pytest.raises(StaleMember):
             unit.commit({mine: at(1), other: at(1)}, one.member)
-        unit.begin()
-        unit.commit({mine: at(2)}, one.member)
 
+        def has_committed() -> bool:
+            unit.begin()
+            try:
+                unit.commit({mine: at(2)}, one.member)
+            except StaleMember:  # on a busy machine a group moves on once more
+                bench.settle([mine, other], one, two)
+                return False
+            return True
+
+        bench.eventually(has_committed)
         assert bench.log.group_positions(group, [mine, other]) == {mine: at(2), other: None}
 
     def test_lost_and_regained_is_a_change(self, bench: LogBench) -> None:
