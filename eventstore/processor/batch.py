@@ -127,9 +127,7 @@ class Decisions:
 
     def prepare(self) -> None:
         """While the commit is under way, do what needs no answer to it: most of the work of `apply`, and rows of
-        earlier batches.
-
-        What fails here is done once more by `apply`, and then it raises.
+        earlier batches. Rows that cannot be written are told by the next write.
         """
         self.out.clear()  # the log has them; letting go of thousands of records takes a while, too
         for partition in self.changed.values():

@@ -244,11 +244,22 @@ def test_a_read_of_several_pages_may_lack_what_was_erased_meanwhile(story: Story
     first, last = list(enumerate(names))[:256], list(enumerate(names))[290:]
     story.read(2.5, 5, *first, *last, consistent=is_consistent)
     story.read(2.5, 5, *first, consistent=is_consistent, until=298)
+    story.read(2.5, 5, *reversed(list(enumerate(names))[44:]), consistent=is_consistent, backwards=True)
     assert story.verdict().violations == []
 
     story.read(2.5, 5, *first[:50], *last, consistent=is_consistent)
 
     assert Rule.PREFIX in story.verdict().rules
+
+
+def test_a_read_against_the_order_does_not_end_before_the_first_event_without_a_cause(story: Story) -> None:
+    """After its first page something may have been erased; if nothing was, it shows all."""
+    names = labels("x", 300)
+    story.log(*names)
+    story.append("x", 1, 2, version=299, count=300)
+    story.read(2.5, 5, *reversed(list(enumerate(names))[44:]), backwards=True)
+
+    assert story.verdict().rules == {Rule.PREFIX}
 
 
 def test_a_read_begins_at_the_first_kept_event(story: Story) -> None:
