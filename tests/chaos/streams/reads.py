@@ -77,7 +77,8 @@ def _check_ends(read: Operation, timeline: Timeline, *, can_lack: bool) -> Itera
     did, versions = read.invoke, versions_of(read)
     (after, until), is_full = bounds_of(did), did.limit == len(versions)
     lowest, highest = min(versions), max(versions)
-    if not (lowest == after + 1 or (lowest > after and lowest in timeline.firsts) or (did.backwards and (is_full or can_lack))):
+    is_cut = did.backwards and (is_full or can_lack)
+    if not (lowest == after + 1 or (lowest > after and lowest in timeline.firsts) or is_cut):
         yield violated(Rule.PREFIX, f"it begins at version {lowest}, after {after} was asked for", read)
     is_cut = can_lack or (not did.backwards and is_full)
     if not (highest == until or (highest < until and highest in timeline.heads) or is_cut):
