@@ -210,8 +210,8 @@ class Transactor(Protocol):
     ) -> dict[TopicPartition, int]:
         """Commit the open unit, with the group positions of `member`. Give both or neither.
 
-        `meanwhile` is called once, on this thread, before this returns, unless the unit is refused before it was sent:
-        an engine that waits for others does it while it waits. It uses no transactor and raises nothing.
+        `meanwhile` is called on this thread, once before this returns and at most once before this raises: an engine
+        that waits for others calls it while it waits. It uses no transactor and raises nothing.
 
         Returns: the offset of the last record of this unit in each partition that it wrote.
 

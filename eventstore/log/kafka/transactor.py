@@ -274,7 +274,7 @@ class KafkaTransactor:
             if ending.is_asked:
                 serve(client)
             raise self._failed(error_of(raised), ending=ending.is_asked) from raised
-        except LogError:
+        except OutcomeUnknown:
             raise
         except Exception as raised:
             failure = unknown(self.transactional_id, f"something failed meanwhile: {raised!r}")

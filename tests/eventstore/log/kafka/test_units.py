@@ -33,21 +33,22 @@ def committed(log: KafkaLog, at: TopicPartition) -> list[bytes | None]:
     return values
 
 
-def _fail() -> None:
-    raise ZeroDivisionError
-
-
+@pytest.mark.parametrize("error", [ZeroDivisionError(), LogError("of another transactor"), TransactionAborted("too")])
 def test_what_fails_while_a_unit_is_committed_leaves_the_outcome_to_the_log(
-    log: KafkaLog, made: Sequence[TopicPartition], unique: Callable[[str], str]
+    log: KafkaLog, made: Sequence[TopicPartition], unique: Callable[[str], str], error: Exception
 ) -> None:
     """K6: it is not taken for a failure of the unit, which has ended by then; a new transactor goes on after it."""
     at, id_ = made[0], unique("tx")
+
+    def fail() -> None:
+        raise error
+
     transactor = log.transactor(id_)
     transactor.begin()
     transactor.produce(*at, b"key", b"in doubt")
 
     with pytest.raises(OutcomeUnknown, match="meanwhile"):
-        transactor.commit(meanwhile=_fail)
+        transactor.commit(meanwhile=fail)
     with pytest.raises(OutcomeUnknown):
         transactor.begin()
     transactor.close()
