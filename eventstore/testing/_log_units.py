@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from threading import current_thread
 
 import pytest
 
@@ -58,9 +57,10 @@ class UnitPromises:
         for positions in ({place: at(0)}, None):
             unit.begin()
             unit.produce(topic, 0, b"k", b"v")
-            unit.commit(positions, None if positions is None else member.member, lambda: done.append(current_thread()))
+            of = None if positions is None else member.member
+            unit.commit(positions, of, lambda: done.append(threading.current_thread()))
 
-        assert done == [current_thread()] * 2
+        assert done == [threading.current_thread()] * 2
         assert bench.values(topic) == [b"v", b"v"]
 
     def test_many_records_are_produced_at_once(self, bench: LogBench) -> None:
