@@ -23,9 +23,9 @@ from eventstore.state.port import Row, State
 log = structlog.get_logger()
 
 MUCH = 2_000
-"""Rows that are worth writing together."""
+"""Rows that are worth writing together; many more at once would keep other threads waiting."""
 MOST = 8_000
-"""Rows that are not kept any longer."""
+"""Rows that are written at once even if nothing else waits just then: they are not to fill the memory."""
 LATEST_SECONDS = 0.1
 """How old rows may become here, if `settle` is called now and then."""
 SOON_SECONDS = 0.08
