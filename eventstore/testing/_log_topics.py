@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 
 import pytest
 
@@ -23,12 +24,12 @@ JAVA_MURMUR2 = {
 """From Kafka's own test of its partitioner (org.apache.kafka.common.utils.UtilsTest)."""
 
 
-class TopicPromises:
+class TopicPromises(ABC):
     """Topics, their manifest, and where keys go."""
 
+    @abstractmethod
     def add_partitions(self, log: Log, topic: str, partitions: int) -> None:
         """Give the topic more partitions by other means than the port."""
-        raise NotImplementedError
 
     def test_created_topic_is_described_with_its_manifest(self, bench: LogBench) -> None:
         """A topic has the partitions it was made with, and they are frozen in the manifest."""

@@ -12,6 +12,7 @@ own, with hooks. Needs pytest.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -21,9 +22,11 @@ import pytest
 from eventstore.log.port import Log
 from eventstore.testing._log_bench import LogBench, RecordingMember
 from eventstore.testing._log_compaction import ROLL, CompactionContract
-from eventstore.testing._log_groups import GroupPromises, SessionContract
+from eventstore.testing._log_groups import GroupPromises
+from eventstore.testing._log_readers import ReaderPromises
+from eventstore.testing._log_sessions import SessionContract
 from eventstore.testing._log_topics import ProducerPromises, TopicPromises
-from eventstore.testing._log_units import ReaderPromises, UnitPromises
+from eventstore.testing._log_units import UnitPromises
 
 __all__ = ["ROLL", "CompactionContract", "LogBench", "LogContract", "RecordingMember", "SessionContract"]
 
@@ -36,9 +39,9 @@ class LogContract(TopicPromises, ProducerPromises, UnitPromises, ReaderPromises,
     visibility_s: ClassVar[float] = 0.0
     """How long after its acknowledgement a commit may take to show to read-committed readers."""
 
+    @abstractmethod
     def make_log(self, tmp_path: Path) -> Log:
         """Open a log; `tmp_path` is this test's own folder. Called again by `reopen`, it finds what was there."""
-        raise NotImplementedError
 
     def reopen(self, log: Log, tmp_path: Path) -> Log:
         """Close the log and open it again, as after a restart of the process."""

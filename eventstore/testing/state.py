@@ -10,6 +10,7 @@ Each test names one promise of `eventstore.state.port`. Needs pytest.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,12 +21,12 @@ from eventstore.state.port import State, StateEngine
 __all__ = ["StateContract"]
 
 
-class StateContract:
+class StateContract(ABC):
     """What every state engine promises. Give `make_engine`."""
 
+    @abstractmethod
     def make_engine(self, tmp_path: Path) -> StateEngine:
         """An engine on this test's own folder."""
-        raise NotImplementedError
 
     @pytest.fixture
     def engine(self, tmp_path: Path) -> StateEngine:
