@@ -93,6 +93,15 @@ class Admin:
             topics = client.list_topics(timeout=self._settings.api_timeout).topics
         return sorted(name for name in topics if not name.startswith("__"))
 
+    def answers(self, topic: str, timeout: float) -> bool:
+        """Whether the cluster says something of this topic, be it that there is none, within `timeout` seconds."""
+        try:
+            with self._mapped(f"look at {topic}") as client:
+                client.list_topics(topic, timeout=timeout)
+        except LogError:
+            return False
+        return True
+
     def describe(self, names: Sequence[str]) -> dict[str, tuple[str, int]]:
         """Id and partition count of each of these topics that exists."""
         if not names:

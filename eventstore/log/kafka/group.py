@@ -13,19 +13,23 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
 from eventstore.log.errors import LogClosed, LogError, PositionMissing, StaleMember
-from eventstore.log.kafka.admin import places_of
+from eventstore.log.kafka.admin import Admin, places_of
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import MISSING, STALE, UNREACHABLE, error_of, general
+from eventstore.log.kafka.hearing import DEAF, Hearing
 from eventstore.log.kafka.membership import KafkaMember, Membership
 from eventstore.log.kafka.positions import position_of
 from eventstore.log.kafka.records import records_of
 from eventstore.log.kafka.settings import Settings
 from eventstore.log.port import Batch, Listener, Member
 from eventstore.log.records import Position, Record, TopicPartition
+
+log = structlog.get_logger("eventstore.log.kafka")
 
 WAKING_SECONDS = 0.05
 HARMLESS = UNREACHABLE | {KafkaError._MAX_POLL_EXCEEDED}
@@ -36,24 +40,26 @@ class KafkaGroupConsumer:
     """The port's `GroupConsumer`."""
 
     def __init__(
-        self, settings: Settings, group: str, topics: Sequence[str], listener: Listener, session_ms: int
+        self,
+        settings: Settings,
+        admin: Admin,
+        group: str,
+        topics: Sequence[str],
+        listener: Listener,
+        session_ms: int,
     ) -> None:
         self.group = group
         self._membership = Membership(group)
         self._settings, self._listener = settings, listener
+        self._topics, self._session_ms = list(topics), session_ms
         self._started: dict[TopicPartition, int] = {}
         self._reached: dict[TopicPartition, int] = {}
         self._fresh: set[TopicPartition] = set()
         self._asleep: set[TopicPartition] = set()
         self._touched: set[TopicPartition] = set()
         self._errors: deque[LogError] = deque()
-        diagnostics = Diagnostics(group)
-        self._consumer: Consumer | None = Consumer(
-            settings.group(group, session_ms) | {"error_cb": diagnostics.error}, logger=diagnostics
-        )
-        self._consumer.subscribe(
-            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
-        )
+        self._hearing = Hearing(admin, next(iter(topics), ""))
+        self._consumer: Consumer | None = self._made()
 
     @property
     def member_id(self) -> str:
@@ -69,6 +75,10 @@ class KafkaGroupConsumer:
             if self._errors:
                 raise self._errors.popleft()
             message = self._mapped_poll(consumer, max(deadline - time.monotonic(), 0.0))
+            if message is not None:
+                self._hearing.heard()
+            elif self._hearing.is_deaf(consumer):
+                consumer = self._replace(consumer)
             records = [] if message is None else self._collect(consumer, message, max_records)
             if records or message is None:
                 return Batch(records, self._membership.capture(consumer.consumer_group_metadata()))
@@ -159,6 +169,23 @@ class KafkaGroupConsumer:
             raise LogClosed(f"the consumer of group {self.group!r} was closed: open a new one")
         return self._consumer
 
+    def _made(self) -> Consumer:
+        diagnostics = Diagnostics(self.group)
+        consumer = Consumer(
+            self._settings.group(self.group, self._session_ms) | {"error_cb": diagnostics.error}, logger=diagnostics
+        )
+        consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+        return consumer
+
+    def _replace(self, deaf: Consumer) -> Consumer:
+        """Join anew, as a member whose session has ended: the group has evicted it, or will."""
+        log.warning("consumer_replaced", group=self.group, reads=self._topics, why=DEAF)
+        self._consumer = consumer = self._made()
+        self._lose(list(self._membership.owned))
+        self._hearing.heard()
+        deaf.close()
+        return consumer
+
     def _mapped_poll(self, consumer: Consumer, timeout: float) -> Message | None:
         try:
             return consumer.poll(timeout)
@@ -189,6 +216,8 @@ class KafkaGroupConsumer:
         return self._without_touched(records) if self._touched else records
 
     def _on_assign(self, consumer: Consumer, places: list[Place]) -> None:
+        if consumer is not self._consumer:  # one that was replaced
+            return
         consumer.incremental_assign([Place(place.topic, place.partition, 0) for place in places])
         if not places:
             return
@@ -199,7 +228,7 @@ class KafkaGroupConsumer:
         self._listener.assigned(partitions)
 
     def _on_revoke(self, consumer: Consumer, places: list[Place]) -> None:
-        if not places:
+        if not places or consumer is not self._consumer:
             return
         partitions = _partitions(places)
         metadata: bytes = consumer.consumer_group_metadata()
@@ -209,12 +238,14 @@ class KafkaGroupConsumer:
         finally:
             self._drop(partitions)
 
-    def _on_lost(self, _: Consumer, places: list[Place]) -> None:
-        if not places:
-            return
-        partitions = _partitions(places)
-        self._drop(partitions)
-        self._listener.lost(partitions)
+    def _on_lost(self, consumer: Consumer, places: list[Place]) -> None:
+        if consumer is self._consumer:
+            self._lose(_partitions(places))
+
+    def _lose(self, partitions: Sequence[TopicPartition]) -> None:
+        if partitions:
+            self._drop(partitions)
+            self._listener.lost(partitions)
 
     def _drop(self, partitions: Sequence[TopicPartition]) -> None:
         self._membership.drop(partitions)

@@ -84,8 +84,7 @@ class KafkaLog:
     def group(
         self, group: str, topics: Sequence[str], listener: Listener, *, session_ms: int = 6_000
     ) -> KafkaGroupConsumer:
-        self._open()
-        return KafkaGroupConsumer(self._settings, group, topics, listener, session_ms)
+        return KafkaGroupConsumer(self._settings, self._open(), group, topics, listener, session_ms)
 
     def reader(self, positions: Mapping[TopicPartition, int], *, isolation: Isolation = "committed") -> KafkaReader:
         return KafkaReader(self._settings, self._open(), positions, isolation)

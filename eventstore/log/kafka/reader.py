@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
@@ -16,9 +17,12 @@ from eventstore.log.errors import LogClosed, PositionMissing
 from eventstore.log.kafka.admin import Admin
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import UNREACHABLE, error_of, general
+from eventstore.log.kafka.hearing import DEAF, Hearing
 from eventstore.log.kafka.records import records_of
 from eventstore.log.kafka.settings import Settings
 from eventstore.log.records import Isolation, Record, TopicPartition
+
+log = structlog.get_logger("eventstore.log.kafka")
 
 HARMLESS = UNREACHABLE | {KafkaError.GROUP_AUTHORIZATION_FAILED}
 """librdkafka reconnects by itself; and a reader has no group, though librdkafka looks for its coordinator."""
@@ -33,18 +37,19 @@ class KafkaReader:
         self._settings, self._admin = settings, admin
         starts = admin.starts(positions)
         self._reached = {partition: max(position, starts[partition]) for partition, position in positions.items()}
-        diagnostics = Diagnostics("reader")
-        self._consumer: Consumer | None = Consumer(
-            settings.reader(isolation) | {"error_cb": diagnostics.error}, logger=diagnostics
-        )
-        self._consumer.assign([Place(*partition, position) for partition, position in self._reached.items()])
+        self._isolation: Isolation = isolation
+        self._hearing = Hearing(admin, next((partition.topic for partition in positions), ""))
+        self._consumer: Consumer | None = self._made()
 
     def read(self, max_records: int, timeout: float) -> list[Record]:
         consumer, deadline = self._open(), time.monotonic() + timeout
         while True:
             message = consumer.poll(max(deadline - time.monotonic(), 0.0))
             if message is None:
+                if self._hearing.is_deaf(consumer):
+                    self._replace(consumer)
                 return []
+            self._hearing.heard()
             messages = [message]
             if max_records > 1:
                 messages += consumer.consume(max_records - 1, 0)
@@ -65,6 +70,23 @@ class KafkaReader:
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             consumer.close()
+
+    def _made(self) -> Consumer:
+        """A consumer that goes on where this reader is."""
+        diagnostics = Diagnostics("reader")
+        consumer = Consumer(
+            self._settings.reader(self._isolation) | {"error_cb": diagnostics.error}, logger=diagnostics
+        )
+        consumer.assign([Place(*partition, position) for partition, position in self._reached.items()])
+        return consumer
+
+    def _replace(self, deaf: Consumer) -> None:
+        for partition in self._reached:
+            self.position(partition)
+        self._consumer = self._made()
+        self._hearing.heard()
+        log.warning("consumer_replaced", reads=sorted({partition.topic for partition in self._reached}), why=DEAF)
+        deaf.close()
 
     def _open(self) -> Consumer:
         if self._consumer is None:

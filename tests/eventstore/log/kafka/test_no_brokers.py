@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 
 import pytest
 
 from eventstore.log import open_log
 from eventstore.log.errors import BrokerUnreachable
+from eventstore.log.kafka import hearing
 from eventstore.log.port import Log
-from eventstore.log.records import Topic, TopicPartition
+from eventstore.log.records import Record, Topic, TopicPartition
 from eventstore.testing.proxy import KafkaProxy
+from tests.eventstore.log.kafka.members import Heard, Members
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
 METADATA, API_VERSIONS = 3, 18
+MANY = 25
+"""Readers, and as many members."""
+TIMES_WITHOUT_BROKERS = 3
+"""One of fifty clients misses the brokers nearly every time."""
 
 
 def test_who_asks_is_answered_when_there_are_brokers_again(kafka: str, topic: str) -> None:
@@ -49,6 +57,80 @@ def test_a_client_that_connects_more_slowly_than_a_call_may_take_is_kept_until_i
         assert _is_unreachable(log, at)
         eventually(lambda: not _is_unreachable(log, at), 20)
         log.close()
+
+
+def test_readers_and_members_hear_again_when_there_are_brokers_again(
+    kafka: str, topic: str, unique: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a hundred clients that are told of no brokers, librdkafka leaves two to six without any for ever."""
+    monkeypatch.setattr(hearing, "QUIET_SECONDS", 1.0)
+    monkeypatch.setattr(hearing, "PAUSE_SECONDS", 0.2)
+    at = TopicPartition(topic, 0)
+    with closing(open_log(f"kafka://{kafka}")) as direct, KafkaProxy(kafka) as proxy:
+        direct.create([Topic(name=topic, partitions=1)])
+        log = open_log(f"kafka://{proxy.bootstrap}")
+        readers = [log.reader({at: 0}) for _ in range(MANY)]
+        members = [Members(unique("group")) for _ in range(MANY)]
+        listening: list[Callable[[], Sequence[Record]]] = [partial(reader.read, 10, 0.02) for reader in readers]
+        listening += [Starting(log, each, topic).poll for each in members]
+        _say(direct, at, b"before")
+        _all_hear(listening, b"before")
+
+        for _ in range(TIMES_WITHOUT_BROKERS):
+            _have_told_of_no_brokers(proxy)
+            _say(direct, at, b"between")
+        _say(direct, at, b"after")
+
+        _all_hear(listening, b"after")
+        for each in members:
+            each.close()
+        for reader in readers:
+            reader.close()
+        log.close()
+
+
+class Starting:
+    """A member that reads its partitions from the beginning, as often as it gets them."""
+
+    def __init__(self, log: Log, members: Members, topic: str) -> None:
+        self._heard = Heard()
+        self._consumer = members.join(log, topic, self._heard)
+        self._seen = 0
+
+    def poll(self) -> Sequence[Record]:
+        records = self._consumer.poll(10, 0.02).records
+        for what, partitions in self._heard.events[self._seen :]:
+            for partition in partitions if what == "assigned" else ():
+                self._consumer.start(partition, 0)
+        self._seen = len(self._heard.events)
+        return records
+
+
+def _have_told_of_no_brokers(proxy: KafkaProxy) -> None:
+    """All clients behind this proxy, each a few times."""
+    proxy.break_all()
+    proxy.heal()
+    proxy.hide_brokers()
+    before = proxy.seen[METADATA]
+    eventually(lambda: proxy.seen[METADATA] - before >= 4 * MANY, 30)
+    proxy.heal()
+
+
+def _say(log: Log, at: TopicPartition, value: bytes) -> None:
+    with closing(log.producer()) as producer:
+        producer.produce(*at, b"key", value)
+        producer.flush(10)
+
+
+def _all_hear(listening: Sequence[Callable[[], Sequence[Record]]], value: bytes) -> None:
+    """Poll each until it gets this value."""
+    missing = list(listening)
+
+    def have_all() -> bool:
+        missing[:] = [poll for poll in missing if all(record.value != value for record in poll())]
+        return not missing
+
+    eventually(have_all, 60)
 
 
 def _is_unreachable(log: Log, at: TopicPartition) -> bool:
