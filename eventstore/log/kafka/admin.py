@@ -17,14 +17,13 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, TypeVar
 
-from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported there, not defined
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
-    OffsetSpec,
     ResourceType,
 )
 from confluent_kafka.cimpl import NewTopic
@@ -32,6 +31,7 @@ from confluent_kafka.cimpl import NewTopic
 from eventstore.log.errors import LogError, TopicMissing
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import MISSING, UNREACHABLE, cause_of, error_of, general
+from eventstore.log.kafka.offsets import EARLIEST, LATEST, asked
 from eventstore.log.kafka.patience import Patience
 from eventstore.log.kafka.settings import Settings
 from eventstore.log.records import Isolation, Position, TopicPartition, is_same_setting
@@ -42,8 +42,6 @@ PAUSE = 0.02
 """Seconds between two looks at something that is about to change."""
 LEADERLESS = KafkaError._NOENT
 """librdkafka found no leader, or no such topic."""
-UNANSWERED = KafkaError(KafkaError.LEADER_NOT_AVAILABLE, "no leader told an offset")
-"""librdkafka tells no error but offset −1001 where the leader went away before it answered."""
 SETTLING = frozenset(
     {
         LEADERLESS,
@@ -61,8 +59,6 @@ SETTLING = frozenset(
 """The cluster is rearranging itself: ask again."""
 LONGEST_LIFE_SECONDS = 10.0
 """Of a client that reaches nobody, unless a call alone may take longer."""
-EARLIEST: Any = OffsetSpec.earliest()  # type: ignore[no-untyped-call] # untyped there
-LATEST: Any = OffsetSpec.latest()  # type: ignore[no-untyped-call] # untyped there
 
 
 class Admin:
@@ -218,7 +214,7 @@ class Admin:
         deadline = time.monotonic() + self._settings.api_timeout
         while wanted:
             late = time.monotonic() >= deadline
-            answers = self._ask_offsets(wanted, spec, isolation)
+            answers = asked(self._client, wanted, spec, isolation, self._settings.api_timeout)
             wanted = []
             for partition, answer in answers.items():
                 if isinstance(answer, int):
@@ -238,25 +234,6 @@ class Admin:
         """Refresh what librdkafka remembers of leaders: a list of offsets never does, however often it is refused."""
         with suppress(KafkaException):
             self._client.list_topics(timeout=self._settings.api_timeout)
-
-    def _ask_offsets(
-        self, partitions: Sequence[TopicPartition], spec: Any, isolation: Isolation
-    ) -> dict[TopicPartition, int | KafkaError]:
-        level = IsolationLevel.READ_COMMITTED if isolation == "committed" else IsolationLevel.READ_UNCOMMITTED
-        client = self._client
-        futures = client.list_offsets(
-            {Place(*partition): spec for partition in partitions},
-            isolation_level=level,
-            request_timeout=self._settings.api_timeout,
-        )
-        answers: dict[TopicPartition, int | KafkaError] = {}
-        for place, future in futures.items():
-            try:
-                offset = int(future.result().offset)
-                answers[TopicPartition(place.topic, place.partition)] = UNANSWERED if offset < 0 else offset
-            except KafkaException as raised:
-                answers[TopicPartition(place.topic, place.partition)] = error_of(raised)
-        return answers
 
     def _are_led(self, names: Sequence[str]) -> bool:
         with self._mapped("look at the new topics") as client:
