@@ -18,6 +18,7 @@ from consumers.blocking import Blocking, blocking
 from consumers.errors import ComponentUnknown
 from consumers.process import ANY_PORT, LOG_VARIABLE, Process
 from consumers.signals import stopped_by_signals
+from eventstore.clock import seconds_of
 from eventstore.component import Component, Plan
 from schemas.options import knows_its_options
 
@@ -159,7 +160,7 @@ class Service(Process):
             return not busy
 
         try:
-            async with asyncio.timeout(timeout.total_seconds()):
+            async with asyncio.timeout(seconds_of(timeout)):
                 await _until(is_settled, SETTLED_SECONDS)
         except TimeoutError:
             why = _told(self.not_ready()) or f"{busy or 'the log'} has something under way"
@@ -173,7 +174,7 @@ class Service(Process):
             NotStarted: the service does not run.
         """
         try:
-            async with asyncio.timeout(timeout.total_seconds()):
+            async with asyncio.timeout(seconds_of(timeout)):
                 await _until(lambda: not self.not_ready(), READY_SECONDS)
         except TimeoutError:
             why = _told(self.not_ready()) or "it was not until just now"

@@ -19,6 +19,17 @@ class Clock(Protocol):
         ...
 
 
+def seconds_of(timeout: object) -> float:
+    """How long somebody will wait.
+
+    Raises:
+        TypeError: it is no timedelta.
+    """
+    if not isinstance(timeout, timedelta):
+        raise TypeError(f"timeout={timeout!r} is no timedelta: give timeout=timedelta(seconds=…)")
+    return timeout.total_seconds()
+
+
 class SystemClock:
     """The machine's clock."""
 

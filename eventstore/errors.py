@@ -128,8 +128,8 @@ class PositionRefused(StreamError):
 
     def __init__(self, topic: str, position: object, why: str) -> None:
         super().__init__(
-            f"{topic} cannot be read on from {position}: {why}. Read it from its start, without a position, and drop "
-            f"what was made of the events before"
+            f"{topic} cannot be read on from {position}: {why}. If this is the log that you mean, read "
+            f"it from its start, without a position, and drop what was made of the events before"
         )
         self.topic, self.position, self.why = topic, position, why
 
@@ -211,8 +211,8 @@ class AskTimedOut(ProcessorError):
 
     def __init__(self, what: str, seconds: float, *, why: str = "") -> None:
         super().__init__(
-            f"no answer to {what} within {seconds:g} s: it may or may not have happened; ask again with the same id, "
-            f"and check that a service that owns the destination runs{why}"
+            f"no answer to {what} within {seconds:g} s: it may or may not have happened; ask again with the same id "
+            f"(append: commit_id), and check that a service that owns the destination runs and reaches the log{why}"
         )
         self.what, self.seconds, self.why = what, seconds, why
 

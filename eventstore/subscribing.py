@@ -49,6 +49,8 @@ def check_chosen(store: str, declared: AbstractSet[type[Event]], after: object, 
     if not isinstance(types, Collection):
         raise TypeError(f"{store}: types={types!r} is no list of event classes: give types=[…]")
     for each in cast("Collection[object]", types):
+        if not isinstance(each, type):
+            raise TypeError(f"{store}: types has {each!r}, which is no event class: give the classes themselves")
         if each not in declared:
             raise EventNotDeclared(store, getattr(each, "__name__", repr(each)))
 
@@ -90,7 +92,7 @@ class Subscription(Generic[E]):
             raise TopicMissing(self._topic)
         if after.generation and after.generation != found.id:
             why = f"it is of generation {after.generation}, the topic that is there now is {found.id}"
-            raise PositionRefused(self._topic, after, f"{why}: it was deleted and made again")
+            raise PositionRefused(self._topic, after, f"{why}: it was deleted and made again, or this is another log")
         named, every = dict(after.offsets), [TopicPartition(self._topic, one) for one in range(found.partitions)]
         if any(partition >= found.partitions for partition in named):
             why = f"it names partitions beyond the {found.partitions} that there are: it is of another store"

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 from typing_extensions import TypeVar
 
+from eventstore.clock import seconds_of
 from eventstore.component import ASK_PATIENCE, Runtime
 from eventstore.errors import AskTimedOut, InputFailed
 from sagas.children import I, O
@@ -91,6 +92,8 @@ class Run(Generic[O]):
             AskTimedOut: it did not end in time. It goes on; ask again.
             SagaNotFound: no saga was started under this key.
         """
+        if timeout is not None:
+            seconds_of(timeout)
         left, why = timeout, ""
         while left is None or left > timedelta():
             span = ASK_LIMIT if left is None else min(left, ASK_LIMIT)

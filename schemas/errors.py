@@ -69,7 +69,8 @@ class UnknownType(DecodeError):
     def __init__(self, name: str, version: int, known: Sequence[int] = ()) -> None:
         has = f"it has version {' and '.join(map(str, known))}" if known else "it has no version of it"
         super().__init__(
-            f"this code has no {name!r} of version {version} ({has}): deploy code that has it, or an upcast from it"
+            f"this code has no {name!r} of version {version} ({has}): deploy code that has it, or an upcast "
+            f"from it; if its class is in this code, it is missing in events=[…] of the store that reads it"
         )
         self.name, self.version, self.known = name, version, tuple(known)
         """`known`: the versions that this code has classes of."""

@@ -140,7 +140,10 @@ class Fenced(LogError):
     """Another process took over this transactional id: this one must stop writing."""
 
     def __init__(self, transactional_id: str) -> None:
-        super().__init__(f"{transactional_id!r} was taken over by another process: two processes have the same slot")
+        super().__init__(
+            f"{transactional_id!r} was taken over by another process: two processes have the same slot, so give each "
+            "its own SAGALOG_SLOT; or this one hung and was replaced"
+        )
         self.transactional_id = transactional_id
 
 

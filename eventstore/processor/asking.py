@@ -15,6 +15,7 @@ from zlib import crc32
 
 import structlog
 
+from eventstore.clock import seconds_of
 from eventstore.component import ASK_PATIENCE, Host
 from eventstore.errors import AskTimedOut, IdReused, InputFailed
 from eventstore.ids import unique_id
@@ -81,7 +82,7 @@ class Asking:
         """
         if id is not None and not 1 <= len(id) <= ID_MAX:
             raise ValueError(f"an id of {len(id)} characters: 1 to {ID_MAX} are taken, every event carries it")
-        correlation, line = unique_id(), self.line(timeout.total_seconds())
+        correlation, line = unique_id(), self.line(seconds_of(timeout))
         future = line.join(correlation)
         try:
             if self.partitions(to) is None:

@@ -11,6 +11,7 @@ function, or a `cyclopts.App` with commands of its own. Every command
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from sagalog.cli.output import explain
 from sagalog.cli.version import version
 
 _OURS = frozenset({"schemas", "eventstore", "consumers", "sagas", "sagalog"})
-_FAILED, _MISUSED, _INTERRUPTED = 1, 2, 130
+_FAILED, _MISUSED, _INTERRUPTED, _PIPE_CLOSED = 1, 2, 130, 141
 
 
 class _Group(NamedTuple):
@@ -76,12 +77,16 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code."""
     try:
         code = application()(arguments, exit_on_error=False, print_error=False)
+        sys.stdout.flush()
     except MissingArgumentError as error:
         return explain(_missing(error), _MISUSED)
     except CycloptsError as error:
         return explain(f"{error} See `sagalog --help`.", _MISUSED)
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except BrokenPipeError:  # whoever reads what we print has seen enough, such as `head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _PIPE_CLOSED
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in _OURS:
             raise

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -130,3 +133,26 @@ def test_what_cannot_be_done_is_one_line(url: str, tmp_path: Path, capsys: pytes
         error = capsys.readouterr().err.strip().splitlines()[-1]
         assert error.startswith("sagalog: ")
         assert said in error
+
+
+def test_nobody_who_reads_on_is_no_error(tmp_path: Path) -> None:
+    """As with `| head`: no traceback, and the code of a program that SIGPIPE ended."""
+    log = f"embedded://{tmp_path}/log"
+
+    async def fill() -> None:
+        async with accounts(log) as store:
+            await store.append("a", deposits(1), expected=ANY)
+
+    asyncio.run(fill())
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, "-m", "sagalog", "streams", "list", "accounts", "--log", log],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        timeout=60,
+        check=False,
+    )
+    os.close(writing)
+
+    assert (ended.returncode, ended.stderr) == (141, b"")

@@ -50,6 +50,16 @@ async def test_replies_and_refusals_are_answers(tallies: Service) -> None:
     assert await tallies.ask(Add(counter="a", amount=LIMIT)) == TooMuch(limit=LIMIT)
 
 
+async def test_seconds_instead_of_a_timedelta_are_refused_by_name(tallies: Service) -> None:
+    """The error says what to give; nothing was sent."""
+    seconds: Any = 5
+    for waiting in (tallies.ask(Add(counter="a"), timeout=seconds), tallies.settled(timeout=seconds)):
+        with pytest.raises(TypeError, match=r"timeout=5 is no timedelta: give timeout=timedelta\(seconds=…\)"):
+            await waiting
+
+    assert await tallies.ask(Add(counter="a")) == Sum(total=1)
+
+
 async def test_the_same_id_happens_once(tallies: Service) -> None:
     """A repeat under the same id gets the first answer, also after another command."""
     first = await tallies.ask(Add(counter="a"), id="one")
@@ -98,7 +108,7 @@ async def test_who_is_refused_at_its_start_is_told_to_its_callers(url: str, monk
                 await store.append("w", [Wanted(counter="a", amount=2)], expected=-1)
             with pytest.raises(OwnerSilent, match=why):
                 [each async for each in store.read("w", consistent=True)]
-            with pytest.raises(AskTimedOut, match=r"destination runs$"):
+            with pytest.raises(AskTimedOut, match=r"reaches the log$"):
                 await renamed.ask(Nobody(key="x"), timeout=BRIEF)
 
 

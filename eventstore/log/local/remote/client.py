@@ -106,7 +106,7 @@ class RemoteLog:
     def _refuse(self, what: str) -> NoReturn:
         raise EmbeddedInUse(
             f"{self._folder} belongs to process {self.owner}, and {what} needs its own process: one process per "
-            "embedded folder. End that process first, or use kafka:// for several"
+            "embedded folder. End that process first, use a Client here, or kafka:// for several"
         )
 
 
