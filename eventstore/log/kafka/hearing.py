@@ -8,6 +8,7 @@ silent for a while is asked for something that every broker answers, and the clu
 
 from __future__ import annotations
 
+import threading
 import time
 
 from confluent_kafka import Consumer, KafkaException
@@ -21,7 +22,7 @@ PAUSE_SECONDS = 1.0
 TIMES = 5
 """So often in a row the cluster must answer another client and this one get nothing."""
 ANSWER_SECONDS = 0.5
-"""How long an answer may take."""
+"""How long an answer may take, beside a fetch that is under way."""
 
 DEAF = "the cluster answers others, and this client asked nobody any more"
 """What is told of a consumer that is replaced."""
@@ -30,9 +31,15 @@ DEAF = "the cluster answers others, and this client asked nobody any more"
 class Hearing:
     """Of one consumer. Used by the thread that polls it."""
 
-    def __init__(self, admin: Admin, topic: str) -> None:
-        """`topic`: one that the consumer reads; without any it hears nothing that it could miss."""
+    def __init__(self, admin: Admin, topic: str, fetch_wait_seconds: float) -> None:
+        """
+        Args:
+            admin: asks over another connection.
+            topic: one that the consumer reads; without any it hears nothing that it could miss.
+            fetch_wait_seconds: how long a broker may hold back what comes after a fetch.
+        """
         self._admin, self._topic = admin, topic
+        self._patience = ANSWER_SECONDS + fetch_wait_seconds
         self.heard()
 
     def heard(self) -> None:
@@ -43,8 +50,8 @@ class Hearing:
     def is_deaf(self, consumer: Consumer) -> bool:
         """Whether the consumer should be replaced; to be asked when a poll brought nothing.
 
-        It takes no time but for a question now and then, of `ANSWER_SECONDS` at most, and of twice as many while nobody
-        answers.
+        It takes no time but for a question now and then, which waits for as long as an answer may take, and twice as
+        long while nobody answers.
         """
         if not self._topic or time.monotonic() < self._ask_at:
             return False
@@ -55,9 +62,14 @@ class Hearing:
         self._unheard = self._unheard + 1 if self._admin.answers(self._topic, ANSWER_SECONDS) else 0
         return self._unheard >= TIMES
 
+    def leave_behind(self, consumer: Consumer) -> None:
+        """Close one that was replaced: on a thread of its own, since a call that never returns may be in its way."""
+        threading.Thread(target=consumer.close, name="consumer replaced", daemon=True).start()
+        self.heard()
+
     def _answers(self, consumer: Consumer) -> bool:
         try:
-            consumer.list_topics(self._topic, timeout=ANSWER_SECONDS)
+            consumer.list_topics(self._topic, timeout=self._patience)
         except KafkaException:
             return False
         return True

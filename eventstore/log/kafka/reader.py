@@ -38,7 +38,7 @@ class KafkaReader:
         starts = admin.starts(positions)
         self._reached = {partition: max(position, starts[partition]) for partition, position in positions.items()}
         self._isolation: Isolation = isolation
-        self._hearing = Hearing(admin, next((partition.topic for partition in positions), ""))
+        self._hearing = Hearing(admin, next((partition.topic for partition in positions), ""), settings.fetch_wait)
         self._consumer: Consumer | None = self._made()
 
     def read(self, max_records: int, timeout: float) -> list[Record]:
@@ -84,9 +84,8 @@ class KafkaReader:
         for partition in self._reached:
             self.position(partition)
         self._consumer = self._made()
-        self._hearing.heard()
+        self._hearing.leave_behind(deaf)
         log.warning("consumer_replaced", reads=sorted({partition.topic for partition in self._reached}), why=DEAF)
-        deaf.close()
 
     def _open(self) -> Consumer:
         if self._consumer is None:

@@ -31,6 +31,8 @@ OVERHEAD_BYTES = 16_384
 """Room for what the protocol adds to the largest record."""
 DEFAULT_MESSAGE_MAX_BYTES = 1_000_000
 TRANSACTION_TIMEOUT_MS = 10_000
+FETCH_WAIT_MS = 50
+"""A partition that starts joins the next fetch."""
 HEARTBEAT_MS = 500
 """A member learns of a rebalance at its next heartbeat, and a cooperative one takes two rounds."""
 OURS = ("partitions", "replication", "message_max_bytes", "api_timeout")
@@ -76,6 +78,11 @@ class Settings:
     def url(self) -> str:
         """The URL without its options, which may hold secrets."""
         return f"kafka://{self.address}"
+
+    @property
+    def fetch_wait(self) -> float:
+        """How long a broker holds back the answer to a fetch if there is nothing, in seconds."""
+        return float(self.passed.get("fetch.wait.max.ms", FETCH_WAIT_MS)) / 1000
 
     def admin(self) -> Config:
         return self._common() | {"socket.timeout.ms": self._api_timeout_ms()} | self.passed
@@ -159,7 +166,7 @@ class Settings:
             "enable.auto.commit": False,
             "enable.auto.offset.store": False,
             "auto.offset.reset": "error",
-            "fetch.wait.max.ms": 50,
+            "fetch.wait.max.ms": FETCH_WAIT_MS,
             "fetch.queue.backoff.ms": 5,
             "fetch.error.backoff.ms": 50,
             "queued.min.messages": 200_000,
