@@ -17,9 +17,8 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
-from eventstore.log.errors import BrokerUnreachable, LogClosed, LogError, PositionMissing, StaleMember
+from eventstore.log.errors import LogClosed, LogError, PositionMissing, StaleMember
 from eventstore.log.kafka.admin import Admin, places_of
-from eventstore.log.kafka.bounded import BoundedCalls
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import MISSING, STALE, UNREACHABLE, error_of, general
 from eventstore.log.kafka.hearing import DEAF, Hearing
@@ -60,8 +59,6 @@ class KafkaGroupConsumer:
         self._touched: set[TopicPartition] = set()
         self._errors: deque[LogError] = deque()
         self._hearing = Hearing(admin, next(iter(topics), ""), settings.fetch_wait)
-        self._calls = BoundedCalls(f"member of {group}")
-        self._is_stuck = False
         self._consumer: Consumer | None = self._made()
 
     @property
@@ -71,8 +68,6 @@ class KafkaGroupConsumer:
 
     def poll(self, max_records: int, timeout: float) -> Batch:
         consumer = self._open()
-        if self._is_stuck:
-            consumer = self._replace(consumer)
         deadline = time.monotonic() + timeout
         if self._asleep:
             self._wake(consumer)
@@ -151,7 +146,7 @@ class KafkaGroupConsumer:
         if not owns or (isinstance(member, KafkaMember) and not member.may_commit(positions)):
             raise StaleMember(f"group {self.group!r}: the assignment changed: nothing was committed, poll again")
         try:
-            places = self._commit_in_time(consumer, places_of(positions))
+            places = consumer.commit(offsets=places_of(positions), asynchronous=False) or []
         except KafkaException as raised:
             raise self._refused(error_of(raised)) from raised
         for place in places:
@@ -163,36 +158,11 @@ class KafkaGroupConsumer:
         if consumer is None:
             return
         try:
-            if self._is_stuck:
-                self._consumer = None
-                self._hearing.leave_behind(consumer)
-            else:
-                consumer.close()
+            consumer.close()
         finally:
             self._consumer = None
-            self._calls.close()
             self._membership.end()
             self._started.clear()
-
-    def _commit_in_time(self, consumer: Consumer, places: list[Place]) -> list[Place]:
-        """Librdkafka gives no time-out for this, and a client that goes deaf meanwhile never ends it."""
-        answered: list[Place] = []
-
-        def commit() -> None:
-            answered.extend(consumer.commit(offsets=places, asynchronous=False) or [])
-
-        if self._is_stuck:
-            raise self._unanswered()
-        try:
-            self._calls.run(commit, self._settings.api_timeout)
-        except TimeoutError:
-            self._is_stuck = True
-            raise self._unanswered() from None
-        return answered
-
-    def _unanswered(self) -> LogError:
-        why = f"positions of {self.group!r} were not acknowledged: poll again, which joins the group anew"
-        return BrokerUnreachable(self._settings.address, why)
 
     def _open(self) -> Consumer:
         if self._consumer is None:
@@ -211,8 +181,6 @@ class KafkaGroupConsumer:
         """Join anew, as a member whose session has ended: the group has evicted it, or will."""
         log.warning("consumer_replaced", group=self.group, reads=self._topics, why=DEAF)
         self._consumer = consumer = self._made()
-        if self._is_stuck:
-            self._calls, self._is_stuck = BoundedCalls(f"member of {self.group}"), False
         self._hearing.leave_behind(deaf)
         self._lose(list(self._membership.owned))
         return consumer

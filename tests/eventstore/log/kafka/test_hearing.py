@@ -10,14 +10,14 @@ import pytest
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
-from eventstore.log.errors import BrokerUnreachable, StaleMember
-from eventstore.log.kafka import KafkaLog, bounded, hearing
+from eventstore.log.errors import StaleMember
+from eventstore.log.kafka import KafkaLog, hearing
 from eventstore.log.kafka.admin import Admin
 from eventstore.log.kafka.group import KafkaGroupConsumer
 from eventstore.log.kafka.reader import KafkaReader
 from eventstore.log.kafka.settings import Settings, parse
 from eventstore.log.records import Position, Record, TopicPartition
-from eventstore.testing.proxy import OFFSET_COMMIT, KafkaProxy
+from eventstore.testing.proxy import KafkaProxy
 from tests.eventstore.log.kafka.members import Heard
 from tests.waiting import eventually
 
@@ -141,35 +141,6 @@ def test_a_deaf_member_loses_its_partitions_and_joins_again(
     member.start(at, 1)
     assert values(partial(polled, member), 1) == [b"2"]
     assert heard.events[2:] == [("assigned", frozenset(made))]
-    member.close()
-
-
-def test_a_member_whose_commit_never_ends_joins_anew(
-    log: KafkaLog,
-    made: Sequence[TopicPartition],
-    proxy: KafkaProxy,
-    admin: Admin,
-    unique: Callable[[str], str],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Librdkafka's commit has no time-out: of a client that goes deaf meanwhile it never returns."""
-    monkeypatch.setattr(bounded, "GRACE_SECONDS", 0.0)
-    heard, at, group = Heard(), made[0], unique("group")
-    member = KafkaGroupConsumer(parse(proxy.bootstrap, {"api_timeout": "1"}), admin, group, [at.topic], heard, 6_000)
-    eventually(lambda: not polled(member) and member.assignment() == frozenset(made), 20)
-    before = member.poll(1, 0.0).member
-
-    proxy.delay(OFFSET_COMMIT, 30)
-    with pytest.raises(BrokerUnreachable, match="not acknowledged"):
-        member.commit({at: Position(1)}, before)
-    proxy.heal()
-
-    eventually(lambda: not polled(member) and len(heard.events) == 3, 30)
-    assert [what for what, _ in heard.events] == ["assigned", "lost", "assigned"]
-    with pytest.raises(StaleMember):
-        member.commit({at: Position(1)}, before)
-    member.commit({at: Position(2)}, member.poll(1, 0.0).member)
-    assert log.group_positions(group, [at]) == {at: Position(2)}
     member.close()
 
 
