@@ -63,7 +63,7 @@ class Hearing:
         return self._unheard >= TIMES
 
     def leave_behind(self, consumer: Consumer) -> None:
-        """Close one that was replaced: on a thread of its own, since a call that never returns may be in its way."""
+        """Close one that was replaced, on a thread of its own: whoever polls does not wait for that."""
         threading.Thread(target=consumer.close, name="consumer replaced", daemon=True).start()
         self.heard()
 
