@@ -23,9 +23,10 @@ from eventstore.log.port import Log
 from eventstore.testing._log_bench import LogBench, RecordingMember
 from eventstore.testing._log_compaction import ROLL, CompactionContract
 from eventstore.testing._log_groups import GroupPromises
+from eventstore.testing._log_producers import ProducerPromises
 from eventstore.testing._log_readers import ReaderPromises
 from eventstore.testing._log_sessions import SessionContract
-from eventstore.testing._log_topics import ProducerPromises, TopicPromises
+from eventstore.testing._log_topics import TopicPromises
 from eventstore.testing._log_units import UnitPromises
 
 __all__ = ["ROLL", "CompactionContract", "LogBench", "LogContract", "RecordingMember", "SessionContract"]
