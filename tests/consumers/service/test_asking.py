@@ -53,7 +53,8 @@ async def test_replies_and_refusals_are_answers(tallies: Service) -> None:
 async def test_seconds_instead_of_a_timedelta_are_refused_by_name(tallies: Service) -> None:
     """The error says what to give; nothing was sent."""
     seconds: Any = 5
-    for waiting in (tallies.ask(Add(counter="a"), timeout=seconds), tallies.settled(timeout=seconds)):
+    ask = tallies.ask(Add(counter="a"), timeout=seconds)
+    for waiting in (ask, tallies.settled(timeout=seconds), tallies.ready(timeout=seconds)):
         with pytest.raises(TypeError, match=r"timeout=5 is no timedelta: give timeout=timedelta\(seconds=…\)"):
             await waiting
 
