@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 import pytest
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewPartitions
 
 from eventstore.log import GroupConsumer, Log, open_log
 from eventstore.log.kafka.group import KafkaGroupConsumer
 from eventstore.testing.log import ROLL, CompactionContract, LogContract, SessionContract
+from tests.administrator import add_partitions
 
 _LEAVE_GROUP = 13
 
@@ -34,8 +34,7 @@ class TestKafkaLog(LogContract, CompactionContract, SessionContract):
 
     def add_partitions(self, log: Log, topic: str, partitions: int) -> None:
         admin: Any = AdminClient({"bootstrap.servers": self.bootstrap})
-        for future in admin.create_partitions([NewPartitions(topic, partitions)]).values():
-            future.result()
+        add_partitions(admin, topic, partitions)
 
     def compact(self, log: Log, topic: str) -> None:
         """The cleaner runs by itself; an append rolls the segment that it may not touch."""

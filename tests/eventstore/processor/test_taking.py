@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 import pytest
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewPartitions
 
 from eventstore.clock import ManualClock, SystemClock
 from eventstore.log import open_log
@@ -28,6 +27,7 @@ from eventstore.registry import TopicRegistry
 from eventstore.state.memory import MemoryStateEngine
 from eventstore.state.rocks import RocksStateEngine
 from schemas import Metadata
+from tests.administrator import add_partitions
 from tests.eventstore.processor.counters import Add, Ask, Bench, Counters, Total, records_of
 from tests.waiting import eventually
 
@@ -278,8 +278,7 @@ def test_a_topic_that_an_administrator_widened_stops_the_unit_by_name(
     """K4 on a real Kafka: whoever is given the new partition stops at the manifest, at once."""
     name = unique("counter")
     bench = on(log, name)
-    for future in admin.create_partitions([NewPartitions(f"{name}.inbox", 2)]).values():
-        future.result()
+    add_partitions(admin, f"{name}.inbox", 2)
     bench.unit.stop(bench.clock.monotonic())
     successor = Unit(bench.host, bench.processors, moved=bench.moved.append)
     successor.open()

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 from confluent_kafka.admin import ConfigResource, ResourceType  # type: ignore[attr-defined] # imported there, not defined
-from confluent_kafka.cimpl import NewPartitions, NewTopic
 
 from eventstore.log.errors import PartitionCountChanged, TopicMissing
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.kafka import open as open_kafka
 from eventstore.log.kafka.manifest import NAME
 from eventstore.log.records import Topic, TopicPartition
+from tests.administrator import add_partitions, create_topic
 
 
 def settings_of(admin: Any, topic: str) -> dict[str, str]:
@@ -25,8 +25,7 @@ def settings_of(admin: Any, topic: str) -> dict[str, str]:
 def test_a_grown_topic_is_refused(admin: Any, log: KafkaLog, topic: str) -> None:
     """Somebody added partitions: keys would move away from their state, so the manifest refuses."""
     log.create([Topic(name=topic, partitions=2)])
-    for future in admin.create_partitions([NewPartitions(topic, 3)]).values():
-        future.result()
+    add_partitions(admin, topic, 3)
 
     with pytest.raises(PartitionCountChanged) as refused:
         log.create([Topic(name=topic)])
@@ -36,8 +35,7 @@ def test_a_grown_topic_is_refused(admin: Any, log: KafkaLog, topic: str) -> None
 
 def test_a_foreign_topic_has_no_manifest_until_it_is_taken(admin: Any, log: KafkaLog, topic: str) -> None:
     """A topic made by other means shows None, and is frozen by the first `create` that names it."""
-    for future in admin.create_topics([NewTopic(topic, 3, 1)]).values():
-        future.result()
+    create_topic(admin, topic, 3)
     assert log.describe([topic])[topic].manifest_partitions is None
 
     log.create([Topic(name=topic)])
