@@ -46,12 +46,12 @@ class BadLogUrl(LogError):
 
 
 class LogMissing(LogError):
-    """The embedded folder holds no log, and whoever only looks makes none."""
+    """The embedded folder holds no log, and whoever only looks or asks makes none."""
 
     def __init__(self, folder: str) -> None:
         super().__init__(
-            f"there is no log in {folder}: correct the URL (--log or SAGALOG_LOG), or first run the service that keeps "
-            f"its log there"
+            f"there is no log in {folder}: correct the URL (log=, --log or SAGALOG_LOG), or first run the service that "
+            f"keeps its log there"
         )
         self.folder = folder
 
@@ -81,7 +81,10 @@ class TopicMissing(LogError):
     """A topic does not exist: create it (a service creates its own when it starts)."""
 
     def __init__(self, topic: str) -> None:
-        super().__init__(f"topic {topic!r} does not exist: start the service that owns it, or create it")
+        super().__init__(
+            f"topic {topic!r} does not exist: start the service that owns it, create it, or check that the log is the "
+            f"one you mean"
+        )
         self.topic = topic
 
 
@@ -111,7 +114,8 @@ class ProcessorTaken(LogError):
     def __init__(self, group: str, topic: str, partition: int, owner: str | None) -> None:
         super().__init__(
             f"{group!r} does not run {topic}[{partition}]: the service {owner!r} does, so its records say; stop "
-            f"this one, or stop both and give it back by `sagalog group reset {group} --topic {topic} --to end`"
+            f"this one; or let {owner!r} decide on what waits, stop both, and give it to this one by `sagalog group "
+            f"reset {group} --topic {topic} --to end`, which skips what still waits"
         )
         self.group, self.topic, self.partition, self.owner = group, topic, partition, owner
 

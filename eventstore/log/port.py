@@ -110,8 +110,11 @@ class Log(Protocol):
         """
         ...
 
-    def groups(self) -> list[str]:
-        """The names of the groups that have members or positions, sorted."""
+    def groups(self, *, live: bool = False) -> list[str]:
+        """The names of the groups that have members or positions, sorted. `live`: of those that have members only.
+
+        It disturbs nobody. A member that died is one until its session ends.
+        """
         ...
 
     def close(self) -> None:
@@ -236,7 +239,7 @@ class Transactor(Protocol):
 
 
 class Listener(Protocol):
-    """Hears of assignment changes; called inside `poll` and `close`, on the same thread."""
+    """Hears of assignment changes, on the thread of the call: `poll` or `close`, for `lost` also `commit`."""
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """These partitions were added. They deliver nothing until `GroupConsumer.start`."""
@@ -319,6 +322,8 @@ class GroupConsumer(Protocol):
 
         Raises:
             StaleMember: this member does not own a partition any more; nothing was committed.
+            BrokerUnreachable: nobody acknowledged it in time; a successor may begin at these positions or before. The
+                member may have lost its partitions with that, as the listener heard.
         """
         ...
 

@@ -67,6 +67,13 @@ class Topic:
     has_unique_keys: bool = False
     """No key comes twice, but for tombstones: before there is one, a local engine looks for nothing to compact."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError: it would have no partitions."""
+        if self.partitions is not None and self.partitions < 1:
+            raise ValueError(
+                f"{self.name}: partitions={self.partitions}: give 1 or more, or None for what the log gives by default"
+            )
+
     @property
     def configuration(self) -> dict[str, str]:
         """All settings that are wanted, by Kafka's names.

@@ -300,6 +300,21 @@ class GroupPromises:
         assert positions == {place: None} == member.consumer.committed([place], 10)
         bench.eventually(lambda: group in bench.log.groups())
 
+    def test_a_group_is_live_while_it_has_members(self, bench: LogBench) -> None:
+        """Its positions stay when the last member leaves; whoever asks is no member."""
+        topic, group = bench.topic(), bench.name("group")
+        place = TopicPartition(topic, 0)
+        member = bench.join(group, topic)
+        bench.settle([place], member)
+        member.consumer.commit({place: at(0)})
+
+        while_it_reads = bench.log.groups(live=True)
+        member.consumer.close()
+
+        assert group in while_it_reads
+        bench.eventually(lambda: group not in bench.log.groups(live=True))
+        assert group in bench.log.groups()
+
     def test_groups_are_independent(self, bench: LogBench) -> None:
         """Two groups get every record each, and have positions of their own."""
         topic = bench.topic()

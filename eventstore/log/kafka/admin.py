@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import Any, TypeVar
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicCollection
 from confluent_kafka import TopicPartition as Place
 from confluent_kafka.admin import (  # type: ignore[attr-defined] # imported there, not defined
     AdminClient,
@@ -57,6 +57,7 @@ SETTLING = frozenset(
     }
 )
 """The cluster is rearranging itself: ask again."""
+MEMBERLESS = frozenset({ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD})
 LONGEST_LIFE_SECONDS = 10.0
 """Of a client that reaches nobody, unless a call alone may take longer."""
 
@@ -192,8 +193,11 @@ class Admin:
         """Last stable offsets, or ends of all that was written."""
         return self._offsets(partitions, LATEST, isolation)
 
-    def groups(self) -> list[str]:
-        """The names of all groups, sorted. A coordinator that starts is waited for: it does not know its groups yet."""
+    def groups(self, *, live: bool) -> list[str]:
+        """The names of groups, sorted; `live`: of those with members.
+
+        A coordinator that starts is waited for: it does not know its groups yet.
+        """
         deadline = time.monotonic() + self._settings.api_timeout
         while True:
             late = time.monotonic() >= deadline
@@ -201,7 +205,7 @@ class Admin:
                 found = client.list_consumer_groups(request_timeout=self._settings.api_timeout).result()
             errors = [each if isinstance(each, KafkaError) else error_of(each) for each in found.errors]
             if not errors:
-                return sorted(group.group_id for group in found.valid)
+                return sorted(one.group_id for one in found.valid if not live or one.state not in MEMBERLESS)
             if late or any(error.code() not in SETTLING for error in errors):
                 raise self._general(errors[0], "list the groups")
             time.sleep(PAUSE)

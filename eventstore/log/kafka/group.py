@@ -10,21 +10,24 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as Place
 
-from eventstore.log.errors import LogClosed, LogError, PositionMissing, StaleMember
+from eventstore.log.errors import BrokerUnreachable, LogClosed, LogError, StaleMember
 from eventstore.log.kafka.admin import Admin, places_of
+from eventstore.log.kafka.committing import Places, commit, commit_amid_callback
 from eventstore.log.kafka.diagnostics import Diagnostics
-from eventstore.log.kafka.errors import MISSING, STALE, UNREACHABLE, error_of, general
-from eventstore.log.kafka.hearing import DEAF, Hearing
+from eventstore.log.kafka.errors import error_of
+from eventstore.log.kafka.group_errors import GroupErrors, is_harmless
+from eventstore.log.kafka.hearing import DEAF, Hearing, leave_behind
 from eventstore.log.kafka.membership import KafkaMember, Membership
 from eventstore.log.kafka.positions import position_of
-from eventstore.log.kafka.records import records_of
+from eventstore.log.kafka.reached import Reached
+from eventstore.log.kafka.records import partition_of, records_of
 from eventstore.log.kafka.settings import Settings
 from eventstore.log.port import Batch, Listener, Member
 from eventstore.log.records import Position, Record, TopicPartition
@@ -32,8 +35,8 @@ from eventstore.log.records import Position, Record, TopicPartition
 log = structlog.get_logger("eventstore.log.kafka")
 
 WAKING_SECONDS = 0.05
-HARMLESS = UNREACHABLE | {KafkaError._MAX_POLL_EXCEEDED}
-"""Mended inside: librdkafka reconnects, or calls `lost` and joins again."""
+GRACE_SECONDS = 3.0
+"""How much longer a commit may take than a client waits for an answer, or for the group's coordinator."""
 
 
 class KafkaGroupConsumer:
@@ -51,14 +54,14 @@ class KafkaGroupConsumer:
         self.group = group
         self._membership = Membership(group)
         self._settings, self._listener = settings, listener
+        self._error = GroupErrors(group, settings.address)
         self._topics, self._session_ms = list(topics), session_ms
-        self._started: dict[TopicPartition, int] = {}
-        self._reached: dict[TopicPartition, int] = {}
-        self._fresh: set[TopicPartition] = set()
+        self._reached = Reached()
         self._asleep: set[TopicPartition] = set()
         self._touched: set[TopicPartition] = set()
         self._errors: deque[LogError] = deque()
         self._hearing = Hearing(admin, next(iter(topics), ""), settings.fetch_wait)
+        self._is_called_back = False
         self._consumer: Consumer | None = self._made()
 
     @property
@@ -78,7 +81,7 @@ class KafkaGroupConsumer:
             if message is not None:
                 self._hearing.heard()
             elif self._hearing.is_deaf(consumer):
-                consumer = self._replace(consumer)
+                consumer = self._replace(DEAF, consumer)
             records = [] if message is None else self._collect(consumer, message, max_records)
             if records or message is None:
                 return Batch(records, self._membership.capture(consumer.consumer_group_metadata()))
@@ -100,19 +103,14 @@ class KafkaGroupConsumer:
                 consumer.incremental_assign([place])
             consumer.resume([place])
         except KafkaException as raised:
-            raise self._general(error_of(raised), f"start {partition.topic}", partition.topic) from raised
+            raise self._error.general(error_of(raised), f"start {partition.topic}", partition.topic) from raised
         self._asleep.add(partition)
-        self._started[partition] = self._reached[partition] = position
-        self._fresh.add(partition)
+        self._reached.start(partition, position)
 
     def position(self, partition: TopicPartition) -> int:
-        """As the port says. After a seek librdkafka tells the old position until something of the partition came."""
-        if partition not in self._reached:
+        if self._reached.start_of(partition) is None:
             raise LogError(f"{partition.topic}[{partition.partition}] was not started by this member of {self.group!r}")
-        reached = self._reached[partition]
-        if partition in self._fresh:
-            return reached
-        return max(reached, int(self._open().position([Place(*partition)])[0].offset))
+        return self._reached.position(partition, self._open())
 
     def pause(self, partitions: Iterable[TopicPartition]) -> None:
         places = [Place(*partition) for partition in partitions if partition in self._membership.owned]
@@ -120,7 +118,7 @@ class KafkaGroupConsumer:
             self._open().pause(places)
 
     def resume(self, partitions: Iterable[TopicPartition]) -> None:
-        resumed = [partition for partition in partitions if partition in self._started]
+        resumed = self._reached.started(partitions)
         if resumed:
             self._open().resume([Place(*partition) for partition in resumed])
             self._asleep.update(resumed)
@@ -132,10 +130,10 @@ class KafkaGroupConsumer:
         try:
             places = self._open().committed(wanted, timeout)
         except KafkaException as raised:
-            raise self._late_or(error_of(raised), timeout) from raised
+            raise self._error.of_positions(error_of(raised), timeout) from raised
         for place in places:
             if place.error is not None:
-                raise self._late_or(place.error, timeout)
+                raise self._error.of_positions(place.error, timeout)
         return {TopicPartition(place.topic, place.partition): position_of(place) for place in places}
 
     def commit(self, positions: Mapping[TopicPartition, Position], member: Member | None = None) -> None:
@@ -146,23 +144,23 @@ class KafkaGroupConsumer:
         if not owns or (isinstance(member, KafkaMember) and not member.may_commit(positions)):
             raise StaleMember(f"group {self.group!r}: the assignment changed: nothing was committed, poll again")
         try:
-            places = consumer.commit(offsets=places_of(positions), asynchronous=False) or []
+            places = self._commit(consumer, places_of(positions))
         except KafkaException as raised:
-            raise self._refused(error_of(raised)) from raised
+            raise self._error.of_commit(error_of(raised)) from raised
         for place in places:
             if place.error is not None:
-                raise self._refused(place.error)
+                raise self._error.of_commit(place.error)
 
     def close(self) -> None:
-        consumer, self._consumer = self._consumer, self._consumer
+        consumer = self._consumer
         if consumer is None:
             return
         try:
             consumer.close()
         finally:
             self._consumer = None
+            self._reached.forget(list(self._membership.owned))
             self._membership.end()
-            self._started.clear()
 
     def _open(self) -> Consumer:
         if self._consumer is None:
@@ -177,26 +175,39 @@ class KafkaGroupConsumer:
         consumer.subscribe(self._topics, on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
         return consumer
 
-    def _replace(self, deaf: Consumer) -> Consumer:
+    def _replace(self, why: str, deaf: Consumer | None = None) -> Consumer:
         """Join anew, as a member whose session has ended: the group has evicted it, or will."""
-        log.warning("consumer_replaced", group=self.group, reads=self._topics, why=DEAF)
+        log.warning("consumer_replaced", group=self.group, reads=self._topics, why=why)
         self._consumer = consumer = self._made()
-        self._hearing.leave_behind(deaf)
+        self._hearing.heard()
+        if deaf is not None:
+            leave_behind(deaf)
         self._lose(list(self._membership.owned))
         return consumer
+
+    def _commit(self, consumer: Consumer, places: Places) -> Places:
+        if self._is_called_back:
+            return commit_amid_callback(consumer, places, self._settings.api_timeout)
+        patience = max(self._settings.api_timeout, self._session_ms / 1000) + GRACE_SECONDS
+        try:
+            return commit(consumer, places, patience)
+        except TimeoutError:
+            self._replace(f"a commit of positions did not return in {patience:g} s")
+            why = f"whether the positions of {self.group!r} were committed is unknown: poll, which joins the group anew"
+            raise BrokerUnreachable(self._settings.address, why) from None
 
     def _mapped_poll(self, consumer: Consumer, timeout: float) -> Message | None:
         try:
             return consumer.poll(timeout)
         except KafkaException as raised:
-            raise self._general(error_of(raised), f"poll as a member of {self.group!r}") from raised
+            raise self._error.general(error_of(raised), f"poll as a member of {self.group!r}") from raised
 
     def _wake(self, consumer: Consumer) -> None:
         """Have the threads that fetch look again: with nothing to fetch they sleep for a second, whatever is resumed.
 
         Any request to the partition's leader wakes them; its answer, which comes after the resumption, does so again.
         """
-        asleep, self._asleep = self._asleep & self._started.keys(), set()
+        asleep, self._asleep = self._reached.started(self._asleep), set()
         for partition in asleep:
             with suppress(KafkaException):
                 consumer.get_watermark_offsets(Place(*partition), timeout=WAKING_SECONDS, cached=False)
@@ -208,8 +219,7 @@ class KafkaGroupConsumer:
         if max_records > 1:
             messages += consumer.consume(max_records - 1, 0)
         records = records_of(messages)
-        if self._fresh:
-            self._fresh.difference_update({TopicPartition(record.topic, record.partition) for record in records})
+        self._reached.came(records)
         if len(records) < len(messages):
             self._heed(messages)
         return self._without_touched(records) if self._touched else records
@@ -224,7 +234,8 @@ class KafkaGroupConsumer:
         partitions = _partitions(places)
         self._membership.add(partitions)
         self._touched.update(partitions)
-        self._listener.assigned(partitions)
+        with self._called_back():
+            self._listener.assigned(partitions)
 
     def _on_revoke(self, consumer: Consumer, places: list[Place]) -> None:
         if not places or consumer is not self._consumer:
@@ -232,14 +243,24 @@ class KafkaGroupConsumer:
         partitions = _partitions(places)
         metadata: bytes = consumer.consumer_group_metadata()
         try:
-            with self._membership.revocation(metadata):
+            with self._membership.revocation(metadata), self._called_back():
                 self._listener.revoked(partitions)
         finally:
             self._drop(partitions)
 
     def _on_lost(self, consumer: Consumer, places: list[Place]) -> None:
         if consumer is self._consumer:
-            self._lose(_partitions(places))
+            with self._called_back():
+                self._lose(_partitions(places))
+
+    @contextmanager
+    def _called_back(self) -> Generator[None]:
+        """While it lasts, librdkafka waits for the listener."""
+        self._is_called_back = True
+        try:
+            yield
+        finally:
+            self._is_called_back = False
 
     def _lose(self, partitions: Sequence[TopicPartition]) -> None:
         if partitions:
@@ -248,66 +269,36 @@ class KafkaGroupConsumer:
 
     def _drop(self, partitions: Sequence[TopicPartition]) -> None:
         self._membership.drop(partitions)
-        for partition in partitions:
-            self._started.pop(partition, None)
-            self._reached.pop(partition, None)
-            self._fresh.discard(partition)
+        self._reached.forget(partitions)
         self._touched.update(partitions)
 
     def _without_touched(self, records: Sequence[Record]) -> list[Record]:
         """Drop what was collected of partitions that changed hands within one poll; begin them anew if started."""
         touched = frozenset(self._touched)
         self._touched.clear()
-        for partition in touched & self._started.keys():
-            self.start(partition, self._started[partition])
+        for partition in touched:
+            if (position := self._reached.start_of(partition)) is not None:
+                self.start(partition, position)
         return [record for record in records if (record.topic, record.partition) not in touched]
 
     def _heed(self, messages: Iterable[Message]) -> None:
         """Keep the errors among the messages for the next poll: the records beside them are delivered first."""
         for message in messages:
             error = message.error()
-            if error is None or error.code() in HARMLESS or error.retriable():
+            if error is None or is_harmless(error):
                 continue
             if error.code() == KafkaError._PARTITION_EOF:
-                self._note_end(message)
+                self._reached.end(partition_of(message), message.offset() or 0)
             elif error.code() != KafkaError._AUTO_OFFSET_RESET or self._is_meant(message):
-                self._errors.append(self._of_message(error, message))
-
-    def _note_end(self, message: Message) -> None:
-        """The partition was read to its end, past markers and past what compaction took away there."""
-        partition = TopicPartition(message.topic() or "", message.partition() or 0)
-        if partition in self._started:
-            self._reached[partition] = max(self._reached[partition], message.offset() or 0)
-            self._fresh.discard(partition)
+                self._errors.append(self._error.of_message(error, message))
 
     def _is_meant(self, message: Message) -> bool:
         """Whether a position that the log does not have was asked for: not before `start`, nor for offset 0 instead."""
-        partition = TopicPartition(message.topic() or "", message.partition() or 0)
-        position, missing = self._started.get(partition), message.offset() or 0
+        partition = partition_of(message)
+        position, missing = self._reached.start_of(partition), message.offset() or 0
         if position is not None and missing < position:
             self.start(partition, position)
         return position is not None and missing >= position
-
-    def _of_message(self, error: KafkaError, message: Message) -> LogError:
-        topic, partition = message.topic() or "", message.partition() or 0
-        if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            why = f"position {message.offset()} is not in the log ({error.str()}): say where to start"
-            return PositionMissing(self.group, topic, partition, why)
-        return self._general(error, f"read {topic or self.group}", topic)
-
-    def _late_or(self, error: KafkaError, timeout: float) -> Exception:
-        if error.code() in UNREACHABLE or error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
-            return TimeoutError(f"positions of group {self.group!r} were still pending after {timeout:g} s")
-        return self._general(error, f"read the positions of group {self.group!r}")
-
-    def _refused(self, error: KafkaError) -> LogError:
-        if error.code() in STALE:
-            return StaleMember(f"group {self.group!r} moved on ({error.str()}): nothing was committed, poll again")
-        return self._general(error, f"commit positions of group {self.group!r}")
-
-    def _general(self, error: KafkaError, what: str, topic: str = "") -> LogError:
-        known = topic if error.code() in MISSING else ""
-        return general(error, what=what, address=self._settings.address, topic=known)
 
 
 def _partitions(places: Iterable[Place]) -> list[TopicPartition]:

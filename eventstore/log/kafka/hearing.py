@@ -62,14 +62,14 @@ class Hearing:
         self._unheard = self._unheard + 1 if self._admin.answers(self._topic, ANSWER_SECONDS) else 0
         return self._unheard >= TIMES
 
-    def leave_behind(self, consumer: Consumer) -> None:
-        """Close one that was replaced, on a thread of its own: whoever polls does not wait for that."""
-        threading.Thread(target=consumer.close, name="consumer replaced", daemon=True).start()
-        self.heard()
-
     def _answers(self, consumer: Consumer) -> bool:
         try:
             consumer.list_topics(self._topic, timeout=self._patience)
         except KafkaException:
             return False
         return True
+
+
+def leave_behind(consumer: Consumer) -> None:
+    """Close one that was replaced, on a thread of its own: whoever polls does not wait for that."""
+    threading.Thread(target=consumer.close, name="consumer replaced", daemon=True).start()

@@ -102,8 +102,8 @@ class KafkaLog:
     ) -> dict[TopicPartition, Position | None]:
         return self._positions.read(group, list(partitions), stable=stable, timeout=timeout)
 
-    def groups(self) -> list[str]:
-        return self._open().groups()
+    def groups(self, *, live: bool = False) -> list[str]:
+        return self._open().groups(live=live)
 
     def close(self) -> None:
         self._manifest.close()

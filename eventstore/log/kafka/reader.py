@@ -17,8 +17,8 @@ from eventstore.log.errors import LogClosed, PositionMissing
 from eventstore.log.kafka.admin import Admin
 from eventstore.log.kafka.diagnostics import Diagnostics
 from eventstore.log.kafka.errors import UNREACHABLE, error_of, general
-from eventstore.log.kafka.hearing import DEAF, Hearing
-from eventstore.log.kafka.records import records_of
+from eventstore.log.kafka.hearing import DEAF, Hearing, leave_behind
+from eventstore.log.kafka.records import partition_of, records_of
 from eventstore.log.kafka.settings import Settings
 from eventstore.log.records import Isolation, Record, TopicPartition
 
@@ -84,7 +84,8 @@ class KafkaReader:
         for partition in self._reached:
             self.position(partition)
         self._consumer = self._made()
-        self._hearing.leave_behind(deaf)
+        self._hearing.heard()
+        leave_behind(deaf)
         log.warning("consumer_replaced", reads=sorted({partition.topic for partition in self._reached}), why=DEAF)
 
     def _open(self) -> Consumer:
@@ -97,7 +98,7 @@ class KafkaReader:
         error = message.error()
         if error is None:
             return
-        partition = TopicPartition(message.topic() or "", message.partition() or 0)
+        partition = partition_of(message)
         if error.code() == KafkaError._PARTITION_EOF:
             self._reached[partition] = max(self._reached[partition], message.offset() or 0)
         elif error.code() == KafkaError._AUTO_OFFSET_RESET:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from confluent_kafka import Message
+
 from eventstore.log.errors import MessageTooLarge
-from eventstore.log.records import Headers, Record
+from eventstore.log.records import Headers, Record, TopicPartition
 
 HEADER_BYTES = 10
 """What the length fields of one header take at most in the wire format."""
@@ -19,6 +21,11 @@ def records_of(messages: Iterable[Any]) -> list[Record]:
         for m in messages
         if m.error() is None
     ]
+
+
+def partition_of(message: Message) -> TopicPartition:
+    """Where it came from; an event has one too."""
+    return TopicPartition(message.topic() or "", message.partition() or 0)
 
 
 def size_of(key: bytes | None, value: bytes | None, headers: Headers) -> int:

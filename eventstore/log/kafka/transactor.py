@@ -38,7 +38,7 @@ from eventstore.log.kafka.ending import Ending
 from eventstore.log.kafka.errors import FENCED, OF_RECORDS, error_of, of_unit, unknown
 from eventstore.log.kafka.fencing import open_client
 from eventstore.log.kafka.membership import KafkaMember
-from eventstore.log.kafka.records import require_size, size_of
+from eventstore.log.kafka.records import partition_of, require_size, size_of
 from eventstore.log.kafka.settings import Settings
 from eventstore.log.port import Member
 from eventstore.log.records import Headers, Outgoing, Position, TopicPartition
@@ -265,7 +265,7 @@ class KafkaTransactor:
 
     def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self._last[TopicPartition(message.topic() or "", message.partition() or 0)] = message.offset() or 0
+            self._last[partition_of(message)] = message.offset() or 0
 
     def _end(self, client: Client, ending: Ending, meanwhile: Callable[[], None] | None) -> None:
         try:

@@ -244,11 +244,11 @@ class Broker:
             self.check_open()
             return self.coordinator.committed(group, partitions)
 
-    def group_names(self) -> list[str]:
-        """Groups with members or positions."""
+    def group_names(self, *, live: bool = False) -> list[str]:
+        """Groups with members or positions; `live`: with members."""
         with self.lock:
             self.check_open()
-            return self.coordinator.names()
+            return self.coordinator.live() if live else self.coordinator.names()
 
     # Waiting, closing
 

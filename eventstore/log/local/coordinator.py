@@ -39,6 +39,14 @@ class Coordinator:
         """Groups with members or positions."""
         return sorted({*self.groups, *self._positions})
 
+    def live(self) -> list[str]:
+        """Groups with members, without those whose session ended."""
+        now = self._clock.monotonic()
+        for group in list(self.groups.values()):
+            for late in group.late(now):
+                self.evict(group, late)
+        return sorted(self.groups)
+
     def group(self, name: str) -> Group:
         """The group of this name; an empty one if nobody is in it."""
         return self.groups.get(name) or Group(name)

@@ -73,8 +73,8 @@ class LocalLog:
     ) -> dict[TopicPartition, Position | None]:
         return self.broker.committed(group, partitions)
 
-    def groups(self) -> list[str]:
-        return self.broker.group_names()
+    def groups(self, *, live: bool = False) -> list[str]:
+        return self.broker.group_names(live=live)
 
     def close(self) -> None:
         if not self._closed:

@@ -106,7 +106,7 @@ def test_second_process_uses_the_owners_log(log: Log, owner: Owner) -> None:
     assert isinstance(log, RemoteLog)
     assert log.owner == owner.process.pid
     assert {name: topic.partitions for name, topic in log.describe().items()} == {"orders": 2, "latest": 1}
-    assert log.groups() == ["owners"]
+    assert (log.groups(), log.groups(live=True)) == (["owners"], ["owners"])
     assert log.group_positions("owners", [PLACE, TopicPartition("orders", 1)]) == {
         PLACE: Position(5, "note"),
         TopicPartition("orders", 1): None,

@@ -92,3 +92,10 @@ def test_relative_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     open_log("embedded:data/my%20log").close()
 
     assert (tmp_path / "data" / "my log" / "log").is_dir()
+
+
+@pytest.mark.parametrize("partitions", [0, -1])
+def test_a_topic_has_partitions(partitions: int) -> None:
+    """Refused before anything is made: the manifest would keep the number for ever."""
+    with pytest.raises(ValueError, match=rf"orders\.events: partitions={partitions}: give 1 or more"):
+        Topic(name="orders.events", partitions=partitions)

@@ -93,8 +93,8 @@ class RemoteLog:
         found = self._connection.ask(m.Committed(group, _pairs(wanted)), m.Positions).positions
         return {at: None if there is None else Position(*there) for at, there in zip(wanted, found, strict=True)}
 
-    def groups(self) -> list[str]:
-        return self._connection.ask(m.Groups(), m.Names).names
+    def groups(self, *, live: bool = False) -> list[str]:
+        return self._connection.ask(m.Groups(live), m.Names).names
 
     def close(self) -> None:
         self._connection.close()

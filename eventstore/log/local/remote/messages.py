@@ -179,7 +179,9 @@ class Positions(msgspec.Struct, tag=True, frozen=True):
 
 
 class Groups(msgspec.Struct, tag=True, frozen=True):
-    """Ask for the names of groups; answered by Names."""
+    """Ask for the names of groups, or only of those that have members; answered by Names."""
+
+    live: bool = False
 
 
 class Names(msgspec.Struct, tag=True, frozen=True):

@@ -112,7 +112,7 @@ def _answer(broker: Broker, request: m.OfBroker) -> m.Answer:
             positions = broker.committed(request.group, _partitions(request.partitions))
             return m.Positions([positions[TopicPartition(*each)] for each in request.partitions])
         case m.Groups():
-            return m.Names(broker.group_names())
+            return m.Names(broker.group_names(live=request.live))
         case _:
             return _administer(broker, request)
 
