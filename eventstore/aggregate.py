@@ -32,7 +32,7 @@ from typing_extensions import TypeVar as DefaultTypeVar
 
 from eventstore.aggregate_processor import AggregateProcessor, Entity, Options, entity_of
 from eventstore.component import Plan
-from eventstore.entity_class import CONFIG, EntityType, check_defaults, name_of
+from eventstore.entity_class import CONFIG, EntityType, check_defaults, check_name, name_of
 from eventstore.handlers import Handlers, declared_events
 from eventstore.processor.entities import ENTITIES_KEPT
 from eventstore.processor.snapshots import Snapshots
@@ -101,7 +101,7 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
                 f"{cls.__name__} has no option {next(iter(unknown))}=: it takes name=, partitions=, snapshot=, cached=",
             )
         super().__init_subclass__()
-        cls.__aggregate__ = name or name_of(cls)
+        cls.__aggregate__ = name_of(cls) if name is None else name
         cls.__options__ = Options(partitions, snapshot, cached)
 
     @classmethod
@@ -142,6 +142,7 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
 
 def _define(cls: type[Aggregate[Any]]) -> None:
     definition = definition_of(cls)
+    check_name(cls, cls.__aggregate__)
     handlers = Handlers[Any](cls.__name__, cls.__aggregate__, _events_of(cls))
     for kind, handler, local in handlers_of(cls):
         if kind == "evolve":
@@ -187,5 +188,12 @@ def _plan(processor: AggregateProcessor) -> Plan:
 
 
 def processor_of(aggregate: type[Aggregate[Any]]) -> AggregateProcessor:
-    """What a unit runs for an aggregate class."""
-    return aggregate.__processor__
+    """What a unit runs for an aggregate class.
+
+    Raises:
+        TypeError: it is none.
+    """
+    try:
+        return aggregate.__processor__
+    except AttributeError:
+        raise TypeError(f"{aggregate!r} is no aggregate: give its class, such as Account") from None

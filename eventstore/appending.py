@@ -109,10 +109,20 @@ def check_are_declared(store: str, events: Sequence[object], declared: AbstractS
 
     Raises:
         EventNotDeclared: an event is.
+        TypeError: one is no message.
     """
     for event in events:
         if type(event) not in declared:
+            if not isinstance(event, Message):
+                raise TypeError(f"{store}: an append takes events, and got {_instead(event)}")
             raise EventNotDeclared(store, type(event).__name__)
+
+
+def _instead(given: object) -> str:
+    """By its type alone: the rest may be personal data."""
+    if isinstance(given, type):
+        return f"the class {given.__name__}: give objects of it, {given.__name__}(…)"
+    return f"one {type(given).__name__}: give objects of events' classes"
 
 
 def encode_events(

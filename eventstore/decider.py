@@ -37,6 +37,7 @@ from eventstore.processor.snapshots import Snapshots, StateForm
 from eventstore.state_form import JsonStateForm, kind_of
 from schemas import Event, Message
 from schemas.definition import Line
+from schemas.names import check_name
 
 S = TypeVar("S")
 E = DefaultTypeVar("E", bound=Event, default=Event)
@@ -67,8 +68,10 @@ class Decider(Generic[S, E]):
         is annotated to return. `cached`: how many entities are kept decoded per partition.
 
         Raises:
+            ValueError: the name cannot be one (`schemas.names`).
             DefinitionError: the state cannot be written into snapshots.
         """
+        check_name("Decider", name, "stock")
         frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - the frame of the definition
         self._line = Line(frame.f_code.co_filename, frame.f_lineno)
         self.name, self.partitions = name, partitions

@@ -36,7 +36,7 @@ from pydantic import BaseModel, PrivateAttr, ValidationError
 
 from eventstore.aggregate import handlers_of
 from eventstore.component import Plan
-from eventstore.entity_class import CONFIG, EntityType, check_defaults, name_of
+from eventstore.entity_class import CONFIG, EntityType, check_defaults, check_name, name_of
 from eventstore.errors import RefusedAfterChanging
 from eventstore.handlers import Deciding, Handlers, is_refusal, reply
 from eventstore.processor.port import DecideContext, NotKnownHere
@@ -90,7 +90,8 @@ class DurableState(BaseModel, metaclass=DurableType):
         if not 0 < version < 1 << 16:
             raise DefinitionError(line, f"{cls.__name__}: version={version} is no whole number from 1 to 65535")
         super().__init_subclass__()
-        cls.__durable__ = name or name_of(cls)
+        cls.__durable__ = name_of(cls) if name is None else name
+        check_name(cls, cls.__durable__)
         cls.__version__, cls.__partitions__ = version, partitions
 
     @classmethod

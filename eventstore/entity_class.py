@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from schemas.definition import Body, DefinitionError, definition_of
+from schemas.names import unfit
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
@@ -58,6 +59,16 @@ class EntityType(ModelMetaclass):
 def name_of(cls: type[BaseModel]) -> str:
     """The class's name in snake case, which names its topics unless it has another one."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
+
+
+def check_name(cls: type[BaseModel], name: str) -> None:
+    """Refuse a name that topics cannot have.
+
+    Raises:
+        DefinitionError: names the class and an example.
+    """
+    if why := unfit(name, "stock"):
+        raise DefinitionError(definition_of(cls).class_line, f"{cls.__name__} cannot have this name=: {why}")
 
 
 def check_defaults(cls: type[BaseModel], new: str) -> None:

@@ -1,7 +1,7 @@
-"""A lock on a folder, held by a process until it closes it or ends, however it ends.
+"""A lock on a folder or a file, held by a process until it closes it or ends, however it ends.
 
-It is an advisory `flock` on a file in the folder: unlike RocksDB's own lock it also excludes a second opener in the
-same process. A process that is stopped (SIGSTOP) keeps it; a forked child does not inherit it.
+It is an advisory `flock` on the file, for a folder on one in it: unlike RocksDB's own lock it also excludes a second
+opener in the same process. A process that is stopped (SIGSTOP) keeps it; a forked child does not inherit it.
 """
 
 from __future__ import annotations

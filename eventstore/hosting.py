@@ -46,6 +46,7 @@ START_SECONDS = 30.0
 """How long starting may take before it is an error."""
 GRACE_SECONDS = 5.0
 """How long after its deadline a loop may still end by itself."""
+STARTING = "starting, or taking partitions (of a process that was killed: when its session has ended)"
 
 
 class StartFailed(EventStoreError):
@@ -174,7 +175,7 @@ class Hosting:
                 reasons[thread.loop.name] = f"{type(thread.error).__name__}: {thread.error}"
             elif not thread.is_ready():
                 told = thread.loop.progress() if isinstance(thread.loop, Progressing) else ""
-                reasons[thread.loop.name] = told or "starting, or taking partitions"
+                reasons[thread.loop.name] = told or STARTING
         return reasons
 
     def busy_loop(self) -> str:

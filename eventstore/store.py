@@ -10,7 +10,6 @@ result for as long as inputs are remembered (eight days). Not promised: an order
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from datetime import datetime
@@ -25,7 +24,7 @@ from eventstore.errors import NotRunning
 from eventstore.expected import Expected
 from eventstore.loading import load
 from eventstore.processor.port import Retention
-from eventstore.processor.topics import events_of
+from eventstore.processor.topics import check_store_name, events_of
 from eventstore.reading import Streams
 from eventstore.streams import Appended, Erased, Position, Recorded
 from eventstore.subscribing import check_chosen
@@ -37,8 +36,6 @@ from schemas.personal_fields import M
 E = DefaultTypeVar("E", bound=Event, default=Event)
 A = TypeVar("A", bound=Aggregate[Any])
 T = TypeVar("T")
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class EventStore(Generic[E]):
@@ -59,12 +56,9 @@ class EventStore(Generic[E]):
         `retention`: with "compacted" streams can be deleted and truncated; with "forever" no event ever goes.
 
         Raises:
-            ValueError: the name cannot be part of a topic's name, or no event types are given.
+            ValueError: the name cannot be one (`schemas.names`), or no event types are given.
         """
-        if not _NAME.fullmatch(name):
-            raise ValueError(
-                f"{name!r} names no store: 1 to 200 letters, digits, dots, dashes or underscores name its topics"
-            )
+        check_store_name(name)
         if not events:
             raise ValueError(f"{name} holds no events: name their types, events=[…]")
         self.name, self.events, self.log = name, tuple(events), log
@@ -132,7 +126,7 @@ class EventStore(Generic[E]):
             WrongExpectedVersion: the stream is elsewhere; nothing happened.
             CommitIdReused: the commit id stands for other events; nothing happened.
             ValueError: no events, a stream id that has not 1 to 500 bytes of UTF-8 or holds U+0000, an empty commit id.
-            TypeError, ValueError: `stream` is no str, `events` no list, `expected` no version.
+            TypeError, ValueError: `stream` or `commit_id` is no str, `events` no list of events, `expected` no version.
             EventNotDeclared: an event is of none of the store's types.
             TooManyEvents, AppendTooLarge: it does not fit into one append; nothing was sent.
             MessageTooLarge: an event does not fit into a record; nothing was sent.
@@ -253,6 +247,7 @@ class EventStore(Generic[E]):
 
         Raises:
             EventNotDeclared: the stream holds an event that the aggregate does not evolve by.
+            TypeError: `aggregate` is no class of an aggregate.
             ValueError, NotRunning, OwnerSilent, ReadStalled, UnknownType: as for `read`.
         """
         return await load(self._reader(), aggregate, stream, as_of, consistent=consistent)

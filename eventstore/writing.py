@@ -202,6 +202,8 @@ def _lost(stream: str, expected: int | Expected, actual: int) -> WrongExpectedVe
 
 
 def _input_id(stream: str, commit_id: str) -> str:
+    if type(commit_id) is not str:
+        raise TypeError(f"{stream}: commit_id={commit_id!r} is no str: give a text that only this commit has, or None")
     if not commit_id:
         raise ValueError(f"{stream}: an empty commit id: give a unique one, or None")
     return append_id(stream, commit_id)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter
 
 from schemas.definition import DefinitionError, definition_of, members
 from schemas.errors import FieldNotSupported
+from schemas.names import unfit
 from schemas.suggestions import keyword_hint
 
 UNDO = "undo."
@@ -18,7 +19,6 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*", re.ASCII)
 _AVRO_WORDS = frozenset(
     ("null", "boolean", "int", "long", "float", "double", "bytes", "string", "record", "error", "enum", "array", "map")
 )
-_DESTINATION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*", re.ASCII)
 
 
 def is_generic(cls: type[BaseModel]) -> bool:
@@ -66,8 +66,8 @@ def check_command(cls: Any) -> None:
     line = definition_of(cls).class_line
     if not hasattr(cls, "__to__") or not hasattr(cls, "__key__"):
         raise DefinitionError(line, f'{cls.__name__} goes nowhere: add to="service", key="field"')
-    if not isinstance(cls.__to__, str) or not _DESTINATION.fullmatch(cls.__to__):
-        raise DefinitionError(line, f"{cls.__name__}: to={cls.__to__!r} is no service's name")
+    if why := unfit(cls.__to__, "stock"):
+        raise DefinitionError(line, f"{cls.__name__}: to= names nobody who takes commands: {why}")
     if cls.__key__ not in cls.model_fields:
         fields = ", ".join(cls.model_fields) or "a field (it has none)"
         raise DefinitionError(line, f"{cls.__name__}: key={cls.__key__!r} is none of {fields}")

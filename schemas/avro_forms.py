@@ -20,6 +20,8 @@ import fastavro.write
 import pydantic
 from pydantic import BaseModel
 
+from schemas.json_shapes import PERSONAL_LOGICAL
+from schemas.personal_content import holds
 from schemas.personal_data import Personal
 
 Convert: TypeAlias = Callable[[Any], Any]
@@ -28,9 +30,10 @@ AvroSchema: TypeAlias = Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _NESTED = frozenset({"type", "items", "values", "fields"})
 _READ_AS: dict[str, type] = {"array": list, "map": dict, "long": int}
-PERSONAL_LOGICAL = "sagalog-personal"
 _UNNAMED = frozenset({"null", "boolean", "int", "long", "double", "string", "bytes", "array", "map"})
 
 
@@ -64,7 +67,16 @@ class Form:
 def _micros(instant: datetime) -> int:
     if instant.tzinfo is None:
         raise ValueError(f"{instant!r} has no zone: add one, such as tzinfo=UTC")
-    return (instant - _EPOCH) // _MICROSECOND
+    micros = (instant - _EPOCH) // _MICROSECOND
+    if not _FIRST <= micros <= _LAST:
+        raise ValueError(f"{instant!r} is before the year 1 or after the year 9999 in UTC, as which it is read")
+    return micros
+
+
+def _clock(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError(f"{value!r} has a zone, which Avro's time has not: give a datetime, or take the zone off")
+    return value
 
 
 def _instant(micros: Any) -> Any:
@@ -85,7 +97,7 @@ LEAVES: dict[Any, Form] = {
     Decimal: Form({"type": "string", "logicalType": "sagalog-decimal"}, (Decimal,)),
     datetime: _INSTANT,
     date: _DAY,
-    time: Form({"type": "long", "logicalType": "time-micros"}, (time,)),
+    time: Form({"type": "long", "logicalType": "time-micros"}, (time,), _clock),
     timedelta: Form({"type": "long", "logicalType": "sagalog-duration-micros"}, (timedelta,)),
     pydantic.AwareDatetime: _INSTANT,
     pydantic.PastDatetime: _INSTANT,
@@ -100,8 +112,9 @@ def _sealed(value: Any) -> bytes:
     return bytes(value.sealed)
 
 
-PERSONAL = Form({"type": "bytes", "logicalType": PERSONAL_LOGICAL}, (Personal,), _sealed)
-"""Personal data, as it was sealed."""
+def personal(kind: Any) -> Form:
+    """Personal data of this type, as it was sealed."""
+    return Form({"type": "bytes", "logicalType": PERSONAL_LOGICAL, **holds(kind)}, (Personal,), _sealed)
 
 
 def _read_decimal(text: Any, *_: Any) -> Decimal:

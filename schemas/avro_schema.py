@@ -5,10 +5,12 @@
 ``Decimal``            string with the logical type ``sagalog-decimal``, or Avro's decimal if both
                        ``max_digits`` and ``decimal_places`` are declared
 ``UUID``               string with the logical type ``uuid``
-``datetime``           long, ``timestamp-micros``: the instant, without its zone; one without zone is refused
-``date``, ``time``     ``date``, ``time-micros``
+``datetime``           long, ``timestamp-micros``: the instant, without its zone; refused are those without one, and
+                       those that are not of the years 1 to 9999 in UTC
+``date``, ``time``     ``date``, ``time-micros``; a time with a zone is refused
 ``timedelta``          long with the logical type ``sagalog-duration-micros``
-``Personal``           bytes with the logical type ``sagalog-personal``: the sealed form, whatever it holds
+``Personal``           bytes with the logical type ``sagalog-personal``: the sealed form; the property
+                       ``sagalog.holds`` is the JSON schema of what it holds
 ``Enum``               enum of its values if Avro allows all as symbols, else their type
 ``Literal``            the type of its values
 list, set, tuple       array; ``dict[str, …]``: map
@@ -33,7 +35,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal, NamedTuple, NewType
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, PydanticSchemaGenerationError, RootModel
 from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
@@ -138,7 +140,7 @@ class Deriver:
         if annotation is Decimal and (fixed := forms.fixed_decimal(metadata)):
             return fixed
         if origin is Personal:
-            return forms.PERSONAL
+            return _personal(place, arguments[0])
         if origin is Literal:
             return self._literal(place, arguments)
         if origin in (typing.Union, types.UnionType):
@@ -215,3 +217,10 @@ class Deriver:
         named = sum(form.is_named for form in found.values())
         self.is_tagged = self.is_tagged or named > 1 or (named == 1 and len(found) > 1 + ("null" in found))
         return forms.union_of(list(found.values()))
+
+
+def _personal(place: _Place, kind: Any) -> Form:
+    try:
+        return forms.personal(kind)
+    except PydanticSchemaGenerationError as error:
+        raise place.refuse(f"{kind!r}, which is sealed there, has no JSON") from error

@@ -25,11 +25,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, TypeAlias, get_args
 
+from schemas.avro_shapes import avro_shape
 from schemas.errors import Incompatible, SchemaInvalid
 from schemas.json_shapes import json_shape
 from schemas.resolution import Mismatch, mismatches
 from schemas.schema import Schema
-from schemas.shapes import Shape, avro_shape
+from schemas.shapes import Shape
 
 Mode: TypeAlias = Literal[
     "none", "backward", "backward_transitive", "forward", "forward_transitive", "full", "full_transitive"

@@ -9,8 +9,8 @@
     │   └── UnknownType           the registry knows the type or version, this code does not
     ├── Unencodable               the message holds what its format cannot
     ├── FieldNotSupported         a field's type has no form in the format
-    ├── PersonalOpen, PersonalOfAnother, PersonalDamaged, KeysNotAtHand, CryptoMissing
-    │                             personal data, see `schemas.personal_data`, `…personal_fields`, `…sealing`
+    ├── PersonalOpen, PersonalOfAnother, PersonalOfOtherType, PersonalDamaged, SubjectMissing, KeysNotAtHand,
+    │   CryptoMissing             personal data, see `schemas.personal_data`, `…_fields`, `…_content`, `schemas.sealing`
     ├── SchemaConflict            two classes claim one type name and version
     ├── Incompatible              the subject's mode forbids a schema after earlier ones
     ├── UpcastMissing             nothing leads from an older version in the registry to the class's

@@ -1,6 +1,7 @@
 """Messages as JSON, by pydantic. The payload is one JSON object whose members are the fields by name.
 
-Bytes are base64 (URL-safe), instants keep their offset. A union is decoded as pydantic chooses: where two members
+Bytes are base64 (URL-safe), instants keep their offset; one of hours, minutes and seconds, as of local mean time, is
+refused, since JSON's would be another instant. A union is decoded as pydantic chooses: where two members
 look alike in JSON (two models with the same fields, `UUID | str`), give them a field that tells them apart, or use
 Avro.
 """
@@ -9,21 +10,26 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime, time, timedelta
 from typing import Any, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, PydanticSchemaGenerationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from schemas.codec import Decode, Encode, Read, complete
 from schemas.errors import FieldNotSupported
 from schemas.evolution import Fields
+from schemas.json_shapes import bare
 from schemas.messages import Message
+from schemas.personal_data import Personal, sealed_text
 from schemas.schema import VERSION_PROPERTY, Format, Schema
 from schemas.wire import HEADER_BYTES
 
-_DATA = ("default", "const", "enum", "examples")
+_INSTANTS = re.compile(r'"format":"(date-)?time"')
+_MINUTE = timedelta(minutes=1)
 
 
 class JsonCodec:
@@ -44,6 +50,8 @@ class JsonCodec:
         """See `Codec`."""
         complete(message)
         serialize = message.__pydantic_serializer__.to_json
+        if _INSTANTS.search(self.schema_of(message).text):
+            return lambda message: header + _written(_offsets_checked(message), serialize)
         if '"$defs"' in self.schema_of(message).text:
             return lambda message: header + _written(message, serialize)
         return lambda message: header + serialize(message, exclude_computed_fields=True)
@@ -61,7 +69,7 @@ class JsonCodec:
 
     def load(self, model: type[BaseModel], fields: Fields) -> BaseModel:
         """See `Codec`."""
-        text = to_json(fields, bytes_mode="base64", inf_nan_mode="strings")
+        text = to_json(fields, bytes_mode="base64", inf_nan_mode="strings", fallback=_personal_text)
         return model.model_validate_json(text, extra="ignore", by_name=True)
 
 
@@ -73,6 +81,25 @@ def _written(message: Message, serialize: Callable[..., bytes]) -> bytes:
             f"{error}; if these are bytes in a model that is no message, give the model "
             'model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")'
         ) from error
+
+
+def _offsets_checked(message: Message) -> Message:
+    for value in _leaves(vars(message).values()):
+        if isinstance(value, datetime | time) and (value.utcoffset() or timedelta(0)) % _MINUTE:
+            raise ValueError(f"{value!r} has an offset with seconds, which JSON has not: take astimezone(UTC)")
+    return message
+
+
+def _leaves(values: Iterable[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, BaseModel):
+            yield from _leaves(vars(value).values())
+        elif isinstance(value, dict):
+            yield from _leaves(cast("Any", value).values())
+        elif isinstance(value, list | tuple | set | frozenset):
+            yield from _leaves(cast("Any", value))
+        else:
+            yield value
 
 
 def _checked(message: Message, text: bytes) -> bytes:
@@ -103,6 +130,13 @@ def _refuse_infinite(model: BaseModel) -> None:
             )
 
 
+def _personal_text(value: Any) -> str:
+    """What an upcast copied; raises PersonalOpen for what it made itself."""
+    if isinstance(value, Personal):
+        return sealed_text(cast("Any", value))
+    raise TypeError(f"{type(value).__name__} has no JSON")
+
+
 def _object_of(data: bytes) -> Fields:
     fields = from_json(data[HEADER_BYTES:])
     if not isinstance(fields, dict):
@@ -114,21 +148,8 @@ def _schema_of(message: type[Message]) -> Schema:
     complete(message)
     name, version = message.__type_name__, message.__type_version__
     try:
-        content = _bare(message.model_json_schema(by_alias=False))
-    except PydanticInvalidForJsonSchema as error:
+        content = bare(message.model_json_schema(by_alias=False))
+    except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError) as error:
         raise FieldNotSupported(message.__name__, str(error), format="JSON") from error
     text = json.dumps({**content, "title": name, VERSION_PROPERTY: version}, separators=(",", ":"), sort_keys=True)
     return Schema(name, version, "json", text)
-
-
-def _bare(schema: Any) -> Any:
-    """Without titles and docstrings, so that editing these does not make another schema."""
-    if isinstance(schema, list):
-        return [_bare(each) for each in schema]  # pyright: ignore[reportUnknownVariableType] - JSON
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: value if key in _DATA else _bare(value)
-        for key, value in cast("dict[str, Any]", schema).items()
-        if not (key in ("title", "description") and isinstance(value, str))
-    }

@@ -13,12 +13,35 @@ from typing import Any, cast
 
 from schemas.shapes import FieldShape, Shape
 
+PERSONAL_LOGICAL = "sagalog-personal"
+"""The format, in Avro the logical type, of personal data: its sealed form."""
+HOLDS_PROPERTY = "sagalog.holds"
+"""The property that holds the JSON schema of what is sealed there."""
+_DATA = ("default", "const", "enum", "examples")
 _KINDS = {"integer": "long", "number": "double", "boolean": "boolean", "null": "null", "string": "string"}
 
 
 def json_shape(schema: Any) -> Shape:
     """The shape of a JSON schema."""
     return _Reader(schema).shape(schema)
+
+
+def held(content: Mapping[str, Any]) -> Shape:
+    """The shape of what is sealed, given the schema of personal data; `any` if it does not say."""
+    return json_shape(content.get(HOLDS_PROPERTY))
+
+
+def bare(schema: Any) -> Any:
+    """Without titles and docstrings, so that editing these does not make another schema."""
+    if isinstance(schema, list):
+        return [bare(each) for each in schema]  # pyright: ignore[reportUnknownVariableType] - JSON
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: value if key in _DATA else bare(value)
+        for key, value in cast("dict[str, Any]", schema).items()
+        if not (key in ("title", "description") and isinstance(value, str))
+    }
 
 
 class _Reader:
@@ -48,7 +71,10 @@ class _Reader:
             return Shape("array", item=_union(items) if items else self.shape(content.get("items")))
         if kind == "object":
             return self._object(content, Shape("record"))
-        return Shape(_KINDS.get(str(kind), "any"), logical=content.get("format", "") if kind == "string" else "")
+        logical = content.get("format", "") if kind == "string" else ""
+        return Shape(
+            _KINDS.get(str(kind), "any"), logical=logical, item=held(content) if logical == PERSONAL_LOGICAL else None
+        )
 
     def _referred(self, reference: str) -> Shape:
         name = reference.rpartition("/")[2]

@@ -36,7 +36,7 @@ from schemas._checks import UNDO, check_command, check_type, is_generic, refuse_
 from schemas.definition import Body, DefinitionError, Line, definition_of, members
 from schemas.evolution import F, Upcasts
 from schemas.personal_data import personal
-from schemas.personal_fields import check_personal
+from schemas.personal_fields import check_personal, hide_inputs
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, PrivateAttr, personal))
@@ -75,6 +75,11 @@ class Message(BaseModel, metaclass=MessageType):
         if not is_generic(cls):
             check_type(cls)
             check_personal(cls)
+
+    @classmethod
+    def __pydantic_on_complete__(cls) -> None:
+        super().__pydantic_on_complete__()
+        hide_inputs(cls)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler, /) -> CoreSchema:

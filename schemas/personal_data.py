@@ -14,7 +14,8 @@ A `Personal` is *open* when a program makes it and *sealed* once it was encrypte
 letters alike; an open one is refused by name. Sealed values are copied from message to message without a key. `reveal`
 decrypts each time it is asked, so a value that was read before its subject was forgotten is redacted too.
 
-Neither `repr` nor `str` show what it holds. It can hold what JSON can.
+Neither `repr` nor `str` show what it holds, nor do errors. It holds what JSON keeps: a value that would come back as
+another one, or not at all, is refused when its field gets it. Its type is part of the schema.
 
 Not promised: that what a program did with a revealed value is forgotten.
 """
@@ -24,13 +25,14 @@ from __future__ import annotations
 import base64
 import binascii
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Final, Generic, Protocol, TypeVar, cast, get_args
 
-from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, TypeAdapter
-from pydantic_core import CoreSchema, core_schema, to_json
+from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, core_schema
 
 from schemas.errors import SchemaError
+from schemas.json_shapes import PERSONAL_LOGICAL
+from schemas.personal_content import holds, read, taken, text_of
 from schemas.sealing import parse, seal, unseal
 
 T_co = TypeVar("T_co", covariant=True)
@@ -38,6 +40,8 @@ T = TypeVar("T")
 
 SUBJECT_PROPERTY: Final = "sagalog.subject"
 """The property of a field's JSON schema that says which field names the subject."""
+_KIND: Final = "sagalog_kind"
+"""Where pydantic's schema of a field has the type that is sealed there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,7 @@ class Personal(Generic[T_co]):
 
         Raises:
             KeysNotAtHand: nothing that runs in this process holds keys.
+            PersonalOfOtherType: it was sealed as a value that the type does not take.
             PersonalDamaged: the ciphertext was changed.
             SchemaError, EventStoreError: the key cannot be unwrapped: a master key is missing here, or a wrong one; or
                 nobody can tell whether it was destroyed, because the log is away (`KeysNotFollowed`, try again).
@@ -163,16 +168,20 @@ class Personal(Generic[T_co]):
         for keyring in tuple(_keyrings):
             key = keyring.find(sealed.subject, sealed.key_id)
             if key is not None:
-                return cast("T_co", _adapter(self._kind).validate_json(unseal(sealed, key)))
+                return cast("T_co", read(unseal(sealed, key), self._kind, sealed.subject))
         is_forgotten = any(keyring.knows(sealed.subject, sealed.key_id) for keyring in tuple(_keyrings))
         return Redacted(sealed.subject, is_forgotten)
 
     def seal(self, *, subject: str, key_id: bytes, key: bytes) -> Personal[T_co]:
-        """The same value, sealed. One that is sealed already stays as it is."""
+        """The same value, sealed. One that is sealed already stays as it is.
+
+        Raises:
+            Unencodable: it was given to no field, and JSON cannot hold it.
+        """
         if self._sealed is not None:
             return self
         made: Personal[T_co] = cast("Any", Personal).__new__(Personal)
-        _set(made, None, seal(plaintext(self), subject=subject, key_id=key_id, key=key), self._kind)
+        _set(made, None, seal(text_of(self._open), subject=subject, key_id=key_id, key=key), self._kind)
         return made
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -206,23 +215,19 @@ class Personal(Generic[T_co]):
             ),
             python_schema=core_schema.no_info_plain_validator_function(lambda value: _taken(value, kind)),
             serialization=core_schema.plain_serializer_function_ser_schema(
-                _text_of, return_schema=core_schema.str_schema(), when_used="json"
+                sealed_text, return_schema=core_schema.str_schema(), when_used="json"
             ),
+            metadata={_KIND: kind},
         )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "format": "sagalog-personal"}
+        return {"type": "string", "format": PERSONAL_LOGICAL, **holds(schema.get("metadata", {}).get(_KIND, Any))}
 
 
 def personal(*, subject: str, default: Any = ...) -> Any:
     """Declare a field of personal data. `subject`: the field of the same class that says whose it is."""
     return Field(default, json_schema_extra={SUBJECT_PROPERTY: subject})
-
-
-def plaintext(value: Personal[Any]) -> bytes:
-    """What is sealed of an open value: its JSON."""
-    return to_json(value.reveal())
 
 
 def _set(made: Personal[Any], value: Any, sealed: bytes | None, kind: Any) -> None:
@@ -245,15 +250,11 @@ def _taken(value: Any, kind: Any) -> Personal[Any]:
     given: Personal[Any] = cast("Any", value)
     if given.is_sealed:
         return _restored(None, given.sealed, kind)
-    return _restored(_adapter(kind).validate_python(given.reveal(), strict=True), None, kind)
+    return _restored(taken(given.reveal(), kind), None, kind)
 
 
-@lru_cache(maxsize=1_000)
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)
-
-
-def _text_of(value: Personal[Any]) -> str:
+def sealed_text(value: Personal[Any]) -> str:
+    """The sealed form as text, for JSON."""
     return base64.urlsafe_b64encode(value.sealed).decode()
 
 

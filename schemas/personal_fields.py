@@ -33,6 +33,17 @@ class PersonalOfAnother(SchemaError):
         self.where, self.subject, self.found = where, subject, found
 
 
+class SubjectMissing(SchemaError):
+    """Personal data of nobody: the field that says whose it is holds None."""
+
+    def __init__(self, where: str, field: str) -> None:
+        super().__init__(
+            f"{where} holds personal data of nobody, its {field} is None: say there whose it is, or leave the personal "
+            "data out"
+        )
+        self.where, self.field = where, field
+
+
 class _Fields(NamedTuple):
     own: tuple[tuple[str, str], ...]
     """Field and the field that names its subject."""
@@ -46,8 +57,15 @@ def holds_personal(model: type[BaseModel]) -> bool:
     return bool(fields.own or fields.nested)
 
 
+def hide_inputs(model: type[BaseModel]) -> None:
+    """Let errors of a class that holds personal data not show what it was given. It must be complete."""
+    if holds_personal(model) and not model.model_config.get("hide_input_in_errors"):
+        model.model_config["hide_input_in_errors"] = True
+        model.model_rebuild(force=True)
+
+
 def check_personal(model: type[BaseModel]) -> None:
-    """Refuse a field of personal data without a subject.
+    """Refuse a field of personal data without a subject, or with a default that is not sealed.
 
     Raises:
         DefinitionError: names the field.
@@ -60,25 +78,34 @@ def check_personal(model: type[BaseModel]) -> None:
             )
         if declared is not None and (declared not in model.model_fields or declared == name):
             raise _wrong(model, name, f"has subject={declared!r}, which is no other field of {model.__name__}")
+        if any(not value.is_sealed for value in _leaves(info.default, Personal)):
+            raise _wrong(model, name, "has personal data as its default, which is sealed for nobody: let it be None")
 
 
 def personal_values(model: BaseModel) -> Iterator[tuple[str, Personal[Any], str]]:
-    """Each value of personal data in it: where it stands, the value, and whose it is by declaration."""
+    """Each value of personal data in it: where it stands, the value, and whose it is by declaration.
+
+    Raises:
+        SubjectMissing: the field that says whose it is holds None.
+    """
     fields = _fields(type(model))
     for name, subject_field in fields.own:
-        subject = subject_in(model, subject_field)
         for value in _leaves(getattr(model, name), Personal):
-            yield f"{type(model).__name__}.{name}", value, subject
+            yield f"{type(model).__name__}.{name}", value, _subject(model, name, subject_field)
     for name in fields.nested:
         for inner in _leaves(getattr(model, name), BaseModel):
             yield from personal_values(inner)
 
 
 def map_personal(model: M, change: Callable[[Personal[Any], str], Personal[Any]]) -> M:
-    """The model with each value of personal data changed, given the value and whose it is."""
+    """The model with each value of personal data changed, given the value and whose it is.
+
+    Raises:
+        SubjectMissing: the field that says whose it is holds None.
+    """
     fields, update = _fields(type(model)), dict[str, Any]()
     for name, subject_field in fields.own:
-        subject = subject_in(model, subject_field)
+        subject = partial(_subject, model, name, subject_field)
         update[name] = _mapped(getattr(model, name), Personal, partial(_changed, change, subject))
     for name in fields.nested:
         inner = update.get(name, getattr(model, name))
@@ -114,9 +141,11 @@ def sealed_json(model: BaseModel) -> str:
         raise Unencodable(type(model).__name__, str(error)) from error
 
 
-def subject_in(model: BaseModel, field: str) -> str:
-    """The subject that a field names, as text."""
+def _subject(model: BaseModel, name: str, field: str) -> str:
+    """The subject of a personal field, as text."""
     value: Any = getattr(model, field)
+    if value is None:
+        raise SubjectMissing(f"{type(model).__name__}.{name}", field)
     return str(value.value if isinstance(value, enum.Enum) else value)
 
 
@@ -128,7 +157,7 @@ def _fields(model: type[BaseModel]) -> _Fields:
         if _mentions(info.annotation):
             check_personal(model)
             own.append((name, declared or ""))
-        if any(_reaches(inner, {model}) for inner in _models(info.annotation)):
+        if any(_reaches(inner, set()) for inner in _models(info.annotation)):
             nested.append(name)
     return _Fields(tuple(own), tuple(nested))
 
@@ -167,9 +196,9 @@ def _parts(annotation: Any) -> Iterator[Any]:
 
 
 def _changed(
-    change: Callable[[Personal[Any], str], Personal[Any]], subject: str, value: Personal[Any]
+    change: Callable[[Personal[Any], str], Personal[Any]], subject: Callable[[], str], value: Personal[Any]
 ) -> Personal[Any]:
-    return change(value, subject)
+    return change(value, subject())
 
 
 def _leaves(value: Any, kind: type[Any]) -> Iterator[Any]:

@@ -11,7 +11,7 @@ compatibility mode forbids (`schemas.compatibility`). A subject is a type's name
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from schemas.compatibility import DEFAULT_MODE, Mode, check
@@ -75,6 +75,21 @@ class Registry(Protocol):
         ...
 
 
+def check_new(
+    entries: Sequence[Entry], earlier: Callable[[str], Sequence[Registered]], mode: Callable[[str], Mode]
+) -> None:
+    """Check what is about to be registered, in this order. `earlier`, `mode`: of a subject.
+
+    Raises:
+        Incompatible: a subject's mode forbids one of them.
+    """
+    new: dict[str, list[Schema]] = {}
+    for subject, schema in entries:
+        added = new.setdefault(subject, [])
+        check(subject, schema, [*(each.schema for each in earlier(subject)), *added], mode(subject))
+        added.append(schema)
+
+
 class Catalog:
     """What was read of a registry. Not for several threads at once, but reading one id is."""
 
@@ -117,12 +132,7 @@ class Catalog:
         Raises:
             Incompatible: a subject's mode forbids one of them.
         """
-        new: dict[str, list[Schema]] = {}
-        for subject, schema in entries:
-            added = new.setdefault(subject, [])
-            earlier = [each.schema for each in self._subjects.get(subject, ())]
-            check(subject, schema, [*earlier, *added], self.mode(subject))
-            added.append(schema)
+        check_new(entries, self.versions, self.mode)
 
     @property
     def last_id(self) -> int:

@@ -33,6 +33,7 @@ _PROMOTED: dict[str, frozenset[str]] = {
 }
 _NAMED = frozenset({"record", "enum", "fixed"})
 _NO_FIELD = "no such field"
+_INSIDE = {"array": "[]", "map": "{}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ class _Pairs:
         elif reader.kind in _NAMED:
             yield from self._named(reader, writer, path)
         elif reader.item is not None and writer.item is not None:
-            yield from self.compare(reader.item, writer.item, path + ("[]" if reader.kind == "array" else "{}"))
+            yield from self.compare(reader.item, writer.item, path + _INSIDE.get(reader.kind, ""))
         elif reader.logical != writer.logical:
             yield Mismatch(path, "LOGICAL_TYPE_MISMATCH", *said)
 

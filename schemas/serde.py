@@ -179,6 +179,21 @@ class Serde:
             return False
         return True
 
+    def reads(self, type_: TypeName) -> bool:
+        """Whether this code has a class of this version, or steps that lead from it to the newest one."""
+        newest = self._newest.get(type_.name)
+        if type_ in self._classes or newest is None or newest.__type_version__ < type_.version:
+            return type_ in self._classes
+        return newest.__upcasts__.path(type_.version) is not None
+
+    def is_left_behind(self, type_: TypeName) -> bool:
+        """Whether this code has a newer version of a type, and no way from this one.
+
+        As soon as the registry has this one, code that starts with that class raises `UpcastMissing`.
+        """
+        newest = self._newest.get(type_.name)
+        return newest is not None and newest.__type_version__ > type_.version and not self.reads(type_)
+
     def _schema(self, data: bytes) -> Schema:
         id = schema_id_of(data)
         schema = self._registry.find(id)

@@ -1,16 +1,13 @@
-"""Schemas as shapes: what Avro's resolution rules look at, taken from an Avro schema.
+"""Schemas as shapes: what Avro's resolution rules look at.
 
-A shape holds no documentation, no property of ours and no order of fields. JSON schemas become shapes too
-(`schemas.json_shapes`), so one set of rules (`schemas.resolution`) serves both formats.
+A shape holds no documentation and no order of fields, and of our properties only what personal data is. Avro schemas
+(`schemas.avro_shapes`) and JSON schemas (`schemas.json_shapes`) become shapes, so one set of rules
+(`schemas.resolution`) serves both formats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
-
-_PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,73 +34,13 @@ class Shape:
     """Whether an enum has a symbol for those it does not know."""
     size: int = 0
     item: Shape | None = None
-    """Of an array or map; of an enum of JSON, the type of its values."""
+    """Of an array or map; of an enum of JSON, the type of its values; of personal data, what is sealed there."""
     members: tuple[Shape, ...] = ()
     fields: dict[str, FieldShape] = field(default_factory=dict[str, FieldShape])
 
     def __str__(self) -> str:
         if self.kind == "union":
             return " or ".join(str(member) for member in self.members)
-        if self.item is not None and self.kind in ("array", "map"):
-            return f"{self.kind} of {self.item}"
+        if self.item is not None and (self.logical or self.kind in ("array", "map")):
+            return f"{self.logical or self.kind} of {self.item}"
         return self.logical or f"{self.kind} {self.name}".strip()
-
-
-def avro_shape(schema: Any) -> Shape:
-    """The shape of an Avro schema.
-
-    Raises:
-        ValueError: it is none.
-    """
-    return _Reader().shape(schema, "")
-
-
-class _Reader:
-    """Reads one schema; knows the names that it defined so far."""
-
-    def __init__(self) -> None:
-        self._named: dict[str, Shape] = {}
-
-    def shape(self, schema: Any, space: str) -> Shape:
-        if isinstance(schema, str):
-            return self._by_name(schema, space)
-        if isinstance(schema, list):
-            return Shape("union", members=tuple(self.shape(each, space) for each in cast("Any", schema)))
-        if not isinstance(schema, dict) or "type" not in schema:
-            raise ValueError(f"{schema!r} is no Avro schema")
-        content = cast("dict[str, Any]", schema)
-        kind: Any = content["type"]
-        if kind in ("array", "map"):
-            return Shape(kind, item=self.shape(content["items" if kind == "array" else "values"], space))
-        if kind in ("record", "error", "enum", "fixed"):
-            return self._definition(content, space)
-        found = self.shape(kind, space)
-        logical = _logical(content)
-        return Shape(found.kind, logical=logical) if logical and found.kind in _PRIMITIVES else found
-
-    def _by_name(self, name: str, space: str) -> Shape:
-        if name in _PRIMITIVES:
-            return Shape(name)
-        found = self._named.get(f"{space}.{name}" if space and "." not in name else name) or self._named.get(name)
-        if found is None:
-            raise ValueError(f"{name!r} is no Avro type, and not defined before")
-        return found
-
-    def _definition(self, content: Mapping[str, Any], space: str) -> Shape:
-        name: str = content["name"]
-        given: str = content.get("namespace", space)
-        full = f"{given}.{name}" if given and "." not in name else name
-        space = full.rpartition(".")[0]
-        shape = self._named[full] = Shape(content["type"].replace("error", "record"), name.rpartition(".")[2])
-        shape.symbols = tuple(content.get("symbols", ()))
-        shape.has_default = content["type"] == "enum" and "default" in content
-        shape.size, shape.logical = content.get("size", 0), _logical(content)
-        for each in content.get("fields", ()):
-            found = self.shape(each["type"], space)
-            shape.fields[each["name"]] = FieldShape(found, "default" in each, tuple(each.get("aliases", ())))
-        return shape
-
-
-def _logical(content: Mapping[str, Any]) -> str:
-    logical = content.get("logicalType", "")
-    return f"decimal({content.get('precision')}, {content.get('scale', 0)})" if logical == "decimal" else logical

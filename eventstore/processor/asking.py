@@ -40,6 +40,11 @@ log = structlog.get_logger()
 REPLY_RETENTION_MS = 60 * 60 * 1000
 RECORDS_AT_ONCE = 500
 ID_MAX = 1_000
+UNCONNECTED = "there is no connection to the log now: ask again with the same id"
+GONE = (
+    "the process that had the embedded log is gone, or gave it to another: leave this client (or service) and begin "
+    "another one, which asks again with the same id"
+)
 
 
 class Asking:
@@ -59,6 +64,8 @@ class Asking:
         self._next: int | None = None
         """Where to read on when the loop failed and starts again."""
         self._is_closed = False
+        self._is_gone = False
+        """Whether the log was closed for good: an embedded one whose owner ended."""
         self._unanswered = 0
         self._clock_check = ClockCheck(host.clock)
         self._reader: Reader | None = None
@@ -145,7 +152,7 @@ class Asking:
         producer = self._producer
         correlation = call.correlation
         if producer is None:
-            self._fail(correlation, LogClosed("there is no connection to the log now: ask again with the same id"))
+            self._fail(correlation, LogClosed(GONE if self._is_gone else UNCONNECTED))
             return
 
         def delivered(error: LogError | None, _: int) -> None:
@@ -176,6 +183,7 @@ class Asking:
         try:
             self._open()
         except LogClosed as gone:  # of an embedded log: the process that owned it is gone, and nothing brings answers
+            self._is_gone = True
             self._tell_all(gone)
             raise
 
@@ -196,7 +204,11 @@ class Asking:
         if (question := self._clock_check.question()) is not None:
             producer.produce(*self._home, clock_check.KEY, question)
         producer.poll(0)
-        records = reader.read(RECORDS_AT_ONCE, timeout)
+        try:
+            records = reader.read(RECORDS_AT_ONCE, timeout)
+        except LogClosed:
+            self._is_gone = True
+            raise
         for record in records:
             if record.key == clock_check.KEY:
                 self._clock_check.take(record)

@@ -82,7 +82,7 @@ def _has_records(journal: TopicPartition) -> str:
 def _ways_out(service: str, inbox: str, why: str) -> str:
     return (
         f"{why}, so another service runs the processor (was this one renamed?), or the positions are lost: let one "
-        f"service run it, and use its stores elsewhere by `Client(stores=[…])`; or stop all and say where this group "
-        f"goes on, by `sagalog group reset {service} --topic {inbox} --to end`, or `--to start` if what was refused "
-        f"may be decided on again"
+        f"service run it, and use its stores elsewhere by `Client(stores=[…])`; or let the old one decide on what "
+        f"waits, stop all and say where this group goes on, by `sagalog group reset {service} --topic {inbox} --to "
+        f"end`, which skips what still waits, or `--to start` if what was refused may be decided on again"
     )

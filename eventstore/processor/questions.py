@@ -17,7 +17,7 @@ Not promised: an answer. Questions older than a minute by the owner's clock are 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
@@ -31,7 +31,8 @@ from eventstore.processor.inputs import Answered, AnyCall, Input
 from eventstore.processor.pages import packed, read_page, size_of
 from eventstore.processor.snapshots import Wanted, encode_snapshot
 from eventstore.state.errors import StateError
-from schemas import Message, Metadata, Reply
+from schemas import Message, Metadata, Reply, Serde
+from schemas.schema import TypeName
 
 log = structlog.get_logger()
 
@@ -58,6 +59,8 @@ class ReadPage(Message, name="sagalog.read_page"):
     """The aggregate whose snapshot the page may begin with; empty: none."""
     fingerprint: bytes = b""
     """Of the code that would use it."""
+    types: dict[str, list[int]] | None = None
+    """Names and versions of types: which of them does the owner not take from an import?"""
 
 
 class PageRead(Reply, name="sagalog.page_read"):
@@ -70,6 +73,18 @@ class PageRead(Reply, name="sagalog.page_read"):
     """The offset of the next event, which is too large for an answer; `rows` holds none then."""
     snapshot: bytes | None = None
     """The snapshot that the page goes on from, as it is stored."""
+    untaken: list[str] | None = None
+    """Those of the question's types, such as `order.paid version 1`."""
+
+
+def untaken(types: Mapping[str, Sequence[int]], serde: Serde, *, folds: bool) -> list[str]:
+    """The types that an owner with this code cannot have in its history. `folds`: it decodes each event.
+
+    Else they need not be known; but an older version that nothing leads from would keep the owner from starting again.
+    """
+    named = [TypeName(name, version) for name, versions in types.items() for version in versions]
+    refused = [each for each in named if serde.is_left_behind(each) or (folds and not serde.reads(each))]
+    return [f"{name} version {version}" for name, version in refused]
 
 
 class Question(NamedTuple):
@@ -103,11 +118,15 @@ class Questions:
         self,
         host: Host,
         index: Callable[[TopicPartition], StreamIndex | None],
+        folds: Callable[[TopicPartition], bool],
         counts: dict[str, float],
         passed_on: Callable[[AnyCall], None],
     ) -> None:
-        """`index`: of a partition that is served. `passed_on` takes local questions of one that is not any more."""
-        self._host, self._index, self._counts, self._passed_on = host, index, counts, passed_on
+        """`index`: of a partition that is served; `folds`: whether it decodes its events. `passed_on` takes local
+        questions of one that is not served any more.
+        """
+        self._host, self._index, self._folds = host, index, folds
+        self._counts, self._passed_on = counts, passed_on
         self._waiting: deque[Question] = deque()
         self._producer: Producer | None = None
         self._record_bytes = host.log.message_max_bytes - _OVERHEAD_BYTES
@@ -172,7 +191,14 @@ class Questions:
         if page.rows and question.item.call is None and size_of(page.rows[0]) > room:
             alone = page.rows[0].offset
             return PageRead(rows=packed(()), head=page.head, is_last=False, elsewhere=alone, snapshot=snapshot)
-        return PageRead(rows=packed(page.rows), head=page.head, is_last=page.is_last, elsewhere=None, snapshot=snapshot)
+        return PageRead(
+            rows=packed(page.rows),
+            head=page.head,
+            is_last=page.is_last,
+            elsewhere=None,
+            snapshot=snapshot,
+            untaken=untaken(what.types, self._host.serde, folds=self._folds(question.at)) if what.types else None,
+        )
 
     def _send(self, asked: Metadata, answer: PageRead) -> None:
         to = asked.reply

@@ -14,7 +14,7 @@ from eventstore.processor.commits import Commits
 from eventstore.processor.counts import EntityCounts
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.partition import Partition
-from eventstore.processor.port import AnyProcessor
+from eventstore.processor.port import AnyProcessor, Stateless
 from eventstore.processor.predecessor import commit_metadata
 from eventstore.processor.routes import Routes
 from eventstore.processor.standby import Standby
@@ -114,6 +114,11 @@ class Served:
                 return False
             del self._inbox_ends[at]
         return at in self.partitions
+
+    def folds(self, at: TopicPartition) -> bool:
+        """Whether the events of a partition that is served here are decoded, as an aggregate's are."""
+        partition = self.partitions.get(at)
+        return partition is not None and not isinstance(partition.processor, Stateless)
 
     def index(self, at: TopicPartition, key: str | None = None) -> StreamIndex | None:
         """The local index of a partition that is served here. Any thread.

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from eventstore.log.records import Topic
 from eventstore.processor.port import AnyProcessor, Retaining, Retention, keeps_states
+from schemas.names import check_name
 
 DAY_MS = 24 * 60 * 60 * 1000
 INBOX_RETENTION_MS = 7 * DAY_MS
@@ -45,6 +46,15 @@ _COMPACTED = {
     **_SEGMENTS,
 }
 _FOREVER = {"retention.bytes": "-1", **_SEGMENTS}
+
+
+def check_store_name(name: str) -> None:
+    """Refuse what cannot name a store or processor.
+
+    Raises:
+        ValueError: it cannot be part of a topic's name.
+    """
+    check_name("a store", name, "orders")
 
 
 def inbox_of(name: str) -> str:

@@ -69,7 +69,7 @@ class Unit:
             ("inputs", "batches", "aborted", "unknown", "failed", "fenced"), 0.0
         )
         self._parts = Parts()
-        self._questions = Questions(host, self._served.index, self._counts, moved)
+        self._questions = Questions(host, self._served.index, self._served.folds, self._counts, moved)
         self._consumer: GroupConsumer | None = None
         self._is_between_steps = True
         """Whether everything that was polled was handled or is to be read again."""

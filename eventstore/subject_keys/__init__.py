@@ -1,7 +1,7 @@
 """Keys of the subjects of personal data: their topic, their masters, and what a process holds of them (rule E4)."""
 
 from eventstore.subject_keys.forgetting import ForgetUnfinished
-from eventstore.subject_keys.keys import SubjectForgotten, SubjectKeys, key_topic
+from eventstore.subject_keys.keys import SubjectForgotten, SubjectKeys, check_subject, key_topic
 from eventstore.subject_keys.masters import LocalMasterKeys, MasterKeys, WrappedKey
 
 __all__ = [
@@ -11,5 +11,6 @@ __all__ = [
     "SubjectForgotten",
     "SubjectKeys",
     "WrappedKey",
+    "check_subject",
     "key_topic",
 ]

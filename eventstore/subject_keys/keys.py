@@ -172,7 +172,7 @@ class SubjectKeys(KeyRing):
             if forgotten and kind is Kind.FIRST:
                 raise SubjectForgotten(subject)
             if not has_key:
-                _check_subject(subject)
+                check_subject(subject)
                 key_id, key = os.urandom(KEY_ID_BYTES), os.urandom(KEY_BYTES)
                 wrapped = self.masters.wrap(key, context_of(subject, key_id))
                 made.append((subject, key_id))
@@ -193,7 +193,7 @@ class SubjectKeys(KeyRing):
             ForgetUnfinished: the log does not answer; it says what is known, and to call this again.
             NotAuthorized, KeysUnreadable: as they say; it is not done.
         """
-        _check_subject(subject)
+        check_subject(subject)
         with told(subject, "nothing happened"):
             self.catch_up()
             self._writer()
@@ -229,11 +229,12 @@ class SubjectKeys(KeyRing):
             OutcomeUnknown, LogError: call it again.
         """
         self.catch_up()
+        master = self.masters.current()
         with self._changed:
-            old = list(self._replica.wrapped_by_others(self.masters.current()))
+            old = list(self._replica.wrapped_by_others(master))
         for at in range(0, len(old), 500):
             self._rewrap(old[at : at + 500])
-        return len(old)
+        return sum(wrapped.master != master for _, _, wrapped in old)
 
     def _rewrap(self, old: Sequence[tuple[str, bytes, WrappedKey]]) -> None:
         records: list[tuple[bytes, bytes | None]] = []
@@ -277,10 +278,27 @@ class SubjectKeys(KeyRing):
             return self._producer
 
 
-def _check_subject(subject: str) -> None:
-    size = len(subject.encode())
+def check_subject(subject: str) -> None:
+    """Refuse what cannot be a subject's id.
+
+    Raises:
+        ValueError: it is empty, too long, or holds half of a surrogate pair.
+    """
+    try:
+        size = len(subject.encode())
+    except UnicodeEncodeError:
+        raise ValueError(f"subject {subject!r} cannot be written in UTF-8: remove its lone surrogates") from None
     if not 1 <= size <= SUBJECT_MAX_BYTES:
         raise ValueError(f"subject {subject[:40]!r} has {size} bytes of UTF-8: 1 to {SUBJECT_MAX_BYTES} are taken")
 
 
-__all__ = ["KEYS_KEPT", "LAG_MS", "SEGMENT_MS", "TOPIC", "SubjectForgotten", "SubjectKeys", "key_topic"]
+__all__ = [
+    "KEYS_KEPT",
+    "LAG_MS",
+    "SEGMENT_MS",
+    "TOPIC",
+    "SubjectForgotten",
+    "SubjectKeys",
+    "check_subject",
+    "key_topic",
+]

@@ -67,11 +67,17 @@ class Replica:
         return len(self._left)
 
     def wrapped_by_others(self, master: str) -> Iterator[tuple[str, bytes, WrappedKey]]:
-        """Keys that another master wraps."""
+        """Keys that another master wraps.
+
+        Of a subject that was forgotten all its keys, the last one first: written anew, a key moves behind the others,
+        and compaction must not leave a first key where none is live, which would be void.
+        """
         for subject, key_ids in self._live.items():
-            for key_id in key_ids:
-                if self._wrapped[key_id].master != master:
-                    yield subject, key_id, self._wrapped[key_id]
+            others = [key_id for key_id in key_ids if self._wrapped[key_id].master != master]
+            if others and self.was_forgotten(subject):
+                others = list(reversed(key_ids))
+            for key_id in others:
+                yield subject, key_id, self._wrapped[key_id]
 
     def _keep(self, record: KeyRecord, data: bytes) -> None:
         subject, key_id = record.subject, record.key_id

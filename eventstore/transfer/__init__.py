@@ -3,10 +3,13 @@
 from eventstore.transfer.errors import (
     ExportDiffers,
     ExportIncomplete,
+    ExportInUse,
     ExportUnreadable,
+    FileUnusable,
     ImportConflict,
     StoreNotServed,
     TransferError,
+    TypesNotTaken,
 )
 from eventstore.transfer.exporting import Exported, export_streams
 from eventstore.transfer.importing import Imported
@@ -14,13 +17,16 @@ from eventstore.transfer.serving import import_streams
 
 __all__ = [
     "ExportDiffers",
+    "ExportInUse",
     "ExportIncomplete",
     "ExportUnreadable",
     "Exported",
+    "FileUnusable",
     "ImportConflict",
     "Imported",
     "StoreNotServed",
     "TransferError",
+    "TypesNotTaken",
     "export_streams",
     "import_streams",
 ]

@@ -1,8 +1,9 @@
 """Files of streams as Avro object container files, compressed by deflate.
 
-A file's records are a union of `sagalog.export.Event`, `Schema` and `End`, with the fields of
+A file's records are a union of `sagalog.export.Event`, `Schema`, `Mark` and `End`, with the fields of
 `eventstore.transfer.entries`; the header is JSON in the file's metadata, under `sagalog.export`. Metadata of events is
-JSON in a string, payloads are bytes in the Avro or JSON encoding of the schema that their `schema` names.
+JSON in a string, payloads are bytes in the Avro or JSON encoding of the schema that their `schema` names. A mark ends
+its block. A block without the file's sync marker behind it is the rest of an interrupted export.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import fastavro
 import msgspec
 from fastavro.write import Writer
 
-from eventstore.transfer.entries import End, Entry, EventEntry, Header, SchemaEntry
+from eventstore.transfer.entries import End, Entry, EventEntry, Header, Mark, SchemaEntry
 
 MAGIC = b"Obj\x01"
 _HEADER = "sagalog.export"
@@ -34,11 +35,16 @@ _EVENT = {
     "type_version": "int", "meta": "string", "payload": "bytes", "schema": "int", "partition": "int", "offset": "long",
 }  # fmt: skip
 _SCHEMA = {"id": "int", "name": "string", "version": "int", "format": "string", "text": "string"}
-_END = {"events": "long", "checksum": "string"}
-_FILE: Any = fastavro.parse_schema([_record("Event", _EVENT), _record("Schema", _SCHEMA), _record("End", _END)])
+_MARK = {"events": "long", "trail": "string"}
+_END = {"events": "long", "checksum": "string", "trail": "string"}
+_FILE: Any = fastavro.parse_schema(
+    [_record("Event", _EVENT), _record("Schema", _SCHEMA), _record("Mark", _MARK), _record("End", _END)]
+)
 _NAMES: dict[type[Entry], str] = {
-    EventEntry: "sagalog.export.Event", SchemaEntry: "sagalog.export.Schema", End: "sagalog.export.End",
+    EventEntry: "sagalog.export.Event", SchemaEntry: "sagalog.export.Schema", Mark: "sagalog.export.Mark",
+    End: "sagalog.export.End",
 }  # fmt: skip
+_SYNC_BYTES, _SEARCH_BYTES = 16, 1024 * 1024
 _TYPES = {name: type_ for type_, name in _NAMES.items()}
 
 
@@ -55,12 +61,14 @@ class AvroWriter:
         self._writer = _Writer(self._file, _FILE, codec="deflate", metadata=metadata)
 
     def write(self, entry: Entry) -> None:
-        """Append an entry."""
+        """Append an entry. A mark ends the block, so that the file can be cut behind it."""
         fields = msgspec.structs.asdict(entry)
         if isinstance(entry, EventEntry):
             fields["meta"] = bytes(entry.meta).decode()
             del fields["event"]
         self._writer.write((_NAMES[type(entry)], fields))
+        if isinstance(entry, Mark):
+            self.flush()
 
     def flush(self) -> None:
         """End the block, and hand what was written to the operating system."""
@@ -95,18 +103,28 @@ class AvroReader:
     def entries(self) -> Iterator[tuple[Entry, int]]:
         """The entries, each with the offset in the file behind its block. Ends where the file does, or is damaged."""
         with self._file:
+            end = self.body
             while True:
                 try:
                     block = next(self._blocks)
                     entries = [_entry(*record) for record in block]
-                except (StopIteration, EOFError):
-                    return
                 except Exception as error:  # noqa: BLE001 - fastavro names no errors of its own
-                    at = self._file.tell()
-                    self.damage = f"byte {at}: {error}" if self._file.read(1) else ""  # at its end it is cut
+                    self.damage = f"byte {end}: {error}" if self._has_block_behind(end) else ""
                     return
+                end = block.offset + block.size
                 for entry in entries:
-                    yield entry, block.offset + block.size
+                    yield entry, end
+
+    def _has_block_behind(self, offset: int) -> bool:
+        """Whether what lies there was whole once: then its sync marker is behind it, and the file is not just cut."""
+        self._file.seek(self.body - _SYNC_BYTES)
+        sync, before = self._file.read(_SYNC_BYTES), b""
+        self._file.seek(offset)
+        while read := self._file.read(_SEARCH_BYTES):
+            if sync in before + read:
+                return True
+            before = (before + read)[-_SYNC_BYTES:]
+        return False
 
     def close(self) -> None:
         """Close the file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from eventstore.errors import EventStoreError
@@ -9,6 +10,17 @@ from eventstore.errors import EventStoreError
 
 class TransferError(EventStoreError):
     """Streams could not be exported or imported."""
+
+
+class FileUnusable(TransferError):
+    """The file cannot be opened: correct its name, or the rights to it."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"{path} cannot be opened: {error.strerror or error}. Give the name of a file that this user may use, in a "
+            f"folder that is there"
+        )
+        self.path = path
 
 
 class ExportIncomplete(TransferError):
@@ -43,15 +55,40 @@ class ExportDiffers(TransferError):
         self.path, self.what, self.there, self.wanted = path, what, there, wanted
 
 
+class ExportInUse(TransferError):
+    """Another export writes to the file: let it end, or choose another name."""
+
+    is_retryable = True
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"another export is writing to {path}: wait until it has ended, or give another name")
+        self.path = path
+
+
 class ImportConflict(TransferError):
-    """A stream of the target is not what the file says: import into another store, or leave this stream out."""
+    """A stream of the target is not what the file says: import into a new store, or leave this stream out."""
 
     def __init__(self, stream: str, version: int, why: str) -> None:
         super().__init__(
             f"{stream}: version {version} cannot be imported: {why}. What was imported before it stays; import into a "
-            f"store without this stream, or export without it"
+            f"store that never had this stream, or export without it"
         )
         self.stream, self.version, self.why = stream, version, why
+
+
+class TypesNotTaken(TransferError):
+    """The target cannot have these types in its history: deploy code that reads them, and import again."""
+
+    def __init__(self, store: str, types: Sequence[str], *, is_asked: bool) -> None:
+        """`is_asked`: its service said so; else it does not run, and the registry has only newer versions."""
+        if is_asked:
+            why = "the service that hosts it has no class of them and no upcast from them, so it might not start again"
+            then = "deploy code that has one of them, and import again"
+        else:
+            why = "its log has only newer versions of them, and whether code reads these is known to its service alone"
+            then = "start that service, and import through it, without --serve-as (serve_as=)"
+        super().__init__(f"{store} does not take {', '.join(types)}: {why}. Nothing was imported or registered: {then}")
+        self.store, self.types = store, tuple(types)
 
 
 class StoreNotServed(TransferError):

@@ -1,8 +1,8 @@
 """Export streams to a file, straight from the topic: nobody has to serve the store, and no type has to be known.
 
 The file holds what could be read when the export began, less what was erased (E2), and is gone through once: memory is
-bounded by a page of the log and the ids of erased streams. An export that was interrupted goes on where its file ends,
-up to where it was to reach from the start; a complete file is left as it is.
+bounded by a page of the log and the ids of erased streams. An export that was interrupted goes on where its file was
+whole last, up to where it was to reach from the start; a complete file is left as it is, and so is a damaged one.
 
 Personal data stays sealed: what the file holds of a subject that is forgotten later cannot be read either (E4).
 
@@ -27,12 +27,12 @@ from eventstore.log import Log, open_log
 from eventstore.log.errors import TopicMissing
 from eventstore.log.partition import partition_of
 from eventstore.log.records import Record, TopicDescription, TopicPartition
-from eventstore.processor.topics import events_of
+from eventstore.processor.topics import check_store_name, events_of
 from eventstore.registry_choice import open_registry
 from eventstore.scanning import Scan
 from eventstore.streams import Position
 from eventstore.transfer.entries import Content, EventEntry, Header, SchemaEntry
-from eventstore.transfer.files import FileFormat, FileWriter, Written, form_of, resumed, writer
+from eventstore.transfer.files import FileFormat, FileWriter, Written, form_of, held, resumed, writer
 from eventstore.transfer.personal import reader_of
 from schemas import Registry, Schema, UnknownSchema
 from schemas.codec import Read
@@ -74,24 +74,30 @@ def export_streams(
     """Write the events of a store, or of any processor, to a file; goes on with one that was interrupted.
 
     `log`: open, or its URL. `prefix`, `streams`: only of streams whose id begins so, or that are named. `after`: only
-    events beyond this position, such as the one an earlier export reached. `format`: None: Avro if the name ends in
-    `.avro`, else JSON lines. `progress` is told how many more events were written.
+    events beyond this position, such as the one an earlier export reached. `format`: None: that of the file which is
+    there; of a new one Avro if the name ends in `.avro`, else JSON lines. `progress` is told how many more events were
+    written.
 
     Raises:
         TopicMissing, LogMissing: nobody ever ran the store on this log; there is no log.
         PositionRefused: the log cannot be read on from `after`.
-        ExportDiffers, ExportUnreadable: the file that is there is of another export, or none.
+        ExportDiffers, ExportUnreadable: the file that is there is of another export; or it is none, or damaged.
+        ExportInUse: another export is writing to it.
         UnknownSchema: the registry lacks the schema of an event: it is the wrong one.
         ReadStalled: the log has records that could not be read in time.
+        FileUnusable: the file cannot be opened.
+        ValueError: the store's name or `after` is none.
         OSError: the file cannot be written.
     """
+    check_store_name(store)
     position = Position.parse(after) if isinstance(after, str) else after
     with _opened(log) as opened:
         topic = opened.describe([events_of(store)]).get(events_of(store))
         if topic is None:
             raise TopicMissing(events_of(store))
         header = _header(opened, topic, position or Position(), prefix, sorted(set(streams)))
-        return _Export(opened, topic, Path(to), header, format).run(progress or (lambda _: None))
+        with held(Path(to)):
+            return _Export(opened, topic, Path(to), header, format).run(progress or (lambda _: None))
 
 
 @contextmanager
@@ -131,8 +137,9 @@ class _Export:
     ) -> None:
         self._log, self._topic, self._path = log, topic, path
         is_there = path.exists() and path.stat().st_size > 0
-        self._written = resumed(path, wanted) if is_there else Written(form_of(path, format_), wanted, Content())
-        self._header, self._is_new = self._written.header, not is_there
+        new = Written(form_of(path, format_), wanted, Content(wanted))
+        self._written = resumed(path, wanted, format_) if is_there else new
+        self._header = self._written.header
         self._until = Position.parse(self._header.until)
         self._after = Position.parse(self._header.after) if self._header.after else Position()
         self._schemas: dict[int, tuple[Schema, Read]] = {}
@@ -142,8 +149,11 @@ class _Export:
         """Write what is missing."""
         before = self._written.content.events
         if not self._written.is_complete:
-            file = writer(self._path, self._written.form, self._header if self._is_new else None)
+            file = writer(self._path, self._written.form, None if self._written.is_begun else self._header)
             with closing(file):
+                if not self._written.is_begun:
+                    file.write(self._written.content.mark)
+                    file.flush()
                 self._copy(file, progress)
                 file.write(self._written.content.end)
         content = self._written.content
@@ -190,6 +200,8 @@ class _Export:
             content.add(event)
             file.write(event)
             count += 1
+        if count:
+            file.write(content.mark)
         file.flush()
         return count
 

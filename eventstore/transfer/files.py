@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
+from eventstore.folder_lock import FolderLock
 from eventstore.streams import check_stream_id
 from eventstore.transfer.avro_file import MAGIC, AvroReader, AvroWriter
-from eventstore.transfer.entries import FORMAT, Content, End, Entry, EventEntry, Header, SchemaEntry
-from eventstore.transfer.errors import ExportDiffers, ExportIncomplete, ExportUnreadable
+from eventstore.transfer.entries import FORMAT, Content, End, Entry, EventEntry, Header, Mark, SchemaEntry
+from eventstore.transfer.errors import ExportDiffers, ExportIncomplete, ExportInUse, ExportUnreadable, FileUnusable
 from eventstore.transfer.json_lines import JsonLinesReader, JsonLinesWriter
 from schemas import Metadata, Schema, SchemaInvalid, Undecodable
 
@@ -57,6 +58,8 @@ class Written:
     header: Header
     content: Content
     last: EventEntry | None = None
+    is_begun: bool = False
+    """Whether the header is there, and right."""
     is_complete: bool = False
 
 
@@ -80,15 +83,39 @@ def writer(path: Path, form: FileFormat, header: Header | None) -> FileWriter:
 
 
 @contextmanager
+def held(path: Path) -> Generator[None]:
+    """Keep other exports from the file; it is made if there is none, and stays as it is.
+
+    Raises:
+        ExportInUse: another one has it, in this process or elsewhere.
+        FileUnusable: it cannot be opened or made.
+    """
+    try:
+        path.open("ab").close()  # with the rights of a file, and in a folder that is there
+    except OSError as error:
+        raise FileUnusable(path, error) from error
+    lock = FolderLock.acquire(path, 0)
+    if lock is None:
+        raise ExportInUse(path)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def reading(path: Path) -> Generator[FileReader]:
     """A reader, by what the file begins with.
 
     Raises:
         ExportUnreadable: it begins with no header that this version knows.
-        FileNotFoundError, PermissionError: it cannot be opened.
+        FileUnusable: it cannot be opened.
     """
-    with path.open("rb") as file:
-        is_avro = file.read(len(MAGIC)) == MAGIC
+    try:
+        with path.open("rb") as file:
+            is_avro = file.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise FileUnusable(path, error) from error
     try:
         found: FileReader = AvroReader(path) if is_avro else JsonLinesReader(path)
     except ValueError as error:
@@ -108,12 +135,13 @@ def whole(path: Path) -> Whole:
         ExportIncomplete: it is cut.
         ExportUnreadable: it is damaged, or no export.
     """
-    content, schemas = Content(), dict[int, Schema]()
+    schemas = dict[int, Schema]()
     with reading(path) as file:
-        for entry, _ in file.entries():
+        content, entries = Content(file.header), file.entries()
+        for entry, behind in entries:
             if isinstance(entry, End):
-                if entry != content.end:
-                    raise ExportUnreadable(path, f"its checksum says {entry}, its events say {content.end}")
+                _check_end(entry, content, path)
+                _check_last(entries, behind, path)
                 return Whole(file.header, schemas, entry)
             if isinstance(entry, SchemaEntry):
                 schemas[entry.id] = entry.schema
@@ -123,42 +151,72 @@ def whole(path: Path) -> Whole:
     raise ExportIncomplete(path, content.events)
 
 
-def resumed(path: Path, wanted: Header) -> Written:
-    """What the file of an interrupted export holds. Behind its last whole entry it is cut, so that it can go on.
+def resumed(path: Path, wanted: Header, form: FileFormat | None = None) -> Written:
+    """What the file of an interrupted export holds, up to its last mark. Behind it it is cut, so that it can go on.
+
+    A file that ends before its first mark is begun anew. One that is damaged is left as it is. `form`: None: any.
 
     Raises:
         ExportDiffers: it is a file of another export.
-        ExportUnreadable: it is none.
+        ExportUnreadable: it is none, or damaged.
     """
     with reading(path) as file:
         for what in ("store", "generation", "after", "prefix", "streams"):
             there, want = getattr(file.header, what), getattr(wanted, what)
             if there != want:
                 raise ExportDiffers(path, what, there=there, wanted=want)
-        written, end = Written(_form(file), file.header, Content()), file.body
-        for entry, behind in file.entries():
-            end = behind
-            if isinstance(entry, End):
-                if entry != written.content.end:
-                    raise ExportUnreadable(path, f"its checksum says {entry}, its events say {written.content.end}")
-                written.is_complete = True
-                break
-            _take(written.content, entry, path)
-            if isinstance(entry, EventEntry):
-                written.last = entry
+        if form not in (None, there := _form(file)):
+            raise ExportDiffers(path, "format", there=there, wanted=form)
+        written, end = _up_to_mark(file, path)
+        if file.damage:
+            raise ExportUnreadable(path, file.damage)
+    if not written.is_begun:
+        written.header, written.content = wanted, Content(wanted)
     if not written.is_complete:
         os.truncate(path, end)
     return written
+
+
+def _up_to_mark(file: FileReader, path: Path) -> tuple[Written, int]:
+    """What a file holds up to its end or its last mark, and the offset behind that."""
+    content, last, end = Content(file.header), None, 0
+    written, entries = Written(_form(file), file.header, content), file.entries()
+    for entry, behind in entries:
+        if isinstance(entry, End):
+            _check_end(entry, content, path)
+            _check_last(entries, behind, path)
+            written.content, written.last, written.is_complete = content, last, True
+            break
+        _take(content, entry, path)
+        if isinstance(entry, Mark):
+            written.content, written.last, written.is_begun, end = content.copy(), last, True, behind
+        elif isinstance(entry, EventEntry):
+            last = entry
+    return written, end
 
 
 def _form(file: FileReader) -> FileFormat:
     return "avro" if isinstance(file, AvroReader) else "jsonl"
 
 
-def _take(content: Content, entry: SchemaEntry | EventEntry, path: Path) -> None:
+def _check_end(end: End, content: Content, path: Path) -> None:
+    if end != content.end:
+        raise ExportUnreadable(path, f"its checksum says {end}, its events say {content.end}")
+
+
+def _check_last(rest: Iterator[tuple[Entry, int]], behind: int, path: Path) -> None:
+    """Nothing may follow the last entry, neither in its block nor behind it: nobody would import it."""
+    if next(rest, None) is not None or path.stat().st_size > behind:
+        raise ExportUnreadable(path, f"it goes on after its end, at byte {behind}, as if it were several files in one")
+
+
+def _take(content: Content, entry: SchemaEntry | EventEntry | Mark, path: Path) -> None:
+    if isinstance(entry, Mark):
+        if entry != content.mark:
+            raise ExportUnreadable(path, f"up to event {content.events} it is not as it was written")
+        return
     if isinstance(entry, SchemaEntry):
-        _check_schema(entry, path)
-        content.know(entry)
+        _take_schema(content, entry, path)
         return
     if not content.knows(entry.schema):
         why = f"{entry.stream}/{entry.version} has schema {entry.schema}, which it does not hold"
@@ -171,11 +229,12 @@ def _take(content: Content, entry: SchemaEntry | EventEntry, path: Path) -> None
         raise ExportUnreadable(path, f"event {content.events} is none: {error}") from error
 
 
-def _check_schema(entry: SchemaEntry, path: Path) -> None:
+def _take_schema(content: Content, entry: SchemaEntry, path: Path) -> None:
     try:
         entry.text.encode()
         named = Schema.parse(entry.format, entry.text)
-    except (ValueError, SchemaInvalid) as error:
+        content.know(entry)
+    except (ValueError, struct.error, SchemaInvalid) as error:
         raise ExportUnreadable(path, f"schema {entry.id} is none: {error}") from error
     if named != entry.schema:
         raise ExportUnreadable(path, f"schema {entry.id} is called {entry.name!r} and describes {named.name!r}")

@@ -1,13 +1,14 @@
 """Import streams from a file into a store, through the owners of its partitions.
 
 Events keep stream, version, time, bytes and metadata; their schemas are registered in the target's registry, where the
-ids may be others. Types need not be known. The file is checked to its end before anything is written.
+ids may be others. The file is checked to its end before anything is written, and which types the owner takes before
+(`eventstore.transfer.serving`).
 
 An import can be repeated: what the target has already is compared and left as it is, so that one which was interrupted
 goes on. The first event that the target has otherwise, or that would leave a gap, ends it with `ImportConflict`.
 
 A stream whose first events were erased begins with the version that it begins with in the file. Memory is bounded by a
-window of the file; a dry run also keeps the last version of each stream.
+window of the file; a dry run also keeps the last version of each stream, and the ids of those the target erased.
 
 Not promised: that other streams of the window are untouched when one fails. Timers and outcomes of inputs are not
 imported. Workers, reactors and views of the target take the events for new ones.
@@ -25,18 +26,20 @@ from uuid import uuid4
 
 from eventstore.bounds import Bounds
 from eventstore.component import Runtime
+from eventstore.erased import ErasedStreams
 from eventstore.errors import AskTimedOut
 from eventstore.log.errors import TopicMissing
 from eventstore.processor.importing import ImportDone, ImportEvents, ImportLost
 from eventstore.processor.index import StoredEvent
+from eventstore.processor.topics import events_of
 from eventstore.reading import Streams
 from eventstore.transfer.entries import EventEntry
 from eventstore.transfer.errors import ImportConflict
 from eventstore.transfer.exporting import kept_metadata
 from eventstore.transfer.files import Whole, reading
 from eventstore.transfer.personal import MissingKeys
-from schemas import Registry, Schema
-from schemas.wire import header_of
+from eventstore.transfer.target_schemas import known, registered
+from schemas import Registry
 
 WINDOW_EVENTS, WINDOW_BYTES = 4_000, 8 * 1024 * 1024
 """How much of the file is under way at once."""
@@ -105,12 +108,14 @@ class Importing:
         self._streams: Streams = Streams(store, runtime)
         self._headers: dict[int, bytes] = {}
         self._heads: dict[str, int] = {}
+        self._erased: ErasedStreams | None = None
         self.done = Imported(path, schemas=len(whole.schemas), checksum=whole.end.checksum)
 
     async def run(self, *, dry_run: bool, progress: Callable[[int], object]) -> Imported:
         """Take window after window; the next one is read meanwhile."""
-        self._headers = await asyncio.to_thread(self._known if dry_run else self._registered)
+        self._headers = await asyncio.to_thread(known if dry_run else registered, self._registry, self._whole.schemas)
         missing = await asyncio.to_thread(MissingKeys, self._runtime.host.log, self._whole.schemas)
+        self._erased = await asyncio.to_thread(self._erasures) if dry_run else None
         take = self._compare if dry_run else self._append
         with reading(self._path) as file:
             windows = _windows(missing.looked(entry for entry, _ in file.entries()))
@@ -133,27 +138,6 @@ class Importing:
     async def _each(self, take: Callable[[str, Chunk], Awaitable[None]], stream: str, chunks: list[Chunk]) -> None:
         for chunk in chunks:
             await take(stream, chunk)
-
-    # Schemas
-
-    def _in_order(self) -> list[tuple[int, Schema]]:
-        """In the order in which they were registered, which their compatibility needs."""
-        return sorted(self._whole.schemas.items())
-
-    def _registered(self) -> dict[int, bytes]:
-        """The wire header of each schema of the file, in the target."""
-        ordered = self._in_order()
-        ids = self._registry.register_many([(schema.name, schema) for _, schema in ordered])
-        return {number: header_of(id_) for (number, _), id_ in zip(ordered, ids, strict=True)}
-
-    def _known(self) -> dict[int, bytes]:
-        """The same without registering; empty where the target does not have the schema."""
-        self._registry.refresh()
-        found: dict[int, bytes] = {}
-        for number, schema in self._in_order():
-            ids = [each.id for each in self._registry.versions(schema.name) if each.schema == schema]
-            found[number] = header_of(ids[0]) if ids else b""
-        return found
 
     # Appending
 
@@ -201,7 +185,7 @@ class Importing:
         self.done.added += len(events)
 
     async def _extent(self, stream: str) -> tuple[int, int]:
-        """The versions of the last event of a stream, and of its first one that is not erased."""
+        """The versions of the last event of a stream, and of its first one that is not erased, as owners know them."""
         try:
             async for page in self._streams.pages(stream, Bounds(backwards=True, limit=1), lambda row: row.version):
                 last = page[0]
@@ -209,7 +193,14 @@ class Importing:
                     return last, found[0]
         except TopicMissing:
             pass
-        return -1, 0
+        first = 0 if self._erased is None else self._erased.first(stream)
+        return first - 1, first
+
+    def _erasures(self) -> ErasedStreams | None:
+        """What the target erased: a deleted stream has no events that would say where it ended."""
+        log, topic = self._runtime.host.log, events_of(self._store)
+        found = log.describe([topic]).get(topic)
+        return None if found is None else ErasedStreams(log, topic, range(found.partitions))
 
     async def _rest(self, stream: str, events: list[EventEntry], head: int, kept: int) -> list[EventEntry]:
         """Compare the events that the target has with those of the file; those that it does not have.
@@ -219,8 +210,7 @@ class Importing:
         """
         first = events[0].version
         if head < first - 1:
-            ends = "has no such stream" if head == -1 else f"ends at version {head}"
-            raise ImportConflict(stream, first, f"the target {ends}: import first what lies before")
+            raise ImportConflict(stream, first, _gap(events[0], head))
         if first < kept:
             raise ImportConflict(stream, first, f"the target erased its versions below {kept}, and none is used again")
         here = [event for event in events if event.version <= head]
@@ -240,6 +230,14 @@ class Importing:
         value = self._headers[event.schema] + event.payload
         is_same = (row.version, row.timestamp_ms, row.value) == (event.version, event.timestamp_ms, value)
         return is_same and bytes(kept_metadata(row.meta)) == bytes(event.meta)
+
+
+def _gap(first: EventEntry, head: int) -> str:
+    """Why an event does not follow the target's last one, and whether anything can lead there."""
+    ends = "has no such stream" if head == -1 else f"ends at version {head}"
+    if first.begins:
+        return f"the target {ends}, and what lies between was erased where the file comes from, so nothing leads there"
+    return f"the target {ends}: import first what lies before"
 
 
 def _windows(events: Iterator[EventEntry]) -> Iterator[Window]:

@@ -12,11 +12,11 @@ from typing import BinaryIO
 
 import msgspec
 
-from eventstore.transfer.entries import End, Entry, EventEntry, Header, SchemaEntry
+from eventstore.transfer.entries import End, Entry, EventEntry, Header, Mark, SchemaEntry
 
 _encode = msgspec.json.Encoder().encode
 _header = msgspec.json.Decoder(Header)
-_entry: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(SchemaEntry | EventEntry | End)
+_entry: msgspec.json.Decoder[Entry] = msgspec.json.Decoder(SchemaEntry | EventEntry | Mark | End)
 
 
 class JsonLinesWriter:

@@ -1,4 +1,13 @@
-"""Reach the owners of the store that takes an import: those that run, or this process in place of its service."""
+"""Reach the owners of the store that takes an import: those that run, or this process in place of its service.
+
+Types of a file need not be known to a store, but a version of one, once it is registered, keeps code from starting that
+has a newer version and no upcast. Before anything is registered the owner of the first stream says whether its code is
+so, of an aggregate also whether it reads each type. No code stands behind a process that stands in: it refuses versions
+below those that the registry has of a type, unless it has these, too.
+
+Not promised: that other services which know a type have its upcast, nor other processes of the same service with other
+code, as while a new one is deployed.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import cast
 
 from eventstore.appending import StoreProcessor
 from eventstore.component import Plan
@@ -18,13 +28,14 @@ from eventstore.log import open_log
 from eventstore.log.errors import LogMissing
 from eventstore.processor.importing import IMPORT_MESSAGES
 from eventstore.processor.port import Processor, Retention
-from eventstore.processor.questions import ReadPage
-from eventstore.processor.topics import events_of
+from eventstore.processor.questions import PageRead, ReadPage
+from eventstore.processor.topics import check_store_name, events_of
 from eventstore.registry_choice import open_registry
 from eventstore.transfer.entries import EventEntry
-from eventstore.transfer.errors import StoreNotServed
+from eventstore.transfer.errors import StoreNotServed, TypesNotTaken
 from eventstore.transfer.files import reading, whole
 from eventstore.transfer.importing import Imported, Importing
+from eventstore.transfer.target_schemas import left_behind, types_of
 
 _PATIENCE = timedelta(seconds=5)
 _ATTEMPTS = 3
@@ -54,11 +65,15 @@ async def import_streams(
         ExportIncomplete, ExportUnreadable: the file is cut, damaged, or no export; nothing was imported.
         ImportConflict: the target has other events; it names stream and version.
         Incompatible: the target's registry refuses a schema; nothing was imported.
+        TypesNotTaken: the owner reads no such versions; nothing was imported or registered.
         StoreNotServed: no process serves the store, or there is no log yet, and `serve_as` was not given.
         AskTimedOut: an owner did not answer for a minute. Call it again: what is there is skipped.
         LogError: the log cannot be opened, read or written.
+        FileUnusable: the file cannot be opened.
+        ValueError: the store's name is none.
         OSError: the file cannot be read.
     """
+    check_store_name(store)
     path = Path(source)
     checked = await asyncio.to_thread(whole, path)
     first = await asyncio.to_thread(_first_stream, path)
@@ -70,9 +85,12 @@ async def import_streams(
     is_dry_of_nothing = dry_run and not target.exists
     url = "memory://" if dry_run and target.log_missing_in else log
     async with _reached(url, store, None if is_dry_of_nothing else serve_as, partitions, target) as hosting:
-        if serve_as is None:
-            await _probe(hosting, store, first)
+        untaken = [] if serve_as is not None else await _asked(hosting, store, first, types_of(checked.schemas))
         with open_registry(hosting.host.log) as registry:
+            if serve_as is not None:
+                untaken = await asyncio.to_thread(left_behind, registry, checked.schemas)
+            if untaken:
+                raise TypesNotTaken(store, untaken, is_asked=serve_as is None)
             importing = Importing(hosting, registry, store, path, checked)
             return await importing.run(dry_run=dry_run, progress=progress or (lambda _: None))
 
@@ -134,14 +152,19 @@ def _wait_ready(hosting: Hosting) -> None:
         time.sleep(_PAUSE_SECONDS)
 
 
-async def _probe(hosting: Hosting, store: str, stream: str) -> None:
-    """Ask whether anybody serves the store: messages to nobody would wait in its inbox."""
+async def _asked(hosting: Hosting, store: str, stream: str, types: dict[str, list[int]]) -> list[str]:
+    """Which of the types the owner does not take.
+
+    It is asked first, also because messages to nobody would wait in its inbox.
+    """
     for _ in range(_ATTEMPTS):
         asked_ms = hosting.host.clock.now_ms()
-        question = ReadPage(after=-1, until=None, backwards=False, events=0, fenced=False, asked_ms=asked_ms)
+        question = ReadPage(
+            after=-1, until=None, backwards=False, events=0, fenced=False, asked_ms=asked_ms, types=types
+        )
         try:
-            await hosting.ask_positioned(store, stream, question, timeout=_PATIENCE)
+            answer, _ = await hosting.ask_positioned(store, stream, question, timeout=_PATIENCE)
         except AskTimedOut:
             continue
-        return
+        return cast("PageRead", answer).untaken or []
     raise StoreNotServed(store)

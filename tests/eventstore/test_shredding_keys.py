@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from eventstore.clock import ManualClock, SystemClock
@@ -327,33 +327,62 @@ def test_records_come_back(subject: str, key_id: bytes, wrapped: bytes) -> None:
     assert decode(*ROLL) is None
 
 
-@given(st.lists(st.tuples(st.sampled_from("krft"), st.integers(0, 3)), max_size=12))
-def test_compaction_changes_nothing(steps: list[tuple[str, int]]) -> None:
-    """Of any history, the last record of each key says what all of them say: who has which key, who is forgotten."""
-    history: list[tuple[bytes, KeyRecord | ForgottenRecord]] = []
-    known: list[bytes] = []
-    for what, number in steps:
-        key_id = bytes([number]) * 16
-        if what == "f":
-            history.append((b"f", ForgottenRecord(ADA, tuple(known))))
-        elif what == "t":
-            if not history or not isinstance(history[-1][1], ForgottenRecord) or key_id not in known:
-                continue
-            history.append((key_id, KeyRecord(ADA, key_id, Kind.FIRST, "", None)))
-        elif key_id not in known:
-            known.append(key_id)
-            kind = Kind.FIRST if what == "k" else Kind.RENEWED
-            history.append((key_id, KeyRecord(ADA, key_id, kind, "m", b"w")))
-    full, compacted = Replica(), Replica()
-    last = {key: place for place, (key, _) in enumerate(history)}
+class History:
+    """What the key topic holds about one subject, and what whoever reads all of it knows."""
 
-    for place, (key, record) in enumerate(history):
-        full.apply(record)
-        if last[key] == place:
-            compacted.apply(record)
+    def __init__(self) -> None:
+        self.records: list[tuple[bytes, KeyRecord | ForgottenRecord]] = []
+        self.full, self._master, self._known = Replica(), "m", list[bytes]()
+
+    def do(self, what: str, key_id: bytes) -> None:
+        """A first or a renewed key, forgetting, a tombstone, another master, wrapping keys anew: k, r, f, t, m, w."""
+        if what == "f":
+            self._add(b"f", ForgottenRecord(ADA, tuple(self._known)))
+        elif what == "m":
+            self._master += "m"
+        elif what == "w":
+            for _, one, _ in list(self.full.wrapped_by_others(self._master)):
+                self._key(one, Kind.RENEWED if self.full.was_forgotten(ADA) else Kind.FIRST)
+        elif what == "t":
+            self._destroy(key_id)
+        elif key_id not in self._known:
+            self._known.append(key_id)
+            self._key(key_id, Kind.FIRST if what == "k" else Kind.RENEWED)
+
+    def cleaned(self, until: int) -> Replica:
+        """What remains to be known when Kafka's cleaner took the records before one away that have later ones there."""
+        made, last = Replica(), {key: place for place, (key, _) in enumerate(self.records[:until])}
+        for place, (key, record) in enumerate(self.records):
+            if place >= until or last[key] == place:
+                made.apply(record)
+        return made
+
+    def _destroy(self, key_id: bytes) -> None:
+        if self.records and isinstance(self.records[-1][1], ForgottenRecord) and key_id in self._known:
+            self._add(key_id, KeyRecord(ADA, key_id, Kind.FIRST, "", None))
+
+    def _key(self, key_id: bytes, kind: Kind) -> None:
+        self._add(key_id, KeyRecord(ADA, key_id, kind, self._master, b"w"))
+
+    def _add(self, key: bytes, record: KeyRecord | ForgottenRecord) -> None:
+        self.records.append((key, record))
+        self.full.apply(record)
+
+
+@given(st.lists(st.tuples(st.sampled_from("krftmw"), st.integers(0, 3)), max_size=12), st.integers(0, 30))
+@example([("f", 0), ("r", 0), ("m", 0), ("k", 1), ("w", 0)], 30)
+@example([("f", 0), ("r", 0), ("m", 0), ("k", 1), ("w", 0)], 4)
+def test_compaction_changes_nothing(steps: list[tuple[str, int]], cleaned: int) -> None:
+    """Of any history, cleaned up to any record, what is left says what all of it says: who has which key, who is
+    forgotten, and nothing that is in use is left over to be destroyed."""
+    history = History()
+    for what, which in steps:
+        history.do(what, bytes([which]) * 16)
+    full, compacted = history.full, history.cleaned(cleaned)
 
     assert set(compacted.key_ids(ADA)) == set(full.key_ids(ADA))
     assert compacted.is_forgotten(ADA) == full.is_forgotten(ADA)
+    assert not {key_id for _, key_id in compacted.left(ADA)} & set(compacted.key_ids(ADA))
 
 
 def test_a_foreign_record_is_told(process: Process, log: Log) -> None:

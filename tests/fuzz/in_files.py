@@ -55,7 +55,7 @@ def _event(version: int) -> EventEntry:
 def _export(form: FileFormat) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "file")
-        file, content = writer(path, form, _HEADER), Content()
+        file, content = writer(path, form, _HEADER), Content(_HEADER)
         entry = SchemaEntry(id=1, name=_SCHEMA.name, version=_SCHEMA.version, format="avro", text=_SCHEMA.text)
         file.write(entry)
         content.know(entry)
@@ -63,6 +63,7 @@ def _export(form: FileFormat) -> bytes:
             event = _event(version)
             content.add(event)
             file.write(event)
+            file.write(content.mark)
         file.write(content.end)
         file.close()
         return path.read_bytes()

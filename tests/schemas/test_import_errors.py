@@ -45,7 +45,7 @@ CASES = {
     "key that is no field": ('class E(Command[None], to="a", key="idd"):  # here\n    id: str', "none of id"),
     "destination with a space": (
         'class E(Command[None], to="a b", key="id"):  # here\n    id: str',
-        "no service's name",
+        "to= names nobody who takes commands",
     ),
     "no reply": ('class E(Command, to="a", key="id"):  # here\n    id: str', "declares no reply"),
     "key that may be None": (

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Iterator
 from datetime import date
 from io import BytesIO
 from typing import Any
@@ -30,6 +28,7 @@ from schemas.personal_fields import PersonalOfAnother, holds_personal, map_perso
 from schemas.registry import MemoryRegistry
 from schemas.sealing import CryptoMissing, PersonalDamaged, parse
 from schemas.wire import HEADER_BYTES
+from tests.schemas.rings import Ring
 
 FORMATS = ["avro", "json"]
 
@@ -64,37 +63,6 @@ class Book(Command[None], to="flights", key="person"):
 
 class Plain(Event, name="nothing.personal"):
     text: str
-
-
-class Ring:
-    """Keys in a dictionary; `forget` destroys one."""
-
-    def __init__(self) -> None:
-        self.keys: dict[str, tuple[bytes, bytes]] = {}
-        self.made: set[bytes] = set()
-
-    def find(self, subject: str, key_id: bytes) -> bytes | None:
-        """The key, while there is one."""
-        known, key = self.keys.get(subject, (b"", b""))
-        return key if known == key_id else None
-
-    def knows(self, subject: str, key_id: bytes) -> bool:
-        """Whether it made the key."""
-        return key_id in self.made
-
-    def seal(self, value: Personal[Any], subject: str) -> Personal[Any]:
-        """Seal under the subject's key, a new one if it has none."""
-        key_id, key = self.keys.setdefault(subject, (os.urandom(16), os.urandom(32)))
-        self.made.add(key_id)
-        return value.seal(subject=subject, key_id=key_id, key=key)
-
-
-@pytest.fixture
-def ring() -> Iterator[Ring]:
-    made = Ring()
-    use_keyring(made)
-    yield made
-    drop_keyring(made)
 
 
 def ada(ring: Ring) -> Registered:

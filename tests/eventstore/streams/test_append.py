@@ -156,6 +156,8 @@ async def test_impossible_arguments_are_refused(store: Accounts) -> None:
         (("a", deposits(1), None), r"expected=None is no version: give one from 0, an int, or NO_STREAM"),
         (("a", deposits(1), "5"), r"expected='5' is no version: give one from 0, an int"),
         (("a", deposits(1), True), r"expected=True is no version"),
+        (("a", [Deposited], NO_STREAM), r"got the class Deposited: give objects of it, Deposited\(…\)"),
+        (("a", [{"cents": 1}], NO_STREAM), r"takes events, and got one dict: give objects of events' classes"),
         ((5, deposits(1), NO_STREAM), r"a stream id is a str, such as 'account-5', and not int"),
     ],
 )
@@ -171,6 +173,27 @@ async def test_arguments_of_other_types_are_refused_by_name(
     assert await collect(store.read("a")) == []
 
 
+async def test_a_commit_id_that_is_no_text_is_refused(store: Accounts) -> None:
+    """It would stand for the text of it, too."""
+    number: Any = 5
+    for writing in (
+        store.append("a", deposits(1), expected=ANY, commit_id=number),
+        store.delete("a", expected=ANY, commit_id=number),
+    ):
+        with pytest.raises(TypeError, match="a: commit_id=5 is no str: give a text that only this commit has, or None"):
+            await writing
+
+    assert await collect(store.read("a")) == []
+
+
+async def test_what_is_no_aggregate_is_not_loaded(store: Accounts) -> None:
+    """The error says what to give."""
+    other: Any = int
+
+    with pytest.raises(TypeError, match="<class 'int'> is no aggregate: give its class, such as Account"):
+        await store.load(other, "a")
+
+
 async def test_arguments_are_refused_before_personal_data_is_sealed() -> None:
     """A store with personal data says the same."""
     ada, number = CustomerRegistered(customer_id="ada", name=Personal(ADA)), 5
@@ -180,7 +203,7 @@ async def test_arguments_are_refused_before_personal_data_is_sealed() -> None:
     async with EventStore("shredded", events=[CustomerRegistered], log="memory://") as store:
         with pytest.raises(TypeError, match=r"give \[CustomerRegistered\(…\)\]") as refused:
             await store.append("a", alone, expected=NO_STREAM)
-        with pytest.raises(EventNotDeclared, match="int"):
+        with pytest.raises(TypeError, match="an append takes events, and got one int: give objects of events' classes"):
             await store.append("a", strange, expected=NO_STREAM)
     assert ADA not in str(refused.value)
 
@@ -221,7 +244,7 @@ async def test_a_store_that_does_not_run_says_so() -> None:
 
 def test_a_store_needs_a_name_and_events() -> None:
     """The name becomes part of topics' names."""
-    with pytest.raises(ValueError, match="names no store"):
+    with pytest.raises(ValueError, match="a store cannot have this name"):
         EventStore("a b", events=[Deposited])
     with pytest.raises(ValueError, match="holds no events"):
         EventStore[Deposited]("a", events=[])
