@@ -18,9 +18,13 @@ class Client(Process):
     async with Client(log="kafka://localhost:9092", stores=[orders]) as client:
         await client.ask(ReserveStock(sku="a", quantity=1))
         await orders.append("17", [OrderPlaced()], expected=NO_STREAM)
+
+    Entered, it raises `BrokerUnreachable` if no Kafka answers, and `LogMissing` if an embedded folder holds no log: no
+    service ever ran there.
     """
 
     _log_is_given_by = f"Client(log=…) or the variable {LOG_VARIABLE}"
+    _only_asks = True
 
     @knows_its_options
     def __init__(
@@ -42,7 +46,7 @@ class Client(Process):
 
         Raises:
             TypeError: one of `stores` is no EventStore.
-            ValueError: two of them have one name.
+            ValueError: two of them have one name, or `name` cannot be one (`schemas.names`).
         """
         super().__init__(name, log, "memory://", None)
         self._registry = registry

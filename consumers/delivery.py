@@ -25,7 +25,7 @@ META = "meta"
 class Share:
     """An assigned partition, as one worker has it between assignment and revocation."""
 
-    __slots__ = ("acks", "by_stream", "bytes", "is_closed", "is_inbox", "is_paused", "lanes", "tp")
+    __slots__ = ("acks", "by_stream", "bytes", "is_closed", "is_inbox", "is_paused", "lanes", "reached", "tp")
 
     def __init__(self, tp: TopicPartition, committed: Position, origin: str) -> None:
         """`origin` is the topic that the records come from first, which differs for redriven ones."""
@@ -38,6 +38,8 @@ class Share:
         self.by_stream = origin.endswith(".events")
         """Whether keys are `stream/version`, so that the stream orders the records."""
         self.is_inbox = origin.endswith(".inbox")
+        self.reached = committed.offset
+        """Up to where the topic holds nothing that was not delivered: markers were passed. See `Shares.reach`."""
         self.is_paused = False
         self.is_closed = False
         """Whether nothing of it may be started any more."""

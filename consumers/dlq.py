@@ -18,7 +18,7 @@ from itertools import islice
 
 from consumers.dead_letters import DeadLetter, dead_letter_of, dead_letter_topics
 from consumers.delivery import entity_key, metadata_of
-from consumers.errors import NoDeadLetters
+from consumers.errors import DeadLetterMissing, NoDeadLetters
 from consumers.rate import Bucket, Rate
 from consumers.redriving import Redriving
 from eventstore.clock import Clock, SystemClock
@@ -119,11 +119,11 @@ def show(log: Log, id: str) -> DeadLetter:
     """One dead letter.
 
     Raises:
-        NoDeadLetters: none of this id waits.
+        DeadLetterMissing: none of this id waits.
     """
     for letter in find(log, Choice(ids=(id,))):
         return letter
-    raise NoDeadLetters(f"the id {id}", list(dead_letter_topics(log)))
+    raise DeadLetterMissing(id)
 
 
 def redrive(

@@ -13,6 +13,7 @@
     │   └── BreakerOpen               a circuit breaker lets nothing through for now; burns no attempt
     ├── DeadLetterError
     │   ├── NoDeadLetters             there is no dead-letter topic for this choice
+    │   ├── DeadLetterMissing         no dead letter of this id waits
     │   ├── NothingChosen             it was not said which dead letters are meant
     │   ├── CannotRedrive             nobody reads what would be redriven
     │   ├── OriginGone                the value of a large dead letter is not at its origin any more
@@ -21,7 +22,8 @@
     │   ├── LogNotGiven               a service or client starts, and nobody said on which log
     │   ├── ComponentUnknown          the service has no component of that name
     │   ├── HttpUnavailable           the HTTP endpoint cannot listen where it was told
-    │   └── GroupInUse                a group's positions cannot be set: it has live members
+    │   ├── GroupInUse                a group's positions cannot be set: it has live members
+    │   └── NotConfirmed              a group would skip records, or is new to a topic, and nobody said that it shall
     └── ViewError                     see `consumers.view_errors`
 
 Each says what to do next. `is_retryable` tells whether the same call may succeed later.
@@ -29,7 +31,7 @@ Each says what to do next. `is_retryable` tells whether the same call may succee
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import ClassVar
 
@@ -127,6 +129,17 @@ class NoDeadLetters(DeadLetterError):
         self.what, self.known = what, known
 
 
+class DeadLetterMissing(DeadLetterError):
+    """No dead letter of this id waits: look which do."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(
+            f"no dead letter {id} waits: it was redriven or discarded, or never was; list those that wait with "
+            "`sagalog dlq list`"
+        )
+        self.id = id
+
+
 class NothingChosen(DeadLetterError):
     """It was not said which dead letters are meant."""
 
@@ -200,9 +213,28 @@ class GroupInUse(ServiceError):
 
     is_retryable = True
 
-    def __init__(self, group: str, got: int, wanted: int) -> None:
+    def __init__(self, group: str) -> None:
         super().__init__(
-            f"group {group!r} has live members (of {wanted} partitions {got} were free): stop the processes of its "
-            "service, wait 10 s if one was killed, and try again"
+            f"group {group!r} has live members: stop the processes of its service, wait 10 s if one was killed, and "
+            "try again"
         )
-        self.group, self.got, self.wanted = group, got, wanted
+        self.group = group
+
+
+class NotConfirmed(ServiceError):
+    """A group would skip records, or has no positions in the topic: look, and confirm it by `--yes`."""
+
+    def __init__(self, group: str, topic: str, skipped: Mapping[int, int], *, is_new: bool, meant: str = "") -> None:
+        """`skipped`: records by partition. `meant`: a group that exists, whose name is like this one."""
+        told: list[str] = []
+        if is_new:
+            hint = f", did you mean {meant!r}?" if meant else ""
+            told.append(f"group {group} has no positions in {topic} so far{hint}")
+        if skipped:
+            each = ", ".join(f"{count:,} in partition {number}" for number, count in sorted(skipped.items()))
+            told.append(
+                f"group {group} would never read {sum(skipped.values()):,} records that wait in {topic} ({each}): "
+                "start the service that reads them and let it finish first"
+            )
+        super().__init__(f"nothing was changed, for {'; and '.join(told)}. If it shall be so, give --yes")
+        self.group, self.topic, self.skipped, self.is_new = group, topic, skipped, is_new

@@ -44,7 +44,7 @@ class FirstStart:
                 "it had one, and the log is not empty. Positions go when a group is deleted or rests longer than the "
                 "broker's offsets.retention.minutes. Stop the service, say where to go on, and start it again: "
                 f"`sagalog group reset {group} --topic {tp.topic} --to start` (everything again) or `--to end` (only "
-                "what is new)",
+                "what is new: what waits is skipped)",
             )
         first = Position(start, metadata)
         self.consumer.commit({tp: first})

@@ -22,7 +22,8 @@ from eventstore.hosting import Hosting, stop_or_leave
 from eventstore.log import open_log
 from eventstore.offload import to_the_end
 from eventstore.process_host import make_host
-from schemas import Command, Refusal, Reply, key_of
+from schemas import Command, Event, Refusal, Reply, key_of
+from schemas.names import LONGEST_SLOT, check_name
 from schemas.personal_fields import M
 
 if TYPE_CHECKING:
@@ -53,8 +54,11 @@ class Process:
 
     _log_is_given_by: ClassVar[str]
     """How the URL of its log can be said; for the error when it was not."""
+    _only_asks: ClassVar[bool] = False
+    """Whether it makes no log where there is none."""
 
     def __init__(self, name: str, log: str | None, state: str | None, slot: str | None) -> None:
+        check_name(type(self).__name__, name, "shop")
         self.name = name
         self._url, self._state, self._slot = log, state, slot
         self._plans: tuple[Plan, ...] = ()
@@ -104,9 +108,16 @@ class Process:
             DestinationNotHosted: this service does not host the destination, and nobody else sees its memory:// log.
             LogClosed: the service stopped before the answer came; the outcome is unknown.
             MessageTooLarge: the command does not fit into a record.
+            TypeError: it is no command, or `id` no str.
             NotStarted: the service does not run.
         """
-        answer = await self._running().ask(command.__to__, key_of(command), command, id=id, timeout=timeout)
+        try:
+            to, key = command.__to__, key_of(command)
+        except AttributeError:
+            raise TypeError(f"ask takes a command, and got {_no_command(command)}") from None
+        if id is not None and type(id) is not str:
+            raise TypeError(f"id={id!r} is no str: give a text that only this command has")
+        answer = await self._running().ask(to, key, command, id=id, timeout=timeout)
         return cast("R | X", answer)
 
     async def protect(self, message: M, /) -> M:
@@ -187,8 +198,9 @@ class Process:
         if not url:
             raise LogNotGiven(self.name, self._log_is_given_by)
         slot = self._slot or os.environ.get(SLOT_VARIABLE, "0")
+        check_name("slot=", slot, "0", longest=LONGEST_SLOT)
         opened = self._opened
-        log_ = open_log(url, use="host" if self._plans else "guest")
+        log_ = open_log(url, use="host" if self._plans else "guest", must_exist=self._only_asks)
         opened.callback(log_.close)
         endpoint = _endpoint(self._http)
         opened.callback(endpoint.close)
@@ -213,6 +225,15 @@ class Process:
             self._opened.close()
         finally:
             self._hosting, self._tables = None, None
+
+
+def _no_command(given: object) -> str:
+    """What it is instead, and what to give; by its type alone, for the rest may be personal data."""
+    if isinstance(given, type):
+        return f"the class {given.__name__}: give an object of it, {given.__name__}(…)"
+    if isinstance(given, Event):
+        return f"the event {type(given).__name__}, which only its owner records: give the command that leads to it"
+    return f"one {type(given).__name__}: give an object of a class that is derived from Command[…]"
 
 
 def _endpoint(bind: str) -> Endpoint:

@@ -105,7 +105,7 @@ class Queryable(Generic[K, V]):
             layout=short_layout(definition.layout),
             partition=number,
             topic=self._topic(of) if at_least is not None else "",
-            at_least=0 if at_least is None else at_least.offset(number),
+            at_least=0 if at_least is None else _offset(at_least, number),
             **what,
         )
 
@@ -125,3 +125,11 @@ class Queryable(Generic[K, V]):
                 f"the view does not read {topic}, but {', '.join(topics)}: at_least has to be a position of these"
             )
         return topic
+
+
+def _offset(at_least: Position, partition: int) -> int:
+    try:
+        return at_least.offset(partition)
+    except AttributeError:
+        give = "Position.parse(…) of a text, or what `append` returned as `position`"
+        raise TypeError(f"at_least={at_least!r} is no Position: give {give}") from None

@@ -27,6 +27,7 @@ from consumers.source import Source, topics_of
 from eventstore.component import Host, Plan
 from schemas import Command, DefinitionError, Event, Message, line_of
 from schemas.definition import annotations_of, members
+from schemas.names import check_name
 from schemas.options import knows_its_options
 
 B = TypeVar("B", bound=Callable[Concatenate[Any, ...], Iterable[Command[Any, Any]]])
@@ -39,7 +40,12 @@ class Reactor:
     def __init__(
         self, name: str, *, topics: Sequence[Source], commands: Sequence[type[Command[Any, Any]]] = ()
     ) -> None:
-        """`name`: with the service's, the group. `commands`: types to register at once, others when first sent."""
+        """`name`: with the service's, the group. `commands`: types to register at once, others when first sent.
+
+        Raises:
+            ValueError: the name cannot be one (`schemas.names`).
+        """
+        check_name("Reactor", name, "rebooking")
         self.name = name
         self._sources = tuple(topics)
         self._commands = tuple(commands)

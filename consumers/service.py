@@ -20,6 +20,7 @@ from consumers.process import ANY_PORT, LOG_VARIABLE, Process
 from consumers.signals import stopped_by_signals
 from eventstore.clock import seconds_of
 from eventstore.component import Component, Plan
+from schemas.names import check_name
 from schemas.options import knows_its_options
 
 log = structlog.get_logger()
@@ -29,6 +30,8 @@ T = TypeVar("T")
 READY_SECONDS = 0.05
 """How often it is looked whether a service is ready."""
 SETTLED_SECONDS = 0.005
+WAITING_SECONDS = 3.0
+"""How often a process that serves says what it waits for until it is ready."""
 
 
 class Service(Process):
@@ -69,10 +72,12 @@ class Service(Process):
         own, so that they are taken over in a moment when one dies; each such process reads and keeps everything.
 
         Raises:
-            ValueError: two components have one name.
+            ValueError: two components have one name, or a name cannot be one (`schemas.names`).
             TypeError: something is no component.
         """
         super().__init__(name, log, state, slot)
+        if hasattr(components, "__component__") or not hasattr(components, "__iter__"):
+            raise TypeError(f"{name}: components={components!r} is no list: give components=[…]")
         self._plans = tuple(_plan(name, component) for component in components)
         names = [plan.name for plan in self._plans]
         for twice in sorted({one for one in names if names.count(one) > 1}):
@@ -194,12 +199,22 @@ class Service(Process):
         log.info("service_stopped", service=self.name)
 
     async def _tell_when_ready(self, ready: Callable[[], None] | None) -> None:
-        """Tell it once, and wait for ever."""
-        await _until(lambda: not self.not_ready(), READY_SECONDS)
+        """Tell it once, until then now and then why not yet, and wait for ever."""
+        while not await self._is_soon_ready():
+            if why := _told(self.not_ready()):
+                log.info("service_waits", service=self.name, slot=self.runtime.host.slot, why=why)
         log.info("service_ready", service=self.name, address=self.address, slot=self.runtime.host.slot)
         if ready is not None:
             ready()
         await asyncio.Event().wait()
+
+    async def _is_soon_ready(self) -> bool:
+        try:
+            async with asyncio.timeout(WAITING_SECONDS):
+                await _until(lambda: not self.not_ready(), READY_SECONDS)
+        except TimeoutError:
+            return False
+        return True
 
 
 def _told(reasons: Mapping[str, str]) -> str:
@@ -219,7 +234,13 @@ def _plan(service: str, component: Component) -> Plan:
             f"{service} cannot host {component!r}: a component is an EventStore, a Worker, a Reactor, a Participant, "
             "or the class of an Aggregate, a View or a Saga"
         )
+    if not isinstance(component, type) and isinstance(getattr(described, "__self__", None), type):
+        raise TypeError(
+            f"{service} hosts classes of this kind, and got an object: give {type(component).__name__} itself"
+        )
     plan: Plan = described()
+    for processor in plan.processors:  # of those that are no class of ours, such as a StateProcessor
+        check_name(f"processor {processor.name!r} of {service}", processor.name, "stock")
     return plan
 
 

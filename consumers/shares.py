@@ -134,6 +134,11 @@ class Shares:
         for share in self.owned.values():
             share.acks.is_changed = True
 
+    def reach(self) -> None:
+        """Nothing was polled: see how far the partitions are read, past markers and what compaction took away."""
+        for share in self.owned.values():
+            share.reached = self._consumer.position(share.tp)
+
     # Giving up
 
     def of(self, partitions: Sequence[TopicPartition]) -> list[Share]:
@@ -162,7 +167,7 @@ class Shares:
     def lag(self, ends: Mapping[TopicPartition, int]) -> int:
         """How many positions lie before these ends and are not acknowledged. Any thread."""
         shares = [(share, ends.get(share.tp, 0)) for share in list(self.owned.values())]
-        return sum(max(0, end - share.acks.next) + len(share.acks) for share, end in shares)
+        return sum(max(0, end - max(share.acks.next, share.reached)) + len(share.acks) for share, end in shares)
 
     def are_read_to(self, ends: Mapping[TopicPartition, int]) -> bool:
         """Whether all records before these ends were delivered. Any thread."""

@@ -19,6 +19,7 @@ from pydantic_core import PydanticSerializationError
 from consumers.view_errors import BadRow, RowTypeChanged, RowTypeUnfit
 from eventstore.fingerprint import fingerprint_of_type
 from eventstore.processor.row_layout import RowDamaged
+from schemas.same import is_same
 
 V = TypeVar("V")
 
@@ -111,8 +112,11 @@ class ValueCodec(Generic[V]):
             back = self._from_json(data)
         except ValidationError as error:
             raise BadRow(row, self.type_name, f"it cannot be read back ({_first(error)})") from error
-        if back != row:
-            raise BadRow(row, self.type_name, "it would come back different; check excluded fields, NaN and infinity")
+        if not is_same(back, row):
+            why = (
+                "it would come back different; check excluded fields, NaN, infinity, and zones whose offset has seconds"
+            )
+            raise BadRow(row, self.type_name, why)
         self._proven = True
 
 

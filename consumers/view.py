@@ -46,6 +46,7 @@ from schemas.definition import (
     line_of,
     members,
 )
+from schemas.names import unfit
 
 P = TypeVar("P", bound=Callable[Concatenate[Any, Any, ...], None])
 
@@ -115,6 +116,8 @@ class View(metaclass=BodyType):
                 f"{cls.__name__} needs a name of a-z, 0-9 and _, a version from 1 and at least one topic; it has "
                 f"name={name!r}, version={version}, {len(topics)} topics",
             )
+        if why := unfit(name, "totals"):
+            raise DefinitionError(body.class_line, f"{cls.__name__} cannot have this name=: {why}")
         cls.__view__ = ViewDefinition(
             view=cls,
             name=name,

@@ -35,6 +35,7 @@ from consumers.worker_loop import WorkerLoop
 from eventstore.component import Host, Plan
 from schemas import Message
 from schemas.definition import DefinitionError, line_of
+from schemas.names import check_name
 from schemas.options import knows_its_options, refuse_options
 
 H = TypeVar("H", bound=Callable[Concatenate[Any, ...], Awaitable[object]])
@@ -77,7 +78,11 @@ class Worker:
             rate: how often handlers are started, per process.
             limits: how much may be in flight, and how long a revoked partition may drain.
             answering: who is told of records and results (see `consumers.answering`); for participants.
+
+        Raises:
+            ValueError: the name cannot be one (`schemas.names`), or a value is impossible.
         """
+        check_name(type(self).__name__, name, "mailer")
         if concurrency < 1:
             raise ValueError(f"worker {name}: concurrency={concurrency}, give at least 1")
         if order not in ("key", "partition", "none"):

@@ -105,6 +105,8 @@ class WorkerLoop:
             deliveries = intake.accept(batch.records, shares.owned)
             if deliveries:
                 dispatch.submit(deliveries)
+        else:
+            shares.reach()
         dispatch.tick()
         did = self._reap() or did
         self._commits().if_due(self._member)

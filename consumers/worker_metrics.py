@@ -1,7 +1,7 @@
 """What a worker counts, by Prometheus name.
 
 `queue_length` is the lag in records: what is in the worker's partitions and not acknowledged (transaction markers
-count as records until something follows them). Names that end in `_by_type_total` carry the message type as a label
+count as records until they were polled past). Names that end in `_by_type_total` carry the message type as a label
 in braces.
 """
 

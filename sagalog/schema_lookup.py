@@ -28,6 +28,12 @@ def look_up(registry: Registry, wanted: str) -> Registered:
     return max(found, key=lambda each: (each.schema.version, each.number))
 
 
+def missing_type(registry: Registry, name: str) -> str | None:
+    """That there is no schema of a type yet; None: there is one."""
+    subjects = registry.subjects()
+    return None if name in subjects else f"there is no schema {name} yet{_offer(registry, name, subjects)}"
+
+
 def _offer(registry: Registry, name: str, subjects: list[str]) -> str:
     if name in subjects:
         versions = sorted({each.schema.version for each in registry.versions(name)})

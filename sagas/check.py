@@ -16,6 +16,7 @@ from sagas.steps import Step, Unset
 from sagas.waits import Wait
 from schemas import Command, DefinitionError, Undo, answers, line_of
 from schemas.definition import Definition, annotations_of, definition_of, members, reads
+from schemas.names import unfit
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _TAKEN = frozenset({"input", "deadline", "start", "key_of", "flow"})
@@ -38,6 +39,8 @@ class Check:
         line, name, saga = self.definition.class_line, self.saga.__name__, self.saga
         if not _NAME.fullmatch(saga.__saga__):
             raise DefinitionError(line, f"{name}: name={saga.__saga__!r} is not lower-case words joined by dots")
+        if why := unfit(saga.__saga__, "book_trip"):
+            raise DefinitionError(line, f"{name} cannot have this name=: {why}")
         if saga.__saga_version__ < 1:
             raise DefinitionError(line, f"{name}: version={saga.__saga_version__} is not at least 1")
         source = parameters_of(saga)[0]

@@ -15,7 +15,7 @@ from eventstore.clock import seconds_of
 from eventstore.component import ASK_PATIENCE, Runtime
 from eventstore.errors import AskTimedOut, InputFailed
 from sagas.children import I, O
-from sagas.definition import Saga
+from sagas.definition import Saga, check_is_saga
 from sagas.errors import HistoryNotReadable, NotWaitedFor, SagaKeyReused, SagaNotFound, SagaRejected, SagaVersionUnknown
 from sagas.messages import (
     AskHistory,
@@ -207,7 +207,9 @@ class SagaClient:
             SagaVersionUnknown: its owner does not have the version of this class.
             PersonalOpen: personal data in the input is not sealed: `await service.protect(input)`, kept for a repeat.
             AskTimedOut: no owner answered in time; it may have been started, so start it again with the same input.
+            TypeError: it is no class of a saga, or no input of it.
         """
+        check_is_saga(saga)
         run = self.run(saga, saga.key_of(input))
         answer = await ask(self._hosted, saga, run.key, _start(saga, input, wait=False), timeout=timeout)
         _accepted(saga, run.key, answer)
@@ -228,13 +230,15 @@ class SagaClient:
             SagaKeyReused: its key stands for a saga with other input.
             SagaVersionUnknown, PersonalOpen: as for `start`.
         """
+        check_is_saga(saga)
         key = saga.key_of(input)
         answer = await ask(self._hosted, saga, key, _start(saga, input, wait=True), timeout=timeout)
         _accepted(saga, key, answer)
         return outcome_of(saga, answer)
 
     def run(self, saga: type[Saga[Any, O]], key: str, /) -> Run[O]:
-        """Follow a saga that was started before, by anybody."""
+        """Follow a saga that was started before, by anybody. `saga`: its class, else it raises TypeError."""
+        check_is_saga(saga)
         return Run(self._hosted, saga, key)
 
 

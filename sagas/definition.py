@@ -49,6 +49,16 @@ def result(build: Callable[[Any], O], /) -> Result[O]:
     return Result(build)
 
 
+def check_is_saga(saga: object) -> None:
+    """Refuse what is no class of a saga.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not (isinstance(saga, type) and issubclass(saga, Saga)):
+        raise TypeError(f"{saga!r} is no saga: give its class, such as PlaceOrder")
+
+
 class Saga(Generic[I, O], metaclass=BodyType):
     """A workflow over several services that undoes itself when it cannot be completed.
 
@@ -84,8 +94,16 @@ class Saga(Generic[I, O], metaclass=BodyType):
 
     @classmethod
     def key_of(cls, input: I, /) -> str:
-        """The key of the saga that this input starts."""
-        return str(getattr(input, cls.__key__))
+        """The key of the saga that this input starts.
+
+        Raises:
+            TypeError: it is no input of this saga.
+        """
+        try:
+            return str(getattr(input, cls.__key__))
+        except AttributeError:
+            wanted, found = cls.__graph__.input.__name__, type(input).__name__
+            raise TypeError(f"{cls.__name__} starts with one {wanted}, and got a {found}: give {wanted}(…)") from None
 
     @classmethod
     def __component__(cls) -> Plan:

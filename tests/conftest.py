@@ -70,7 +70,7 @@ def unique() -> Callable[[str], str]:
 @pytest.fixture
 def topic(unique: Callable[[str], str], request: pytest.FixtureRequest) -> str:
     """A topic name of this test's own. The topic is not made."""
-    return unique(request.node.name.split("[")[0].removeprefix("test_")[:60])
+    return unique(request.node.name.split("[")[0].removeprefix("test_")[:40])
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest itself selects by marker

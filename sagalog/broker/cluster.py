@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from eventstore.folder_lock import FolderLock
 from sagalog.broker.errors import BrokerNotStarted, NotOurBroker
 from sagalog.broker.node import Node
 from sagalog.broker.ports import free_ports
@@ -20,6 +21,8 @@ from sagalog.broker.readiness import wait_until_ready
 from sagalog.broker.runtime import Runtime, copy_formatted, new_cluster_id
 
 _READY_S = 60.0
+_LOCKED_S = 1.0
+"""How long a broker that is being stopped may keep its folder."""
 _SHUTDOWN_S = 20.0
 
 
@@ -80,7 +83,8 @@ class ForeignCluster:
 class LocalCluster:
     """A cluster of JVMs on this machine, in a folder that is removed at the end unless it was given.
 
-    A given folder keeps its records and its cluster id from run to run; its number of nodes must stay the same.
+    A given folder keeps its records and its cluster id from run to run; its number of nodes must stay the same. It is
+    locked as long as this process, which ends its nodes with itself, has it.
     """
 
     def __init__(
@@ -89,10 +93,15 @@ class LocalCluster:
         self._temporary = folder is None
         self._folder = folder or Path(tempfile.mkdtemp(prefix="sagalog-kafka-"))
         self._folder.mkdir(parents=True, exist_ok=True)
-        _check_same_size(self._folder, nodes)
-        addresses = _addresses(nodes, port)
-        cluster_id = _remembered(self._folder / "cluster.id", new_cluster_id)
-        self._nodes = {a.node: self._prepare(runtime, addresses, a, cluster_id, options) for a in addresses}
+        self._lock = _locked(self._folder)
+        try:
+            _check_same_size(self._folder, nodes)
+            addresses = _addresses(nodes, port)
+            cluster_id = _remembered(self._folder / "cluster.id", new_cluster_id)
+            self._nodes = {a.node: self._prepare(runtime, addresses, a, cluster_id, options) for a in addresses}
+        except BaseException:
+            self._lock.release()
+            raise
 
     @property
     def bootstrap(self) -> str:
@@ -135,6 +144,7 @@ class LocalCluster:
                 node.terminate(_SHUTDOWN_S)
         if self._temporary:
             shutil.rmtree(self._folder, ignore_errors=True)
+        self._lock.release()
 
     def _prepare(
         self, runtime: Runtime, addresses: list[Address], me: Address, cluster_id: str, options: tuple[str, ...]
@@ -163,6 +173,16 @@ def _addresses(nodes: int, port: int | None) -> list[Address]:
     if port:
         ports[0] = port
     return [Address(node, ports[node - 1], ports[nodes + node - 1]) for node in range(1, nodes + 1)]
+
+
+def _locked(folder: Path) -> FolderLock:
+    """Keep other brokers out: two with one cluster id would start, and the second end of an obscure reason."""
+    lock = FolderLock.acquire(folder / "broker.lock", _LOCKED_S)
+    if lock is None:
+        raise BrokerNotStarted(
+            f"another broker runs in {folder}: use that one, stop it, or give another --folder", None, ""
+        )
+    return lock
 
 
 def _check_same_size(folder: Path, nodes: int) -> None:

@@ -17,6 +17,7 @@ from sagalog.broker.runtime import OPTIMISING, Runtime, Say, find_runtime, make_
 
 _TRIES = 3
 _FOREIGN_S = 15.0
+_LAST_PORT = 65_535
 
 Provider = Literal["any", "docker", "local"]
 """`any` takes KAFKA_BOOTSTRAP, then Docker, then a JVM; `local` is a JVM whatever else is there."""
@@ -64,6 +65,8 @@ def _provided(
     options: tuple[str, ...],
     say: Say,
 ) -> Cluster:
+    if port is not None and not 0 <= port <= _LAST_PORT:
+        raise BrokerNotStarted(f"{port} is no port: give 1 to {_LAST_PORT}, or 0 for any free one", None, "")
     bootstrap = os.environ.get("KAFKA_BOOTSTRAP")
     if bootstrap and provider == "any":
         return _foreign(bootstrap)

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cyclopts import App, CycloptsError, MissingArgumentError, Parameter
+from cyclopts import App, CycloptsError, MissingArgumentError, Parameter, UnusedCliTokensError
 
 from sagalog.cli.output import explain
 from sagalog.cli.version import version
@@ -80,6 +80,8 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
     except MissingArgumentError as error:
         return explain(_missing(error), _MISUSED)
+    except UnusedCliTokensError as error:
+        return explain(_unused(error), _MISUSED)
     except CycloptsError as error:
         return explain(f"{error} See `sagalog --help`.", _MISUSED)
     except KeyboardInterrupt:
@@ -92,6 +94,19 @@ def run(arguments: Sequence[str]) -> int:
             raise
         return explain(str(error), _FAILED)
     return code if isinstance(code, int) else 0
+
+
+def _unused(error: UnusedCliTokensError) -> str:
+    """What was given and is not taken; of a group that also works without a command, which command it may be."""
+    given, chain = error.unused_tokens or [], " ".join(("sagalog", *(error.command_chain or ())))
+    commands = [] if error.app is None else [name for name in error.app if not name.startswith("-")]
+    if not commands or not given:
+        return f"`{chain}` does not take {' '.join(given)}. See `{chain} --help`."
+    from schemas.suggestions import nearest
+
+    close = nearest(given[0], commands)
+    hint = f'Did you mean "{close}"?' if close else f"It has {', '.join(commands)}."
+    return f'Unknown command "{given[0]}". {hint} See `{chain} --help`.'
 
 
 def _missing(error: MissingArgumentError) -> str:

@@ -13,6 +13,7 @@ from eventstore.subject_keys.masters import generate as generated
 from eventstore.subject_keys.ring import TOPIC
 from sagalog.cli.opening import Json, LogUrl, opened
 from sagalog.cli.output import show
+from sagalog.cli.values import Subject
 
 _EXAMPLES = """\
 Examples:
@@ -49,7 +50,7 @@ def rotate(*, log: LogUrl, json: Json = False) -> None:
 
 
 @keys.command
-def forget(subject: str, *, log: LogUrl, json: Json = False) -> None:
+def forget(subject: Subject, *, log: LogUrl, json: Json = False) -> None:
     """Destroy the keys of a subject: its personal data can be read by nobody any more. There is no way back.
 
     Parameters

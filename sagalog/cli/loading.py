@@ -12,6 +12,8 @@ from consumers.service import Service
 from schemas import Message
 from schemas._checks import is_generic
 
+_PACKAGES = ("schemas", "eventstore", "consumers", "sagas")
+
 
 class ServiceNotLoaded(Exception):
     """`MODULE:SERVICE` names no service. The message says what to correct."""
@@ -32,7 +34,7 @@ def load_service(target: str) -> Service:
     if found is None:
         raise ServiceNotLoaded(f"the module {name} has no {attribute!r}{_offer(name)}")
     if not isinstance(found, Service):
-        raise ServiceNotLoaded(f"{target} is no Service but a {type(found).__name__}{_offer(name)}")
+        raise ServiceNotLoaded(f"{target} is no Service but {_kind(found)}{_offer(name)}")
     return found
 
 
@@ -71,6 +73,14 @@ def messages_of(name: str) -> list[type[Message]]:
 def _subclasses(owner: type[Message]) -> list[type[Message]]:
     found = [each for child in owner.__subclasses__() for each in (child, *_subclasses(child))]
     return list(dict.fromkeys(found))
+
+
+def _kind(found: object) -> str:
+    """What it is, in words; of a class what it is derived from."""
+    if isinstance(found, type):
+        bases = [base.__name__ for base in found.__mro__[1:] if base.__module__.split(".")[0] in _PACKAGES]
+        return f"the class {found.__name__}" + (f", derived from {bases[-1]}" if bases else "")
+    return f"a {type(found).__name__}"
 
 
 def _offer(name: str) -> str:

@@ -11,6 +11,7 @@ from typing import Annotated, TypeAlias
 from cyclopts import Parameter
 
 from eventstore.log import Log, open_log
+from sagalog.logs import configure_unless_done
 
 _LOG = Parameter(name="--log", env_var="SAGALOG_LOG", help="The log's URL.")
 LogUrl: TypeAlias = Annotated[str, _LOG]
@@ -30,6 +31,7 @@ def opened(url: str) -> Generator[Log]:
         LogMissing: there is none in that folder.
         LogError: it cannot be opened.
     """
+    configure_unless_done()  # or what is logged would come on standard output, amid the answer
     log = open_log(url, must_exist=True)
     try:
         yield log

@@ -18,6 +18,7 @@ from consumers.supervise import own_command, stop_with_supervisor, supervise
 from sagalog.cli.loading import load_service
 from sagalog.cli.output import show
 from sagalog.logs import configure
+from schemas.names import LONGEST_SLOT, unfit
 
 STOP_MARGIN = timedelta(seconds=10)
 """How much longer than its drain a process has to end, before it is killed."""
@@ -117,6 +118,8 @@ def _check_processes(processes: int, url: str) -> None:
 def _configured(
     service: Service, url: str, state: Path | None, slot: str, http: str | None, only: tuple[str, ...], drain: float
 ) -> None:
+    if why := unfit(slot, "web-1", longest=LONGEST_SLOT):
+        raise NotRunnable(f"the variable {SLOT_VARIABLE} names no slot: {why}")
     folder = None if state is None else str(state / service.name / slot)
     service.configure(log=url, state=folder, slot=slot, http=http, only=only, drain=timedelta(seconds=drain))
 

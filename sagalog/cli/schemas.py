@@ -17,7 +17,8 @@ from sagalog.cli.opening import AnyLogUrl, Json, LogUrl, RegistryUrl, opened
 from sagalog.cli.output import show as tell
 from sagalog.cli.output import text_of
 from sagalog.cli.schemas_check import CHECK_EXAMPLES, check
-from sagalog.schema_lookup import look_up
+from sagalog.logs import configure_unless_done
+from sagalog.schema_lookup import look_up, missing_type
 from schemas import Registered, Serde
 from schemas.compatibility import MODES, Mode, problems
 from schemas.schema import Format
@@ -29,6 +30,7 @@ schemas = App(name="schemas", help="Look at registered schemas, register more, c
 def registry_of(log: str | None, registry: str | None, command: str) -> Generator[OpenRegistry]:
     """The registry of a log, or the one behind a URL."""
     if registry is not None:
+        configure_unless_done()
         with open_registry(None, registry) as found:
             yield found
     elif log is not None:
@@ -167,7 +169,7 @@ def mode(
     Parameters
     ----------
     name
-        Of this type; without it, what holds for types that have no mode of their own.
+        Of this type, also before it has a schema; without it, what holds for types that have no mode of their own.
     set
         From now on this one. What is registered already is not checked again.
     """
@@ -175,7 +177,9 @@ def mode(
         if set is not None:
             found.set_mode(name, set)
         now = found.mode(name)
-    tell({"name": name, "mode": now}, now, json=json)
+        missing = None if name is None else missing_type(found, name)
+    facts = {"name": name, "mode": now, **({} if name is None else {"is_registered": missing is None})}
+    tell(facts, now if missing is None else f"{now}\n{missing}", json=json)
 
 
 @schemas.command(

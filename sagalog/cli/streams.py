@@ -18,6 +18,7 @@ from eventstore.transfer.looking import Shown, Summary, events_of_stream, summar
 from sagalog.cli.opening import Json, LogUrl, opened
 from sagalog.cli.output import Counter, text_of
 from sagalog.cli.output import show as tell
+from sagalog.cli.values import PositionText, StoreName, StreamId
 from sagalog.logs import configure_unless_done
 
 _SEALED = "personal data  sealed; its keys are not in the file and stay in this log: in another one nobody can read it"
@@ -34,14 +35,14 @@ streams = App(name="streams", help="Export streams to a file, import them, list 
     ),
 )
 def export_(
-    store: str,
+    store: StoreName,
     /,
     *,
     log: LogUrl,
     to: Path,
     prefix: str = "",
     stream: Annotated[tuple[str, ...], Parameter(name="--stream")] = (),
-    after: str | None = None,
+    after: PositionText = None,
     format: FileFormat | None = None,
     json: Json = False,
 ) -> None:
@@ -89,7 +90,7 @@ def export_(
     ),
 )
 def import_(
-    store: str,
+    store: StoreName,
     file: Path,
     /,
     *,
@@ -140,7 +141,7 @@ def import_(
     name="list",
     help_epilogue="Examples:\n  sagalog streams list orders\n  sagalog streams list orders --prefix eu- --json\n",
 )
-def list_(store: str, /, *, log: LogUrl, prefix: str = "", limit: int = 100, json: Json = False) -> None:
+def list_(store: StoreName, /, *, log: LogUrl, prefix: str = "", limit: int = 100, json: Json = False) -> None:
     """List the streams of a store, by id. Reads the whole topic.
 
     Parameters
@@ -164,7 +165,9 @@ def list_(store: str, /, *, log: LogUrl, prefix: str = "", limit: int = 100, jso
     name="show",
     help_epilogue="Examples:\n  sagalog streams show orders order-17\n  sagalog streams show orders order-17 --json\n",
 )
-def show_(store: str, stream: str, /, *, log: LogUrl, after: int = -1, limit: int = 100, json: Json = False) -> None:
+def show_(
+    store: StoreName, stream: StreamId, /, *, log: LogUrl, after: int = -1, limit: int = 100, json: Json = False
+) -> None:
     """Show the events of one stream. Reads its partition of the topic; no type has to be known.
 
     Parameters

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,12 +14,12 @@ from pathlib import Path
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.cimpl import NewTopic
 
 from sagalog.broker import BrokerNotStarted, NotOurBroker, broker
 from sagalog.broker.cluster import ForeignCluster, LocalCluster
 from sagalog.broker.readiness import wait_until_ready
 from sagalog.broker.runtime import find_runtime
+from tests.administrator import create_topic
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.kafka
@@ -151,6 +152,20 @@ def test_a_folder_keeps_its_records(tmp_path: Path, topic: str) -> None:
         assert _read(second.bootstrap, topic, 1) == [b"kept"]
 
 
+def test_a_folder_in_which_a_broker_runs_is_refused(tmp_path: Path) -> None:
+    """By name, before another Java starts; it is free again when the first one is gone."""
+    with broker(folder=tmp_path, provider="local") as first:
+        with (
+            pytest.raises(BrokerNotStarted, match=rf"another broker runs in {re.escape(str(tmp_path))}: use that one"),
+            broker(folder=tmp_path, provider="local"),
+        ):
+            pass
+        assert wait_until_ready(first.bootstrap, {1}, timeout_s=10, alive=lambda: True)
+
+    with broker(folder=tmp_path, provider="local"):
+        pass
+
+
 def test_a_folder_keeps_its_number_of_nodes(tmp_path: Path) -> None:
     """A folder of one node is refused for three, and the message says what to give."""
     (tmp_path / "node-1" / "data").mkdir(parents=True)
@@ -193,7 +208,7 @@ def _seconds_to_start() -> float:
 
 def _create(bootstrap: str, topic: str, replicas: int = 1) -> None:
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    admin.create_topics([NewTopic(topic, replicas, replicas)])[topic].result(20)
+    create_topic(admin, topic, replicas, replicas)
 
 
 def _produce(bootstrap: str, topic: str, value: bytes) -> None:

@@ -86,6 +86,18 @@ def test_show_reads_the_content_without_its_class(capsys: pytest.CaptureFixture[
     assert run(["dlq", "show", "orders/0/0"]) == 0
 
 
+@pytest.mark.usefixtures("bench")
+@pytest.mark.parametrize("id", ["orders/0/0", "orders/0/99"], ids=["redriven", "never was"])
+def test_one_that_does_not_wait_is_not_shown(id: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its topic is there; it was sent back, or never was."""
+    answer(capsys, "redrive", "orders/0/0")
+
+    assert run(["dlq", "show", id]) == 1
+
+    said = f"no dead letter {id} waits: it was redriven or discarded, or never was; list those that wait with"
+    assert said in capsys.readouterr().err
+
+
 def test_redrive_says_what_it_would_do_and_does_it(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     """A dry run changes nothing; then the chosen one enters the group's redrive topic, and is listed no more."""
     dry = answer(capsys, "redrive", "--key", "a", "--dry-run")

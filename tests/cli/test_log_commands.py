@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
 from typing import Any, Literal
 
 import pytest
@@ -50,6 +52,26 @@ def fill(log: Log, topic: str) -> None:
     producer.close()
 
 
+class Member:
+    """Hears what a member of a group has."""
+
+    def __init__(self) -> None:
+        self.has: set[TopicPartition] = set()
+        self.gave_up = 0
+
+    def assigned(self, partitions: Sequence[TopicPartition]) -> None:
+        """They are its own now."""
+        self.has |= set(partitions)
+
+    def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """They go to somebody else."""
+        self.gave_up += len(partitions)
+
+    def lost(self, partitions: Sequence[TopicPartition]) -> None:
+        """They are gone."""
+        self.gave_up += len(partitions)
+
+
 def test_topics_are_listed(url: str, topic: str, capsys: pytest.CaptureFixture[str]) -> None:
     """Each with its partitions and what the manifest says."""
     log = open_log(url)
@@ -81,7 +103,7 @@ def test_a_group_is_told_where_to_go_on(
     fill(log, topic)
     places = [TopicPartition(topic, number) for number in range(3)]
     for to, offset in (("end", 2), ("start", 0)):
-        said = answer(capsys, "group", "reset", group, "--log", url, "--topic", topic, "--to", to)
+        said = answer(capsys, "group", "reset", group, "--log", url, "--topic", topic, "--to", to, "--yes")
 
         assert said["positions"] == {str(number): offset for number in range(3)}
         positions = log.group_positions(group, places)
@@ -106,6 +128,115 @@ def test_a_group_at_work_is_left_alone(
         log = open_log(url)
     answer(capsys, "group", "reset", name, "--log", url, "--topic", inbox, "--to", "end")
     log.close()
+
+
+@pytest.mark.parametrize("given", ["there", "not-there"])
+def test_a_group_at_work_is_not_disturbed(
+    url: str, topic: str, given: str, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Topic and members are looked at before anybody joins: its members keep their partitions."""
+    log, group, member, may_stop = open_log(url), unique("busy"), Member(), Flag()
+    fill(log, topic)
+    consumer = log.group(group, [topic], member)
+
+    def work() -> None:
+        while not may_stop.is_set():
+            consumer.poll(1, 0.02)
+
+    thread = Thread(target=work)
+    thread.start()
+    try:
+        eventually(lambda: len(member.has) == 3, 20)
+        asked = topic if given == "there" else f"{topic}-typo"
+        assert run(["group", "reset", group, "--log", url, "--topic", asked, "--to", "end", "--yes"]) == 1
+    finally:
+        may_stop.set()
+        thread.join()
+
+    assert ("has live members" if given == "there" else "does not exist") in capsys.readouterr().err
+    assert (len(member.has), member.gave_up) == (3, 0)
+    consumer.close()
+    log.close()
+
+
+def test_records_that_wait_are_skipped_only_when_it_is_confirmed(
+    url: str, topic: str, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How many, and in which partition, is said before; nothing is changed by then. Markers do not count."""
+    log, group = open_log(url), unique("group")
+    fill(log, topic)
+    reset = ["group", "reset", group, "--log", url, "--topic", topic, "--to"]
+    assert answer(capsys, *reset, "start", "--yes")["repeated"] == {}
+    unit = log.transactor(unique("unit"))
+    unit.begin()
+    unit.produce(topic, 1, b"key", b"value")
+    unit.commit()
+    unit.close()
+
+    assert run([*reset, "end"]) == 1
+    said = capsys.readouterr().err
+    positions = log.group_positions(group, [TopicPartition(topic, 1)])
+
+    assert f"group {group} would never read 7 records that wait in {topic} (2 in partition 0, 3 in partition 1" in said
+    assert said.rstrip().endswith("give --yes")
+    assert {position.offset for position in positions.values() if position} == {0}
+    assert answer(capsys, *reset, "end", "--yes")["skipped"] == {"0": 2, "1": 3, "2": 2}
+    assert answer(capsys, *reset, "end")["skipped"] == {}
+    assert run([*reset, "start"]) == 0
+    assert "partition 1: 0, repeats 3 records" in capsys.readouterr().out
+    log.close()
+
+
+def test_a_group_that_is_new_to_a_topic_is_told(
+    url: str, topic: str, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be a misspelt one."""
+    log, group = open_log(url), unique("library")
+    fill(log, topic)
+    answer(capsys, "group", "reset", group, "--log", url, "--topic", topic, "--to", "start", "--yes")
+    typo = group.replace("library", "libary")
+
+    assert run(["group", "reset", typo, "--log", url, "--topic", topic, "--to", "start"]) == 1
+
+    assert f"group {typo} has no positions in {topic} so far, did you mean {group!r}?" in capsys.readouterr().err
+    assert typo not in log.groups()
+    log.close()
+
+
+def test_what_the_service_before_decided_on_does_not_wait(
+    url: str, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who takes over a processor skips what its predecessor left in the inbox, not what it decided on."""
+    log, old, new, inbox = open_log(url), unique("old"), unique("new"), f"{unique('box')}.inbox"
+    fill(log, inbox)
+    answer(capsys, "group", "reset", old, "--log", url, "--topic", inbox, "--to", "end", "--yes")
+    producer = log.producer()
+    producer.send(inbox, 1, b"key", b"value").result(10)
+    producer.close()
+
+    said = answer(capsys, "group", "reset", new, "--log", url, "--topic", inbox, "--to", "end", "--yes")
+
+    assert (said["skipped"], said["new"]) == ({"1": 1}, True)
+    log.close()
+
+
+@pytest.mark.parametrize(
+    "command", [["group", "list"], ["topics"], ["dlq", "list"], ["schemas", "list"], ["saga", "list"]]
+)
+def test_what_is_logged_is_no_part_of_the_answer(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Programs read the answer: that a broker is slow is told on standard error."""
+    nobody = "kafka://127.0.0.1:1?api_timeout=0.5"
+
+    assert run([*command, "--log", nobody, "--json"]) == 1
+
+    said = capsys.readouterr()
+    assert (said.out, "no_answer_yet" in said.err) == ("", True)
+
+
+def test_a_group_without_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Before anything is opened."""
+    assert run(["group", "reset", "", "--log", "memory://", "--topic", "t", "--to", "end"]) == 2
+    assert "a group has a name" in capsys.readouterr().err
 
 
 def test_a_missing_topic_is_explained(url: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,6 +49,29 @@ def test_an_unknown_command_is_explained(capsys: pytest.CaptureFixture[str]) -> 
     assert 'Did you mean "broker"?' in said
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["topics", "chek"], 'Unknown command "chek". Did you mean "check"? See `sagalog topics --help`.'),
+        (["topics", "zzz"], 'Unknown command "zzz". It has check. See `sagalog topics --help`.'),
+        (
+            ["topics", "check", "all", "of"],
+            "`sagalog topics check` does not take all of. See `sagalog topics check --help`.",
+        ),
+        (["broker", "x"], "`sagalog broker` does not take x. See `sagalog broker --help`."),
+    ],
+)
+def test_what_a_command_does_not_take_is_named(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a group also works alone, it may be a misspelt command of it."""
+    monkeypatch.setenv("SAGALOG_LOG", "memory://")
+
+    assert run(arguments) == 2
+
+    assert capsys.readouterr().err == f"sagalog: {said}\n"
+
+
 def test_a_wrong_value_is_explained(capsys: pytest.CaptureFixture[str]) -> None:
     """A value that is not among the choices ends with 2."""
     assert run(["broker", "--nodes", "2"]) == 2
@@ -67,6 +90,13 @@ def test_a_failure_is_one_line_with_the_next_action(
     said = capsys.readouterr().err
     assert said.count("\n") == 1
     assert "KAFKA_BOOTSTRAP is 127.0.0.1:1, where no Kafka answers: correct it" in said
+
+
+@pytest.mark.parametrize("port", ["99999", "-1"])
+def test_a_port_that_cannot_be_one_is_refused(port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In one line, before anything is looked for."""
+    assert run(["broker", "--port", port]) == 1
+    assert capsys.readouterr().err == f"sagalog: {port} is no port: give 1 to 65535, or 0 for any free one\n"
 
 
 @pytest.mark.kafka

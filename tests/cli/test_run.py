@@ -33,6 +33,7 @@ def spare(monkeypatch: pytest.MonkeyPatch) -> str:
         ("nowhere.app:service", "there is no module 'nowhere.app'"),
         (f"{MODULE}:nothing", f"has no 'nothing': did you mean {APP}?"),
         (f"{MODULE}:not_a_service", f"is no Service but a Client: did you mean {APP}?"),
+        (f"{MODULE}:Counter", f"is no Service but the class Counter, derived from Aggregate: did you mean {APP}?"),
         ("tests.waiting:eventually", "is no Service but a function: define one there"),
     ],
 )
@@ -43,6 +44,17 @@ def test_what_names_no_service_is_explained(target: str, said: str, capsys: pyte
     error = capsys.readouterr().err
     assert said in error
     assert error.count("\n") == 1
+
+
+def test_a_slot_that_names_no_folder_is_explained(
+    spare: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would lead elsewhere, or stand in no transactional id."""
+    monkeypatch.setenv("SAGALOG_SLOT", "../north")
+
+    assert run(["run", spare, "--log", "memory://"]) == 1
+
+    assert "SAGALOG_SLOT names no slot: '../north' holds '/'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -103,7 +115,7 @@ def test_other_commands_look_into_a_log_that_is_in_use(tmp_path: Path, capsys: p
             assert run([*command.split(), "--log", url]) == 0
             assert said in capsys.readouterr().out
         assert run(["group", "reset", "tallies", "--log", url, "--topic", "tally.inbox", "--to", "end"]) == 1
-        assert "End that process first" in capsys.readouterr().err
+        assert "has live members" in capsys.readouterr().err
 
 
 def test_a_process_that_was_asked_wrongly_is_not_started_again() -> None:

@@ -125,12 +125,21 @@ def test_a_mode_is_set_and_checked(url: str, say: Said, module: Callable[[str], 
 
     assert run(["schemas", "register", changed, "--log", url]) == 1
     assert say("schemas", "mode", "order.placed", "--set", "none", "--log", url) == {
-        "name": "order.placed", "mode": "none",
+        "name": "order.placed", "mode": "none", "is_registered": True,
     }  # fmt: skip
     registered = say("schemas", "register", changed, "--log", url)["registered"]
 
     assert [(each["id"], each["name"]) for each in registered] == [(3, "order.placed"), (4, "order_paid")]
     assert say("schemas", "mode", "--log", url)["mode"] == "backward_transitive"
+
+
+def test_a_mode_of_a_type_that_is_not_there_says_so(url: str, say: Said, capsys: pytest.CaptureFixture[str]) -> None:
+    """It may be set before the first schema; a slip is seen."""
+    assert say("schemas", "mode", "order.plced", "--set", "none", "--log", url) == {
+        "name": "order.plced", "mode": "none", "is_registered": False,
+    }  # fmt: skip
+    assert run(["schemas", "mode", "order.plced", "--log", url]) == 0
+    assert "there is no schema order.plced yet: did you mean order.placed?" in capsys.readouterr().out
 
 
 def test_without_a_log_it_is_said_what_one_is(

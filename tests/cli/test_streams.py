@@ -130,9 +130,53 @@ def test_what_cannot_be_done_is_one_line(url: str, tmp_path: Path, capsys: pytes
     ):
         capsys.readouterr()
         assert run(["streams", *arguments]) == 1
-        error = capsys.readouterr().err.strip().splitlines()[-1]
-        assert error.startswith("sagalog: ")
-        assert said in error
+        assert said in last_error(capsys)
+
+
+def last_error(capsys: pytest.CaptureFixture[str]) -> str:
+    """The last line on standard error, which is one of ours."""
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert error.startswith("sagalog: ")
+    return error
+
+
+def test_a_file_that_cannot_be_opened_is_one_line(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No such file or folder, or a folder in its place; of another form than the one that was asked for."""
+    file = str(tmp_path / "all.jsonl")
+    answer(capsys, "export", "accounts", "--log", url, "--to", file)
+
+    for arguments, said in (
+        (["import", "accounts", str(tmp_path / "none")], "cannot be opened: No such file"),
+        (["import", "accounts", str(tmp_path)], "cannot be opened: Is a directory"),
+        (["export", "accounts", "--to", str(tmp_path)], "cannot be opened: Is a directory"),
+        (["export", "accounts", "--to", str(tmp_path / "none" / "x")], "cannot be opened: No such file"),
+        (["export", "accounts", "--to", file, "--format", "avro"], "its format is 'jsonl', wanted is 'avro'"),
+    ):
+        assert run(["streams", *arguments, "--log", url]) == 1
+        assert said in last_error(capsys)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["streams", "export", "accounts", "--to", "x", "--after", "garbage"], "is no position"),
+        (["streams", "show", "accounts", ""], "1 to 500 are taken"),
+        (
+            ["streams", "import", "bad name!", "x", "--serve-as", "s"],
+            "a store cannot have this name: 'bad name!' holds ' '",
+        ),
+        (["streams", "export", "bad name!", "--to", "x"], "a store cannot have this name"),
+        (["streams", "list", "bad name!"], "a store cannot have this name"),
+        (["keys", "forget", ""], "1 to 500 are taken"),
+        (["keys", "forget", "x" * 501], "501 bytes"),
+    ],
+)
+def test_a_value_that_cannot_be_one_is_a_mistake(
+    url: str, arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, with the rule, before anything is opened."""
+    assert run([*arguments, "--log", url]) == 2
+    assert said in last_error(capsys)
 
 
 def test_nobody_who_reads_on_is_no_error(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 from collections.abc import Mapping
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ _SHELL = [
     for block in page.blocks
     if block.language == "sh"
 ]
+_REDIRECTED = re.compile(r"[0-9]?[<>|&]")
+"""How a word begins that is the shell's, not the command's."""
 _TARGET = re.compile(r"^([a-z][\w -]*):", re.MULTILINE)
 
 
@@ -73,8 +76,8 @@ def test_commands_exist(block: Block, monkeypatch: pytest.MonkeyPatch) -> None:
         words = [word for word in shlex.split(line, comments=True) if not re.fullmatch(r"[A-Z_]+=.*", word)]
         match words:
             case ["sagalog", *arguments]:
-                given = [word for word in arguments if word != "&"]
-                application().parse_args(given, exit_on_error=False, print_error=False)
+                given = takewhile(lambda word: not _REDIRECTED.match(word), arguments)
+                application().parse_args(list(given), exit_on_error=False, print_error=False)
             case ["make", *chosen]:
                 assert set(chosen) <= targets, line
             case ["python", "-m", module, *_] if module.startswith(("examples", "benchmarks", "tests")):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from inspect import signature
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -200,3 +200,15 @@ def test_callers_outlast_the_session_of_an_owner_that_was_killed() -> None:
     patience = {signature(call).parameters["timeout"].default.total_seconds() for call in asks}
 
     assert min(*patience, PATIENCE_SECONDS) >= session_s + 3
+
+
+async def test_what_is_no_saga_is_refused_by_name() -> None:
+    """Before anything is asked."""
+    hosted, order, trip = cast("Any", None), cast("Any", Trip), Trip(trip_id="1")
+    client = SagaClient(hosted)
+
+    for starting in (client.start(order, trip), client.complete(order, trip)):
+        with pytest.raises(TypeError, match=r"Trip'> is no saga: give its class, such as PlaceOrder"):
+            await starting
+    with pytest.raises(TypeError, match="is no saga"):
+        client.run(order, "1")

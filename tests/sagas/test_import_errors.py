@@ -22,6 +22,11 @@ MAIL = """    @step
         return SendMail(trip_id=self.input.trip_id, text=f"{self.seat.ref}, approved by {by}")
 """
 CASES: dict[str, Case] = {
+    "a name too long for topics": (
+        [('name="book_trip"', f'name="{"x" * 71}"')],
+        "class BookTrip(",
+        "has 71 characters",
+    ),
     "twice in the flow": (
         [(FLOW, "flow = parallel(hotel, seat) >> when(vip, approval >> insure) >> pay >> mail >> hotel")],
         "flow = parallel",

@@ -173,6 +173,13 @@ async def test_orders_complete_and_are_undone(log: str, name: str) -> None:
     async with shop.service as service:
         orders = SagaClient(service)
         good = await orders.start(PlaceOrder, Order(id=f"{name}1", sku=name, quantity=2))
+        seconds: Any = 5
+        with pytest.raises(TypeError, match="timeout=5 is no timedelta"):
+            await good.outcome(timeout=seconds)
+        order: Any = {"id": "1"}
+        for start in (orders.start, orders.complete):
+            with pytest.raises(TypeError, match=r"PlaceOrder starts with one Order, and got a dict: give Order\(…\)"):
+                await start(PlaceOrder, order)
         assert await good.outcome(timeout=LONG) == Completed(Receipt(number=f"R-{name}1"))
 
         poor = await orders.start(PlaceOrder, Order(id=f"{name}2", sku=name, quantity=2, mood="poor"))

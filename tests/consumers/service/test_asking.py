@@ -17,7 +17,19 @@ from eventstore.errors import DestinationNotHosted, OwnerSilent
 from eventstore.log.errors import LogClosed
 from eventstore.processor.first_take import take_first
 from schemas import Command, Event
-from tests.consumers.service.app import LIMIT, Add, Counter, Explode, Sum, TallyTotals, TooMuch, Wanted, fresh, wishes
+from tests.consumers.service.app import (
+    LIMIT,
+    Add,
+    Added,
+    Counter,
+    Explode,
+    Sum,
+    TallyTotals,
+    TooMuch,
+    Wanted,
+    fresh,
+    wishes,
+)
 from tests.waiting import eventually_async
 
 BRIEF = timedelta(milliseconds=200)
@@ -59,6 +71,45 @@ async def test_seconds_instead_of_a_timedelta_are_refused_by_name(tallies: Servi
             await waiting
 
     assert await tallies.ask(Add(counter="a")) == Sum(total=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (Added(counter="a", amount=1), "got the event Added, which only its owner records: give the command"),
+        (Add, r"got the class Add: give an object of it, Add\(…\)"),
+        ("x", "got one str: give an object of a class that is derived from Command"),
+    ],
+    ids=["event", "class", "text"],
+)
+async def test_what_is_no_command_is_refused_by_name(tallies: Service, given: Any, said: str) -> None:
+    """The error says what to ask instead."""
+    with pytest.raises(TypeError, match=said):
+        await tallies.ask(given)
+
+
+async def test_an_id_that_is_no_text_is_refused(tallies: Service) -> None:
+    """Nothing was sent."""
+    number: Any = 7
+    with pytest.raises(TypeError, match="id=7 is no str: give a text that only this command has"):
+        await tallies.ask(Add(counter="a"), id=number)
+
+    assert await tallies.ask(Add(counter="a")) == Sum(total=1)
+
+
+@pytest.mark.parametrize(
+    ("components", "said"),
+    [
+        (Counter, r"components=<class .*Counter'> is no list: give components=\[…\]"),
+        (7, r"components=7 is no list: give components=\[…\]"),
+        ([Counter()], "hosts classes of this kind, and got an object: give Counter itself"),
+    ],
+    ids=["class", "number", "object"],
+)
+def test_components_are_a_list_of_what_can_be_hosted(components: Any, said: str) -> None:
+    """A class alone, or an object of one that is hosted as a class, is named."""
+    with pytest.raises(TypeError, match=said):
+        Service("shop", components=components)
 
 
 async def test_the_same_id_happens_once(tallies: Service) -> None:

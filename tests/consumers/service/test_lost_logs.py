@@ -65,3 +65,5 @@ async def test_callers_are_told_that_their_log_is_gone(url: str, owner: subproce
 
         with pytest.raises((LogClosed, OutcomeUnknown), match="open the log again"):
             await asyncio.wait_for(asking, 10)
+        with pytest.raises(LogClosed, match=r"leave this client .* and begin another one, which asks again with the"):
+            await client.ask(Add(counter="a"))

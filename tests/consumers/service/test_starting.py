@@ -9,11 +9,14 @@ import threading
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
+import consumers.service as service_module
 from consumers import Client, Service, Worker
 from consumers.errors import ComponentUnknown, HttpUnavailable, LogNotGiven
 from consumers.positions import reset
@@ -21,7 +24,14 @@ from eventstore import EventStore
 from eventstore.component import Component, Host, Plan
 from eventstore.errors import CommandNotHandled
 from eventstore.log import open_log
-from eventstore.log.errors import BadLogUrl, BrokerUnreachable, LogClosed, ProcessorTaken, TopicMissing
+from eventstore.log.errors import (
+    BadLogUrl,
+    BrokerUnreachable,
+    LogClosed,
+    LogMissing,
+    ProcessorTaken,
+    TopicMissing,
+)
 from eventstore.process_host import state_url
 from schemas import Command, Event
 from tests.consumers.service.app import Add, Counter, Sum, TooMuch, fresh
@@ -171,6 +181,31 @@ async def test_a_missing_topic_is_named(url: str) -> None:
 
     with pytest.raises(TopicMissing, match=r"nowhere\.events"):
         await Service("tallies", components=[worker], log=url).__aenter__()
+
+
+async def test_a_client_makes_no_log(tmp_path: Path) -> None:
+    """A folder that is misspelt is told as that, and not made."""
+    folder = tmp_path / "typo"
+    with pytest.raises(LogMissing, match=r"there is no log in .*typo: correct the URL"):
+        await Client(log=f"embedded://{folder}").__aenter__()
+    assert not folder.exists()
+
+
+async def test_a_process_that_waits_says_what_for(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Now and then, until it is ready; after that nothing more."""
+    monkeypatch.setattr(service_module, "WAITING_SECONDS", 0.05)
+    fragile, is_ready = Fragile(is_ready=False), asyncio.Event()
+    with capture_logs() as told:
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(
+                Service("tallies", components=[Counter, fragile], log=url).serve(ready=is_ready.set)
+            )
+            await eventually_async(lambda: [event["event"] for event in told].count("service_waits") >= 2)
+            fragile.is_ready = True
+            await is_ready.wait()
+            waited = [event["why"] for event in told if event["event"] == "service_waits"]
+            serving.cancel()
+    assert "fragile: starting, or taking partitions" in waited[-1]
 
 
 async def test_readiness_tells_the_truth(url: str) -> None:

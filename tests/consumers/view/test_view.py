@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
+
+import pytest
 
 from eventstore.state.memory import MemoryStateEngine
 from tests.consumers.view.host import Process, Streams
@@ -60,6 +62,17 @@ async def test_read_your_writes(process: Start, orders: Streams) -> None:
         row = await by_order.get("a", at_least=position)
         assert row is not None
         assert row.count == number + 1
+
+
+@pytest.mark.usefixtures("orders")
+async def test_a_position_of_another_type_is_refused_by_name(process: Start) -> None:
+    """The error says what to give."""
+    by_order, text = process(Totals).ready().tables.queryable(Totals.by_order), cast("Any", "x")
+
+    with pytest.raises(TypeError, match=r"at_least='x' is no Position: give Position\.parse\(…\) of a text"):
+        await by_order.get("a", at_least=text)
+    with pytest.raises(TypeError, match="at_least='x' is no Position"):
+        [row async for row in by_order.scan(at_least=text)]
 
 
 async def test_types_without_a_handler_are_skipped_and_counted(process: Start, orders: Streams) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from consumers import dlq
 from consumers.dead_letters import DeadLetter
-from consumers.errors import CannotRedrive, NoDeadLetters, NotADeadLetter, Permanent
+from consumers.errors import CannotRedrive, DeadLetterMissing, NoDeadLetters, NotADeadLetter, Permanent
 from consumers.origin import REDRIVE, origin_of
 from consumers.rate import Rate
 from consumers.retry import Retry
@@ -218,7 +218,7 @@ def test_unknown_topics_and_foreign_records_are_named(bench: Bench) -> None:
     log = bench.host.log
     with pytest.raises(NoDeadLetters, match="none exists"):
         list(dlq.find(log, dlq.Choice(topic="nothing")))
-    with pytest.raises(NoDeadLetters, match="the id orders/0/9"):
+    with pytest.raises(DeadLetterMissing, match="no dead letter orders/0/9 waits"):
         dlq.show(log, "orders/0/9")
     log.create([Topic(name="orders.x.dlq", partitions=1)])
     log.producer().send("orders.x.dlq", 0, b"a", b"x").result(10)

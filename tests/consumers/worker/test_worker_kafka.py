@@ -23,7 +23,7 @@ from eventstore.clock import SystemClock
 from eventstore.log import open_log
 from eventstore.log.records import TopicPartition
 from eventstore.registry import TopicRegistry
-from schemas import Serde
+from schemas import Metadata, Serde
 from tests.consumers.host import Feed, TestHost, running
 from tests.consumers.worker import noting
 from tests.consumers.worker.bench import Placed
@@ -165,6 +165,29 @@ def test_a_thousand_keys_run_at_once_in_order(host: TestHost, topic: str) -> Non
     assert len(seen) == 1_000
     assert all(len(numbers) == 10 and in_order(numbers) for numbers in seen.values())
     assert took <= 2.3 * _slowness()
+
+
+def test_a_worker_that_has_nothing_to_do_has_no_queue(host: TestHost, topic: str) -> None:
+    """The marker of the transaction that brought the last record is nothing that waits."""
+    worker, done = Worker("mailer", topics=[topic]), list[str]()
+
+    @worker.on
+    async def confirm(event: Placed) -> None:
+        done.append(event.order)
+
+    Feed(host, topic, 1)
+    unit = host.log.transactor(f"{host.service}.feeding")
+    unit.begin()
+    meta = Metadata(id=f"{topic}-1", type=Placed.__type_name__).encode()
+    unit.produce(topic, 0, b"a", host.serde.encode(Placed(order="a")), [("meta", meta)])
+    unit.commit()
+    unit.close()
+
+    with running(worker.__component__().loops[0](host), host) as driver:
+        eventually(lambda: done == ["a"], 20)
+        eventually(lambda: driver.loop.metrics()["queue_length"] == 0, 10)
+
+    assert driver.error is None
 
 
 def test_dead_letters_come_back_through_the_log(host: TestHost, topic: str) -> None:

@@ -1,0 +1,33 @@
+"""Values of commands that are checked before anything is opened: a wrong one is a mistake of who asks, and said so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, TypeAlias
+
+from cyclopts import Parameter
+
+from eventstore.processor.topics import check_store_name
+from eventstore.streams import Position, check_stream_id
+from eventstore.subject_keys import check_subject
+
+
+def _checked_by(check: Callable[[str], object]) -> Parameter:
+    def validate(_: object, value: str | None) -> None:
+        if value is not None:
+            check(value)
+
+    return Parameter(validator=validate)
+
+
+def _check_group_name(name: str) -> None:
+    """librdkafka ends the process at a group without a name."""
+    if not name:
+        raise ValueError("a group has a name, such as shop or shop.mailer; `sagalog group list` shows those that exist")
+
+
+GroupName: TypeAlias = Annotated[str, _checked_by(_check_group_name)]
+StoreName: TypeAlias = Annotated[str, _checked_by(check_store_name)]
+StreamId: TypeAlias = Annotated[str, _checked_by(check_stream_id)]
+PositionText: TypeAlias = Annotated[str | None, _checked_by(Position.parse)]
+Subject: TypeAlias = Annotated[str, _checked_by(check_subject)]
