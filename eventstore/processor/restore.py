@@ -44,6 +44,8 @@ ROWS_AT_ONCE = 80_000
 """Rows that all restores of a loop keep together until they load them; heads of busy streams are among them once."""
 BYTES_AT_ONCE = 32 << 20
 """Bytes that the events of those may have."""
+HEADS_KNOWN = 20_000
+"""Of so many streams, and those of one portion, a restore knows the heads that it wrote."""
 FEWEST_ROWS, FEWEST_BYTES = 1_000, 256 << 10
 """What one restore may keep, however many there are."""
 
@@ -77,6 +79,8 @@ class Restore:
         self._rows: dict[bytes, bytes | None] = {}
         self._heads: dict[bytes, int] = {}
         """The highest versions of streams that were read since rows were written last."""
+        self._written_heads: dict[bytes, int] = {}
+        """What the rows say of streams' heads, as far as it is known."""
         self._step, self._events, self._journal, synced_ms = synced
         self._now_ms = now_ms
         self.in_sync_ms = synced_ms or now_ms
@@ -183,7 +187,9 @@ class Restore:
     def finish(self, now_ms: int) -> SyncedTo:
         """As `write`; it is in sync as of now."""
         self.in_sync(now_ms)
-        return self.write()
+        synced = self.write()
+        self._written_heads = {}
+        return synced
 
     def _load_if_many(self) -> None:
         if len(self._rows) >= self._most_rows or self._bytes >= self._most_bytes:
@@ -197,14 +203,25 @@ class Restore:
         """What is to be written now."""
         rows, self._rows, self._bytes = self._rows, {}, 0
         heads, self._heads = self._heads, {}
-        known = self._state.get_many([head_row(stream, 0)[0] for stream in heads])
-        for (stream, version), row in zip(heads.items(), known, strict=True):
-            if row is None or version_of_head(row) < version:
+        written = self._known_heads(heads)
+        for stream, version in heads.items():
+            if version > written[stream]:
+                written[stream] = version
                 key, value = head_row(stream, version)
                 rows[key] = value
         key, value = synced_row(synced)
         rows[key] = value
         return rows
+
+    def _known_heads(self, wanted: Iterable[bytes]) -> dict[bytes, int]:
+        """What the rows say of these streams' heads, and of others'; −1: nothing."""
+        known = self._written_heads
+        if len(known) > HEADS_KNOWN:
+            known.clear()
+        streams = [stream for stream in wanted if stream not in known]
+        rows = self._state.get_many([head_row(stream, 0)[0] for stream in streams])
+        known.update(zip(streams, (-1 if row is None else version_of_head(row) for row in rows), strict=True))
+        return known
 
     def _row(self, key: bytes, value: bytes) -> None:
         """A row that the state topic has."""

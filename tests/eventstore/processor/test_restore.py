@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pytest
 
 from eventstore.log.records import Record
+from eventstore.processor import restore as restoring
 from eventstore.processor.counts import EntityCounts
 from eventstore.processor.index import StreamIndex
 from eventstore.processor.restore import FEWEST_BYTES, FEWEST_ROWS, Restore
@@ -122,3 +123,17 @@ def test_a_head_that_stands_higher_stands() -> None:
     restore.finish(NOW_MS)
 
     assert StreamIndex(state, EntityCounts()).head("a") == 7
+
+
+@pytest.mark.parametrize("known", [0, 2, 20_000])
+def test_a_head_stands_over_many_portions(known: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many heads are remembered in between: the highest version of each stream."""
+    monkeypatch.setattr(restoring, "HEADS_KNOWN", known)
+    state = Kept()
+    restore = restored(state)
+    for version, streams in ((3, "abcd"), (5, "ab"), (4, "abc"), (6, "a")):
+        restore.events([event(version, stream=stream) for stream in streams])
+        restore.write()
+
+    index = StreamIndex(state, EntityCounts())
+    assert {stream: index.head(stream) for stream in "abcde"} == {"a": 6, "b": 5, "c": 4, "d": 3, "e": -1}
