@@ -12,9 +12,9 @@ origin, error and attempts travel in more headers (`eventstore.dead_letters`). B
   `{"v":1,"state":"redriven"|"discarded","at_ms":…}`. A dead letter whose id is there is done. The key `started
   <topic>` says that the group has had a position in that partition.
 
-A dead letter's id is `topic/partition/offset` of its origin, `~n` behind it after n redrives. It is acknowledged by
-the log before the record's position passes; a crash in between writes it once more, and readers take both as one, by
-their id.
+A dead letter's id is `topic/partition/offset` of its origin, `~n` behind it after n redrives; of what was no record,
+a call of the owner's process or a timer, `topic/partition/input:` and the input's id. It is acknowledged by the log
+before the record's position passes; a crash in between writes it once more, and readers take both as one, by their id.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class DeadLetter:
 
     @property
     def id(self) -> str:
-        """Names it: `topic/partition/offset` of its origin, `~n` behind it after n redrives."""
+        """Names it: `topic/partition/offset` of its origin, `~n` behind it after n redrives; see the module."""
         return str(self.origin)
 
     @property
@@ -142,7 +142,8 @@ def dead_letter_of(record: Record) -> DeadLetter:
             name: texts[PREFIX + name]
             for name in ("topic", "partition", "offset", "group", "type", "message", "attempts")
         }
-        origin = Origin(why["topic"], int(why["partition"]), int(why["offset"]), origin_of(record).redrives)
+        place = why["topic"], int(why["partition"]), int(why["offset"])
+        origin = Origin(*place, origin_of(record).redrives, texts.get(f"{PREFIX}input", ""))
         at = datetime.fromisoformat(texts[f"{PREFIX}time"])
         attempts = int(why["attempts"])
     except (KeyError, ValueError) as error:

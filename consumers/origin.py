@@ -12,19 +12,21 @@ from typing import NamedTuple
 from eventstore.log.records import Record
 
 REDRIVE = "__dlq.redrive"
-_HEADER = re.compile(rb"1 (\d{1,9}) (\d{1,19}) (\d{1,9}) ([a-zA-Z0-9._-]{1,249})")
+_HEADER = re.compile(rb"1 (\d{1,9}) (-1|\d{1,19}) (\d{1,9}) ([a-zA-Z0-9._-]{1,249})")
 
 
 class Origin(NamedTuple):
-    """Where a failed record was read first, and how often it was redriven since."""
+    """Where a failed record was read first, and how often it was redriven since. What was no record has an `input`."""
 
     topic: str
     partition: int
     offset: int
     redrives: int = 0
+    input: str = ""
+    """The id of a call of the owner's process, or of a timer; its offset is −1."""
 
     def __str__(self) -> str:
-        place = f"{self.topic}/{self.partition}/{self.offset}"
+        place = f"{self.topic}/{self.partition}/{f'input:{self.input}' if self.input else self.offset}"
         return f"{place}~{self.redrives}" if self.redrives else place
 
 

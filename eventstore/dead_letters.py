@@ -2,7 +2,8 @@
 
 A record goes there with key, value and headers unchanged. Its origin and the error travel in more headers, all
 beginning with `__dlq.errors.`, as UTF-8 text: `topic`, `partition`, `offset`, `group`, `type` (the error's class),
-`message`, `attempts` and `time` (ISO 8601).
+`message`, `attempts` and `time` (ISO 8601). What was no record, as a call of the owner's process or a timer, has the
+offset −1, and `input` says its id.
 
 A record that does not fit beside these headers leaves its value at its origin, and says so in the header `__dlq.value`.
 """
@@ -32,8 +33,9 @@ def dead_letter_headers(
     error: BaseException,
     attempts: int,
     now_ms: int,
+    input: str = "",
 ) -> Headers:
-    """The record's headers and those that say why it is in the dead letters."""
+    """The record's headers and those that say why it is in the dead letters. `input`: of what was no record."""
     why = {
         "topic": topic,
         "partition": str(partition),
@@ -43,7 +45,7 @@ def dead_letter_headers(
         "message": str(error)[:MESSAGE_LIMIT],
         "attempts": str(attempts),
         "time": datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(),
-    }
+    } | ({"input": input} if input else {})
     return (*headers, *((PREFIX + name, value.encode()) for name, value in why.items()))
 
 

@@ -50,14 +50,15 @@ def dead_letter_record(
     key: bytes | None
     value: bytes | None
     headers: Headers
+    input_id = ""
     if record is None:
         key, value = item.key.encode(), serde.encode(item.message)
-        headers, offset = (("meta", item.metadata.encode()),), -1
+        headers, offset, input_id = (("meta", item.metadata.encode()),), -1, item.metadata.id
     else:
         key, value, headers, offset = record.key, record.value, record.headers, record.offset
     headers = dead_letter_headers(
         headers=headers, topic=topic, partition=partition, offset=offset, group=group, error=error, attempts=1,
-        now_ms=now_ms,
+        now_ms=now_ms, input=input_id,
     )  # fmt: skip
     value, headers = fitting(key, value, headers, limit_bytes)
     return dead_letters_of(topic, group), partition, key, value, headers, now_ms

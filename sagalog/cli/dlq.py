@@ -82,7 +82,7 @@ def show_(id: str, /, *, log: LogUrl, json: Json = False) -> None:
     Parameters
     ----------
     id
-        As `list` names it: topic/partition/offset of its origin.
+        As `list` names it: topic/partition/offset of its origin, or topic/partition/input:ID.
     """
     with opened(log) as found:
         letter = operations.show(found, id)
