@@ -90,6 +90,8 @@ class ViewLoop:
         if batch.member is not None:
             self._joined_at = min(self._joined_at, self._clock.monotonic())
         handle(self._live(), batch.records)
+        for one in self._owned.values():
+            one.state.check()
         self._note_stops(consumer)
         if not batch.records and not is_busy:
             self._pass_markers(consumer)

@@ -164,8 +164,9 @@ class Served:
                 self._takeovers.remove(takeover)
 
     def settle(self) -> None:
-        """Nothing is to be done: write rows that were kept back."""
+        """Nothing is to be done: write rows that were kept back; find out whether readers met rows that are damaged."""
         for partition in self.partitions.values():
+            partition.state.check()
             partition.state.settle()
 
     def release(self) -> None:

@@ -90,6 +90,9 @@ class BufferedState:
             except Exception as error:  # noqa: BLE001 - kept for the next write, which is where somebody expects it
                 self._untold = error
 
+    def check(self) -> None:
+        self._state.check()
+
     def settle(self) -> None:
         """Write what is late.
 

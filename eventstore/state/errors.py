@@ -3,7 +3,7 @@
 ::
 
     StateError
-    ├── StateCorrupt              the state folder cannot be read: delete it, it is rebuilt
+    ├── StateCorrupt              the state folder cannot be read: damaged rows are rebuilt
     ├── StateUndecodable          this code cannot read a state that the log keeps
     ├── RowDamaged                see `eventstore.processor.row_layout`
     └── StateDiskFull             the state folder's disk is full
@@ -19,10 +19,13 @@ class StateError(EventStoreError):
 
 
 class StateCorrupt(StateError):
-    """The state folder cannot be read. Delete it: it is rebuilt from the log."""
+    """The state folder cannot be read. Damaged rows are made again of the log; what else stands in the way, delete."""
 
     def __init__(self, folder: str, why: str) -> None:
-        super().__init__(f"{folder} cannot be read ({why}): delete it, it is rebuilt from the log")
+        super().__init__(
+            f"{folder} cannot be read ({why}): damaged rows are made again from the log, at once if they are served; "
+            f"if it stays or comes again, look at the disk, and delete the folder"
+        )
         self.folder, self.why = folder, why
 
 

@@ -65,6 +65,9 @@ class MemoryState:
             self._scans.add(scan)
             return scan
 
+    def check(self) -> None:
+        """Memory is not checked."""
+
     def close(self) -> None:
         """The rows stay with the engine."""
 

@@ -52,7 +52,19 @@ class State(Protocol):
         ...
 
     def scan(self, start: bytes, end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        """Rows with start ≤ key < end, in key order or against it. `end` None: to the last key."""
+        """Rows with start ≤ key < end, in key order or against it. `end` None: to the last key.
+
+        Raises:
+            StateCorrupt: a row cannot be read; then no other follows it.
+        """
+        ...
+
+    def check(self) -> None:
+        """Ask whether rows could be read so far, in whatever thread: once is too often, as others would be missed too.
+
+        Raises:
+            StateCorrupt: some could not, nor will any be written. Who opens the state anew starts with none.
+        """
         ...
 
     def close(self) -> None:

@@ -19,13 +19,12 @@ is opened. They are removed by the next one who opens `<name>` itself.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from weakref import WeakSet
 
 import structlog
@@ -35,22 +34,26 @@ from rocksdict import (
     DBCompressionType,
     Options,
     Rdict,
-    ReadOptions,
     WriteBatch,
     WriteBufferManager,
     WriteOptions,
 )
 
 from eventstore.folder_lock import FolderLock
+from eventstore.rocks_scan import Scan
 from eventstore.state.errors import StateCorrupt, StateDiskFull, StateError
 from eventstore.state.port import Row
+from eventstore.state.rocks_folder import discard_when_opened, remove_unless_locked, spares, start_over, stored_identity
 
 log = structlog.get_logger(__name__)
 
-FORMAT = 1
 LOCKED_S = 1.0
 """How long to wait for a lock before a fresh folder is used."""
 
+CORRUPTION = "Corruption"
+"""What RocksDB's errors begin with when bytes are not as they were written."""
+OPEN_HERE = "lock hold by current process"
+"""What RocksDB says of rows that this process still has open: their reader is about to let go of them."""
 _MIB = 1 << 20
 _UNLOGGED = WriteOptions()
 """For rows in the order of their keys: each is looked for from where the one before is."""
@@ -64,7 +67,9 @@ class RocksState:
     def __init__(self, folder: Path, lock: FolderLock, database: Rdict) -> None:
         self.folder = folder
         self._lock, self._database = lock, database
-        self._scans: WeakSet[_Scan] = WeakSet()
+        self._corruption: StateError | None = None
+        """What RocksDB could not read. Nothing is written any more, so that whoever writes here opens the rows anew."""
+        self._scans: WeakSet[Scan] = WeakSet()
         self._closed = False
 
     def get(self, key: bytes) -> bytes | None:
@@ -83,6 +88,7 @@ class RocksState:
             raise self._named(error) from error
 
     def write(self, rows: Sequence[Row]) -> None:
+        self.check()
         try:
             self._database.write(_batch(rows))
         except Exception as error:
@@ -101,19 +107,13 @@ class RocksState:
             raise self._named(error) from error
 
     def scan(self, start: bytes, end: bytes | None = None, *, reverse: bool = False) -> Iterator[tuple[bytes, bytes]]:
-        options = ReadOptions()
-        if end is not None and not reverse:
-            options.set_iterate_upper_bound(end)
-        try:
-            found = self._database.items(backwards=reverse, from_key=end if reverse else start, read_opt=options)
-        except Exception as error:
-            raise self._named(error) from error
-        items = cast("Iterator[tuple[bytes, bytes]]", found)
-        if reverse:
-            items = _downwards(items, start, end)
-        scan = _Scan(items, self._named, (options, end))
+        scan = Scan(self._database, self._named, start, end, reverse=reverse)
         self._scans.add(scan)
         return scan
+
+    def check(self) -> None:
+        if self._corruption is not None:
+            raise self._corruption
 
     def close(self) -> None:
         if self._closed:
@@ -131,7 +131,11 @@ class RocksState:
     def _named(self, error: Exception) -> StateError:
         if self._closed:
             return StateError(f"the state in {self.folder} was closed")
-        return _named(self.folder, error)
+        named = _named(self.folder, error)
+        if str(error).startswith(CORRUPTION) and self._corruption is None:
+            self._corruption = named
+            discard_when_opened(self.folder, str(error))
+        return named
 
 
 def _batch(rows: Iterable[Row]) -> WriteBatch:
@@ -155,41 +159,6 @@ def _batch_in_order(rows: Mapping[bytes, bytes | None]) -> WriteBatch:
     return batch
 
 
-class _Scan(Iterator[tuple[bytes, bytes]]):
-    """An iterator of RocksDB, which sees the rows as they were when it was made; ended when the state is closed."""
-
-    def __init__(
-        self, items: Iterator[tuple[bytes, bytes]], named: Callable[[Exception], StateError], bound: object
-    ) -> None:
-        """`bound` is kept as long as the scan: rocksdict 0.3.29 does not, and looks into it all the same."""
-        self._items: Iterator[tuple[bytes, bytes]] | None = items
-        self._named, self._bound = named, bound
-
-    def __next__(self) -> tuple[bytes, bytes]:
-        items = self._items
-        if items is None:
-            raise self._named(RuntimeError("closed"))
-        try:
-            return next(items)
-        except StopIteration:
-            raise
-        except Exception as error:
-            raise self._named(error) from error
-
-    def end(self) -> None:
-        """Let go of RocksDB."""
-        self._items = None
-
-
-def _downwards(items: Iterator[tuple[bytes, bytes]], start: bytes, end: bytes | None) -> Iterator[tuple[bytes, bytes]]:
-    """Rows below `end`, down to `start`. rocksdict 0.3.29 takes a lower bound for an upper one, so it is not used."""
-    for row in items:
-        if row[0] < start:
-            return
-        if end is None or row[0] < end:
-            yield row
-
-
 class RocksStateEngine:
     """Opens RocksDB folders below a root. They share one block cache and one budget for write buffers."""
 
@@ -207,8 +176,8 @@ class RocksStateEngine:
 
     def discard(self, name: str) -> None:
         folder = self._folder(name)
-        for each in (folder, *_spares(folder)):
-            _remove_unless_locked(each)
+        for each in (folder, *spares(folder)):
+            remove_unless_locked(each)
 
     def _folder(self, name: str) -> Path:
         parts = name.split("/")
@@ -219,8 +188,8 @@ class RocksStateEngine:
     def _open_first_free(self, folder: Path, identity: str) -> RocksState:
         lock = FolderLock.acquire(folder / "lock", LOCKED_S)
         if lock is not None:
-            for spare in _spares(folder):
-                _remove_unless_locked(spare)
+            for spare in spares(folder):
+                remove_unless_locked(spare)
             return self._open_locked(folder, lock, identity)
         for number in count(1):
             spare = folder.with_name(f"{folder.name}~{number}")
@@ -233,12 +202,12 @@ class RocksStateEngine:
 
     def _open_locked(self, folder: Path, lock: FolderLock, identity: str) -> RocksState:
         try:
-            stored = _identity(folder)
+            stored = stored_identity(folder)
             if stored != identity:
                 if stored is not None:
                     why = "it was made by other code, or of other topics"
                     log.warning("state_discarded", folder=str(folder), why=why, was=stored, wanted=identity)
-                _start_over(folder, identity)
+                start_over(folder, identity)
             return RocksState(folder, lock, self._open_or_start_over(folder, identity))
         except BaseException:
             lock.release()
@@ -249,10 +218,10 @@ class RocksStateEngine:
             return self._open_rows(folder)
         except Exception as error:
             named = _named(folder, error)
-            if isinstance(named, StateDiskFull):
+            if isinstance(named, StateDiskFull) or OPEN_HERE in str(error):
                 raise named from error
             log.warning("state_discarded", folder=str(folder), why=str(error))
-        _start_over(folder, identity)
+        start_over(folder, identity)
         try:
             return self._open_rows(folder)
         except Exception as error:
@@ -274,38 +243,6 @@ class RocksStateEngine:
         options.set_keep_log_file_num(1)
         options.set_stats_dump_period_sec(0)
         return Rdict(str(folder / "rows"), options)
-
-
-def _identity(folder: Path) -> str | None:
-    try:
-        stored: Any = json.loads((folder / "identity").read_bytes())
-    except (FileNotFoundError, ValueError, RecursionError):
-        return None
-    if not isinstance(stored, dict):
-        return None
-    fields = cast("dict[str, Any]", stored)
-    return str(fields.get("identity")) if fields.get("v") == FORMAT else None
-
-
-def _start_over(folder: Path, identity: str) -> None:
-    """Remove the rows, then say what the next ones are derived from: in this order a crash leaves nothing wrong."""
-    shutil.rmtree(folder / "rows", ignore_errors=True)
-    new = folder / "identity.new"
-    new.write_text(json.dumps({"v": FORMAT, "identity": identity}))
-    new.replace(folder / "identity")
-
-
-def _spares(folder: Path) -> Iterable[Path]:
-    return sorted(folder.parent.glob(f"{folder.name}~*")) if folder.parent.is_dir() else ()
-
-
-def _remove_unless_locked(folder: Path) -> None:
-    if not folder.is_dir():
-        return
-    lock = FolderLock.acquire(folder / "lock", 0)
-    if lock is not None:
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.release()
 
 
 def _named(folder: Path, error: Exception) -> StateError:

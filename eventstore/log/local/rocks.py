@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import msgspec
-from rocksdict import DBCompressionType, Options, Rdict, ReadOptions, WriteBatch
+from rocksdict import DBCompressionType, Options, Rdict, WriteBatch
 
 from eventstore.log.errors import EmbeddedBroken, OutcomeUnknown
 from eventstore.log.local.rows import (
@@ -44,6 +44,7 @@ from eventstore.log.local.rows import (
 )
 from eventstore.log.local.store import Entry, Partition, Store, TopicRow
 from eventstore.log.records import Position, Record, TopicPartition
+from eventstore.rocks_scan import Scan
 
 _MIB = 1 << 20
 _RECENT = 2_048
@@ -68,12 +69,15 @@ class RocksPartition(Partition):
         self._upper = PARTITION.pack(b"R", row.number, number + 1)
         self._recent: list[Entry] = []
         """The last ones, up to the end."""
-        bounds = cast("bytes | None", database.get(self.bounds_key))
+        try:
+            bounds = cast("bytes | None", database.get(self.bounds_key))
+        except Exception as error:
+            raise self._broken(error) from error
         if bounds is not None:
             try:
                 self.low, self.end, self.clean = decode_bounds(bounds)
             except RowUnreadable as error:
-                raise EmbeddedBroken(database.path(), f"{row.name}[{number}]: {error}") from error
+                raise self._broken(error) from error
         self.end = max(self.end, self._after_last())
         self.dirty = self.tombstones = self.end - self.clean
 
@@ -107,15 +111,13 @@ class RocksPartition(Partition):
             del self._recent[:-_RECENT]
 
     def _stored(self, position: int) -> Iterator[Record]:
-        options = ReadOptions()
-        options.set_iterate_upper_bound(self._upper)
-        rows = self._database.items(from_key=self.prefix + position.to_bytes(8, "big"), read_opt=options)
+        rows = Scan(self._database, self._broken, self.prefix + position.to_bytes(8, "big"), self._upper)
         name, number = self.name, self.number
-        for key, value in cast("Iterator[tuple[bytes, bytes]]", rows):
+        for key, value in rows:
             try:
                 stored = decode_record(value)
             except RowUnreadable as error:
-                raise EmbeddedBroken(self._database.path(), f"{name}[{number}]: {error}") from error
+                raise self._broken(error) from error
             yield Record(
                 name,
                 number,
@@ -127,11 +129,12 @@ class RocksPartition(Partition):
             )
 
     def _after_last(self) -> int:
-        rows = cast("Iterator[tuple[bytes, bytes]]", self._database.items(backwards=True, from_key=self._upper))
-        for key, _ in rows:
-            if key < self._upper:
-                return int.from_bytes(key[9:], "big") + 1 if key.startswith(self.prefix) else 0
+        for key, _ in Scan(self._database, self._broken, self.prefix, self._upper, reverse=True):
+            return int.from_bytes(key[9:], "big") + 1
         return 0
+
+    def _broken(self, error: Exception) -> EmbeddedBroken:
+        return EmbeddedBroken(self._database.path(), f"{self.name}[{self.number}]: {error}")
 
 
 class RocksStore(Store):
@@ -239,9 +242,7 @@ class RocksStore(Store):
         )
 
     def _rows(self, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        options = ReadOptions()
-        options.set_iterate_upper_bound(end)
-        return cast("Iterator[tuple[bytes, bytes]]", self._database.items(from_key=start, read_opt=options))
+        return Scan(self._database, lambda error: EmbeddedBroken(str(self.folder), str(error)), start, end)
 
 
 def _topic_key(number: int) -> bytes:

@@ -75,7 +75,8 @@ class LimitedState:
 class _Limited:
     def __init__(self, state: State, engine: LimitedState, name: str) -> None:
         self._state, self._engine, self._name = state, engine, name
-        self.get, self.get_many, self.flush, self.close = state.get, state.get_many, state.flush, state.close
+        self.get, self.get_many, self.flush = state.get, state.get_many, state.flush
+        self.check, self.close = state.check, state.close
 
     def write(self, rows: Sequence[Row]) -> None:
         self._engine._require_room(self._name)
