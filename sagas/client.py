@@ -35,7 +35,7 @@ from sagas.orchestrator import processor_messages
 from sagas.timeline import Happened, lines, timeline
 from sagas.waits import M, Wait
 from schemas import Event, Message, Refusal, Serde
-from schemas.personal_fields import sealed_json
+from schemas.kept_json import kept_json
 
 T_co = TypeVar("T_co", covariant=True, default=None)
 
@@ -149,7 +149,7 @@ class Run(Generic[O]):
             wait=wait.name,
             type=message.__type_name__,
             version=message.__type_version__,
-            message=sealed_json(message),
+            message=kept_json(message),
         )
         answer = await self._ask(given)
         if isinstance(answer, Refused):
@@ -297,7 +297,7 @@ _REASONS: dict[str, Literal["timed out", "cancelled", "failed"]] = {
 
 def _start(saga: type[Saga[I, Any]], input: I, *, wait: bool) -> Message:
     return start_command(
-        saga.__saga__, key=saga.key_of(input), version=saga.__saga_version__, input=sealed_json(input), wait=wait
+        saga.__saga__, key=saga.key_of(input), version=saga.__saga_version__, input=kept_json(input), wait=wait
     )
 
 

@@ -28,7 +28,7 @@ from sagas.children import I, O
 from sagas.messages import start_command
 from schemas import Command, line_of
 from schemas.definition import BodyType
-from schemas.personal_fields import sealed_json
+from schemas.kept_json import kept_json
 
 if TYPE_CHECKING:
     from eventstore.component import Plan
@@ -88,9 +88,7 @@ class Saga(Generic[I, O], metaclass=BodyType):
     @classmethod
     def start(cls, input: I, /) -> Command[Any, Any]:
         """The command that starts this saga: for reactors and other senders. A repeat changes nothing."""
-        return start_command(
-            cls.__saga__, key=cls.key_of(input), version=cls.__saga_version__, input=sealed_json(input)
-        )
+        return start_command(cls.__saga__, key=cls.key_of(input), version=cls.__saga_version__, input=kept_json(input))
 
     @classmethod
     def key_of(cls, input: I, /) -> str:

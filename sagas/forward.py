@@ -30,7 +30,7 @@ from sagas.steps import Step
 from sagas.turn import TIMED_OUT, Turn, retry_of, text_of
 from sagas.waits import Wait
 from schemas import Command, Failure, Message, Refusal
-from schemas.personal_fields import sealed_json
+from schemas.kept_json import kept_json
 
 DETAIL_CHARACTERS = 500
 """How much of an error's text is recorded."""
@@ -229,7 +229,7 @@ def _command(turn: Turn, leaf: Step[Any, Any] | Child[Any, Any]) -> Command[Any,
         child.__saga__,
         key=child.key_of(built),
         version=child.__saga_version__,
-        input=sealed_json(built),
+        input=kept_json(built),
         wait=True,
     )
 
@@ -261,7 +261,7 @@ def _complete(turn: Turn) -> None:
             return
         build: Callable[[Any], Any] = result.build
         try:
-            text = sealed_json(build(turn.view))
+            text = kept_json(build(turn.view))
         except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
             not_built(turn, result.name, error)
             return

@@ -22,7 +22,7 @@ from sagas.messages import SagaOutcome, Wake
 from sagas.state import Phase, Progress, SagaState, Text, decoded, view_of
 from sagas.steps import ATTEMPT_TIMEOUT, Step
 from schemas import Command, Message, ReplyTo, Undecodable
-from schemas.personal_fields import sealed_json
+from schemas.kept_json import kept_json
 
 TIMER = "wake"
 TIMED_OUT = "timed out"
@@ -150,7 +150,7 @@ def outcome_of(state: SagaState) -> SagaOutcome:
 
 def text_of(message: Message) -> Text:
     """A message as histories hold it."""
-    return Text(message.__type_name__, message.__type_version__, sealed_json(message))
+    return Text(message.__type_name__, message.__type_version__, kept_json(message))
 
 
 def address_text(address: ReplyTo) -> str:

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from sagas import ReplyNotThere, Saga, SagaProcessor, step
 from sagas.history import StepNotBuilt
 from sagas.messages import AskOutcome, AskStatus, KeyTaken, SagaAccepted, SagaStatus, UnknownSaga, start_command
-from schemas import Failure, Metadata
+from schemas import Failure, Metadata, Unencodable
 from tests.sagas.trips import BookHotel, BookTrip, HotelBooked, SendMail, Trip, everybody
 from tests.sagas.world import World
 
@@ -232,3 +232,32 @@ def test_a_read_that_import_cannot_see_is_a_named_error() -> None:
 
     failed = [event for event in here.events("sly", "1") if isinstance(event, StepNotBuilt)]
     assert failed[0].error == ReplyNotThere.__name__
+
+
+class _Cash(BaseModel):
+    cents: int
+
+
+class _Card(BaseModel):
+    cents: int
+
+
+class _Order(BaseModel):
+    order_id: str
+    method: _Cash | _Card
+
+
+class _Ordering(Saga[_Order], name="ordering", key="order_id"):
+    @step(pivot=True)
+    def book(self) -> BookHotel:
+        return BookHotel(trip_id=self.input.order_id, city=type(self.input.method).__name__)
+
+    flow = book
+
+
+def test_input_that_its_history_would_give_back_as_something_else_is_refused() -> None:
+    """JSON has no classes: steps never see another class than the saga was started with."""
+    with pytest.raises(Unencodable, match=r"_Order cannot be encoded: of its field method, _Card comes back as _Cash"):
+        _Ordering.start(_Order(order_id="1", method=_Card(cents=1)))
+
+    _Ordering.start(_Order(order_id="1", method=_Cash(cents=1)))

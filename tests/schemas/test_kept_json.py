@@ -1,0 +1,69 @@
+"""JSON that is kept as text reads back as what it was, or is refused by name."""
+
+from __future__ import annotations
+
+import enum
+from typing import Literal
+from uuid import UUID
+
+import pytest
+from pydantic import BaseModel
+
+from schemas import Unencodable
+from schemas.kept_json import kept_json
+
+
+class Cash(BaseModel):
+    cents: int
+
+
+class Card(BaseModel):
+    cents: int
+
+
+class Voucher(BaseModel):
+    kind: Literal["voucher"] = "voucher"
+    cents: int
+
+
+class Level(enum.Enum):
+    LOW = "low"
+
+
+class Order(BaseModel):
+    method: Cash | Card | Voucher = Cash(cents=1)
+    parts: list[Cash | Card] = []
+    by: dict[str, Level | str] = {}
+    id: UUID | str | None = None
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        Order(),
+        Order(method=Cash(cents=5), parts=[Cash(cents=1)]),
+        Order(method=Voucher(cents=5)),
+        Order(id=UUID(int=1)),
+        Order(id="a", by={"b": "high"}),
+    ],
+)
+def test_what_reads_back_is_written(order: Order) -> None:
+    """Most unions do."""
+    assert Order.model_validate_json(kept_json(order)) == order
+
+
+@pytest.mark.parametrize(
+    ("order", "said"),
+    [
+        (
+            Order(method=Card(cents=5)),
+            r'field method, Card comes back as Cash.*such as kind: Literal\["card"\] = "card"',
+        ),
+        (Order(parts=[Cash(cents=1), Card(cents=1)]), "field parts, what it holds comes back as something else"),
+        (Order(id=str(UUID(int=1))), "field id, str comes back as UUID"),
+    ],
+)
+def test_what_would_read_back_as_something_else_is_refused(order: Order, said: str) -> None:
+    """The field is named, and what to do."""
+    with pytest.raises(Unencodable, match=f"Order cannot be encoded: of its {said}"):
+        kept_json(order)
