@@ -129,7 +129,7 @@ class Streams(Generic[E]):
                     yield list(map(make, rows))
                 if page.is_last or len(rows) < len(page.rows):
                     return
-                bounds = bounds.beyond(rows[-1].version, len(rows))
+                bounds = bounds.beyond(page.last, len(rows))
         if bounds.need_search:
             bounds = bounds.found(await self._last_version(stream, bounds.search(), least_head))
         found = self._pages(stream, partition, bounds, make, least_head, beginning, is_whole=is_whole)
@@ -164,7 +164,7 @@ class Streams(Generic[E]):
                 yield made
             if page.is_last or len(made) < len(page.rows):
                 return
-            bounds = _after(page, bounds).beyond(page.rows[-1].version, len(made))
+            bounds = _after(page, bounds).beyond(page.last, len(made))
         if not bounds.are_empty:
             async with aclosing(self._topic_pages(stream, partition, bounds, make)) as pages:
                 async for made in pages:

@@ -100,13 +100,13 @@ class Owners:
         return cast("PageRead", answer)
 
     async def _whole(self, answer: PageRead, stream: str, partition: int) -> Page:
-        """The page of an answer; an event that was too large for it is read where it stands."""
+        """The page of an answer; an event that was too large for it is read where it stands, if it still does."""
         snapshot = None if answer.snapshot is None else decode_snapshot(answer.snapshot)
         if answer.elsewhere is None:
             return Page(unpacked(answer.rows), answer.head, answer.is_last, snapshot)
         at, offset = TopicPartition(self._topic, partition), answer.elsewhere
         search = TopicStream(self._runtime.host.log, at, stream)
-        return Page(await asyncio.to_thread(search.at, offset), answer.head, False, snapshot)
+        return Page(await asyncio.to_thread(search.at, offset), answer.head, False, snapshot, answer.version)
 
     def _is_silent(self, partition: int) -> bool:
         return self._silent.get(partition, 0.0) > self._runtime.host.clock.monotonic()

@@ -32,7 +32,7 @@ class TopicStream:
             yield from self._backwards(bounds) if bounds.backwards else self._forwards(bounds)
 
     def at(self, offset: int) -> list[StoredEvent]:
-        """The one event that stands at this offset."""
+        """The one event that stands at this offset; none if it was erased and the log cleaned."""
         return [row for page in self._matching(offset, offset + 1, Bounds()) for row in page]
 
     def _forwards(self, bounds: Bounds) -> Generator[Sequence[StoredEvent], None, None]:

@@ -35,6 +35,13 @@ class Page(NamedTuple):
     """Whether nothing that was asked for comes after it."""
     snapshot: Snapshot | None = None
     """What the rows go on from, where that was asked for."""
+    alone: int | None = None
+    """The version of the one event that had to be read where it stands in the log, in `rows` unless it went before."""
+
+    @property
+    def last(self) -> int:
+        """The version that the next page goes on from. Not of a page that is the last."""
+        return self.rows[-1].version if self.alone is None else self.alone
 
     def lacks(self, after: int, until: int | None) -> bool:
         """Whether events were erased between the one that was read last, `after`, and this page, or in its place.

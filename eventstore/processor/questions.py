@@ -75,6 +75,8 @@ class PageRead(Reply, name="sagalog.page_read"):
     """The snapshot that the page goes on from, as it is stored."""
     untaken: list[str] | None = None
     """Those of the question's types, such as `order.paid version 1`."""
+    version: int | None = None
+    """Of the event that stands `elsewhere`: whoever finds it erased there goes on behind it."""
 
 
 def untaken(types: Mapping[str, Sequence[int]], serde: Serde, *, folds: bool) -> list[str]:
@@ -189,8 +191,11 @@ class Questions:
         snapshot = None if page.snapshot is None else encode_snapshot(page.snapshot)
         room = self._record_bytes - len(snapshot or b"")
         if page.rows and question.item.call is None and size_of(page.rows[0]) > room:
-            alone = page.rows[0].offset
-            return PageRead(rows=packed(()), head=page.head, is_last=False, elsewhere=alone, snapshot=snapshot)
+            alone = page.rows[0]
+            return PageRead(
+                rows=packed(()), head=page.head, is_last=False, elsewhere=alone.offset, snapshot=snapshot,
+                version=alone.version,
+            )  # fmt: skip
         return PageRead(
             rows=packed(page.rows),
             head=page.head,
