@@ -268,8 +268,12 @@ class EventStore(Generic[E]):
         `recorded.position` is where to go on from: store it, as `str(position)`, with what the event did. It goes on
         until it is closed or cancelled, or, with `until_end`, up to where the log stood at the start.
 
+        The topic's id is looked at every 5 seconds meanwhile: if the topic was deleted and made again, the subscription
+        ends. Until then it may show events of the new topic, and miss its first ones; no position after those is taken.
+
         Raises:
-            PositionRefused: the log cannot be read on from there; the error says why.
+            PositionRefused: the log cannot be read on from there; the error says why. Or the topic was made again.
+            TopicMissing: nobody ever ran the store on this log, or the topic was deleted.
             EventNotDeclared: one of `types` is none of the store's.
             TypeError: `after` is no position, such as the text of one.
             NotRunning, ReadStalled, UnknownType: as for `read`.

@@ -7,6 +7,8 @@ mean other events. What a position can no longer be resumed from is refused by n
 - it lies beyond the log's end (the log was put back to an older copy);
 - it lies before the first event that the log still has: what lay between is gone.
 
+A topic that is made again while it is followed ends the subscription, within seconds: `eventstore.topic_identity`.
+
 Events are chosen by the stream's id and by the type that their schema id stands for; what is not chosen is not decoded.
 """
 
@@ -14,20 +16,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import aclosing
 from typing import Generic, cast
 
 from typing_extensions import TypeVar
 
 from eventstore.component import Host
 from eventstore.erased import ErasedStreams
-from eventstore.errors import EventNotDeclared, PositionRefused
+from eventstore.errors import EventNotDeclared, PositionRefused, ReadStalled
 from eventstore.event_records import place_of
-from eventstore.log.errors import TopicMissing
+from eventstore.log.errors import LogError, TopicMissing
 from eventstore.log.records import Record, TopicPartition
 from eventstore.recorded import recorded
 from eventstore.scanning import Scan
 from eventstore.streams import Position, Recorded
 from eventstore.threads import OwnThread
+from eventstore.topic_identity import TopicIdentity, of_another_topic
 from eventstore.topic_reading import stored_of
 from schemas import Event
 
@@ -67,23 +71,39 @@ class Subscription(Generic[E]):
         """The events beyond `after`, each with the position to go on from.
 
         Raises:
-            PositionRefused: the log cannot be read on from there.
-            TopicMissing: nobody ever ran the store on this log.
+            PositionRefused: the log cannot be read on from there, or the topic was made again since.
+            TopicMissing: nobody ever ran the store on this log, or the topic was deleted.
         """
         async with OwnThread() as thread:
             generation, position = await thread.run(lambda: self._start(after or Position()))
-            scan = await thread.run(lambda: Scan(self._host.log, self._topic, position, tail=not until_end))
+            identity, at = TopicIdentity(self._host, self._topic, generation), Position.of(position, generation)
             try:
-                erased = await thread.run(lambda: ErasedStreams(self._host.log, self._topic, position))
-                try:
-                    while not scan.is_done:
-                        page = await thread.run(lambda: self._advance(scan.page(), erased, position, generation))
+                async with aclosing(self._pages(thread, generation, position, tail=not until_end)) as pages:
+                    async for page in pages:
+                        await identity.watch(at)
                         for each in page:
                             yield each
-                finally:
-                    await thread.run(erased.close)
+                        at = Position.of(position, generation)
+            except (LogError, ReadStalled):
+                await identity.failed(at)
+                raise
             finally:
-                await thread.run(scan.close)
+                identity.close()
+
+    async def _pages(
+        self, thread: OwnThread, generation: str, position: dict[int, int], *, tail: bool
+    ) -> AsyncGenerator[list[Recorded[E]], None]:
+        """The chosen events in pages, also empty ones; `position` moves along."""
+        scan = await thread.run(lambda: Scan(self._host.log, self._topic, position, tail=tail))
+        try:
+            erased = await thread.run(lambda: ErasedStreams(self._host.log, self._topic, position))
+            try:
+                while not scan.is_done:
+                    yield await thread.run(lambda: self._advance(scan.page(), erased, position, generation))
+            finally:
+                await thread.run(erased.close)
+        finally:
+            await thread.run(scan.close)
 
     def _start(self, after: Position) -> tuple[str, dict[int, int]]:
         """The topic's generation, and where to begin in each partition."""
@@ -91,10 +111,9 @@ class Subscription(Generic[E]):
         if found is None:
             raise TopicMissing(self._topic)
         if after.generation and after.generation != found.id:
-            why = f"it is of generation {after.generation}, the topic that is there now is {found.id}"
-            raise PositionRefused(self._topic, after, f"{why}: it was deleted and made again, or this is another log")
+            raise of_another_topic(self._topic, after, found.id)
         named, every = dict(after.offsets), [TopicPartition(self._topic, one) for one in range(found.partitions)]
-        if any(partition >= found.partitions for partition in named):
+        if not all(0 <= partition < found.partitions for partition in named):
             why = f"it names partitions beyond the {found.partitions} that there are: it is of another store"
             raise PositionRefused(self._topic, after, why)
         starts = self._host.log.start_positions(every)

@@ -72,7 +72,8 @@ async def test_an_empty_store_ends_at_once(store: Accounts) -> None:
     assert await collect(store.subscribe(until_end=True)) == []
 
 
-async def test_a_position_of_another_store_is_refused(store: Accounts) -> None:
+@pytest.mark.parametrize("partition", [99, -1])
+async def test_a_position_of_another_store_is_refused(store: Accounts, partition: int) -> None:
     """One that names more partitions than there are."""
     with pytest.raises(PositionRefused, match="another store"):
-        await collect(store.subscribe(after=Position.at(99, 1), until_end=True))
+        await collect(store.subscribe(after=Position.at(partition, 1), until_end=True))
