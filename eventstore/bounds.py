@@ -14,6 +14,7 @@ from itertools import takewhile
 from typing import Self
 
 from eventstore.processor.index import StoredEvent
+from eventstore.versions import within_versions
 
 PAGE_EVENTS = 256
 PAGE_BYTES = 256 * 1024
@@ -40,7 +41,7 @@ class Bounds:
         limit: int | None = None,
         as_of: int | datetime | None = None,
     ) -> Self:
-        """The bounds that a caller gives.
+        """The bounds that a caller gives. Those outside the versions that there can be mean the nearest ones.
 
         Raises:
             TypeError: something is no version, number or instant.
@@ -54,7 +55,8 @@ class Bounds:
             instant_ms = _milliseconds(as_of)
         elif as_of is not None:
             until = as_of if until is None else min(until, as_of)
-        return cls(-1 if after is None else max(-1, after), until, backwards, limit, instant_ms)
+        until = None if until is None else within_versions(until)
+        return cls(-1 if after is None else within_versions(after), until, backwards, limit, instant_ms)
 
     def holds(self, version: int) -> bool:
         """Whether the version lies within them."""

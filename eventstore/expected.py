@@ -10,6 +10,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
+from eventstore.versions import is_version
+
 
 class Expected(Enum):
     """What is expected of a stream in place of a version."""
@@ -28,7 +30,7 @@ ANY: Final = Expected.ANY
 _NUMBERS = {NO_STREAM: -1, STREAM_EXISTS: -2, ANY: -3}
 NEVER: Final = -4
 """The number that no stream fits: nothing is appended, and an earlier append under the same id is told all the same."""
-_GIVE = "give one from 0, an int, or NO_STREAM, STREAM_EXISTS or ANY"
+_GIVE = "give one from 0, an int, or NO_STREAM, STREAM_EXISTS or ANY; the greatest is 2**63 - 1"
 
 
 def number_of(expected: int | Expected) -> int:
@@ -36,13 +38,13 @@ def number_of(expected: int | Expected) -> int:
 
     Raises:
         TypeError: it is neither.
-        ValueError: a version below −1.
+        ValueError: a number below −1 or above `LAST_VERSION`.
     """
     if isinstance(expected, Expected):
         return _NUMBERS[expected]
     if type(expected) is not int:
         raise TypeError(f"expected={expected!r} is no version: {_GIVE}")
-    if expected < -1:
+    if not is_version(expected, least=-1):
         raise ValueError(f"expected={expected} is no version: {_GIVE}")
     return expected
 

@@ -28,6 +28,7 @@ from eventstore.processor.topics import check_store_name, events_of
 from eventstore.reading import Streams
 from eventstore.streams import Appended, Erased, Position, Recorded
 from eventstore.subscribing import check_chosen
+from eventstore.versions import check_first_kept
 from eventstore.writing import Writer
 from schemas import Event
 from schemas.options import knows_its_options
@@ -126,7 +127,7 @@ class EventStore(Generic[E]):
             WrongExpectedVersion: the stream is elsewhere; nothing happened.
             CommitIdReused: the commit id stands for other events; nothing happened.
             ValueError: no events, a stream id that has not 1 to 500 bytes of UTF-8 or holds U+0000, an empty commit id.
-            TypeError, ValueError: `stream` or `commit_id` is no str, `events` no list of events, `expected` no version.
+            TypeError, ValueError: an id is no str of UTF-8, `events` no list of events, `expected` no version.
             EventNotDeclared: an event is of none of the store's types.
             TooManyEvents, AppendTooLarge: it does not fit into one append; nothing was sent.
             MessageTooLarge: an event does not fit into a record; nothing was sent.
@@ -165,11 +166,10 @@ class EventStore(Generic[E]):
         the last event `before` deletes the stream.
 
         Raises:
-            ValueError: a negative `before`; else as for `delete`.
+            ValueError: `before` is no version from 0 to 2⁶³ − 1; else as for `delete`.
             WrongExpectedVersion, CommitIdReused, ErasureRefused, AskTimedOut, NotRunning: as for `delete`.
         """
-        if type(before) is not int or before < 0:
-            raise ValueError(f"{stream}: before={before!r} is no version: give that of the first event to keep, from 0")
+        check_first_kept(stream, before)
         return await self._while_it_runs(self._writer).erase(stream, before, expected, commit_id)
 
     async def protect(self, message: M) -> M:
@@ -215,8 +215,8 @@ class EventStore(Generic[E]):
     ) -> AsyncGenerator[Recorded[E], None]:
         """The events of a stream with after < version ≤ until, in order of version or against it; none if it has none.
 
-        `as_of` a version: without later events. As of an aware instant: the stream as it was then, that is, the events
-        before the first one that was recorded later.
+        Bounds are any ints; versions lie between 0 and 2⁶³ − 1. `as_of` a version: without later events. As of an aware
+        instant: the stream as it was then, that is, the events before the first one that was recorded later.
 
         Fast where a process owns the stream's partition: from its index if that is this process, else from the owner,
         in pages, the next when the last was consumed. If no owner answers in 2 seconds, the topic itself is read, in
@@ -275,10 +275,10 @@ class EventStore(Generic[E]):
             PositionRefused: the log cannot be read on from there; the error says why. Or the topic was made again.
             TopicMissing: nobody ever ran the store on this log, or the topic was deleted.
             EventNotDeclared: one of `types` is none of the store's.
-            TypeError: `after` is no position, such as the text of one.
+            TypeError, ValueError: `after` is no position, such as the text of one; `prefix` is no str, or no UTF-8.
             NotRunning, ReadStalled, UnknownType: as for `read`.
         """
-        check_chosen(self.name, self._declared, after, types)
+        check_chosen(self.name, self._declared, after, prefix, types)
         return self._reader().subscribe(after=after, prefix=prefix, types=types, until_end=until_end)
 
     def _running(self) -> Runtime:

@@ -163,6 +163,18 @@ class Erased:
     """The first version that is kept; of a deleted stream, the version that the next event gets."""
 
 
+def utf8_of(what: str, text: str) -> bytes:
+    """The bytes of a text that somebody gave as `what`.
+
+    Raises:
+        ValueError: it holds half of a surrogate pair.
+    """
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} {text!r} cannot be written in UTF-8: remove its lone surrogates") from None
+
+
 def check_stream_id(stream: str) -> bytes:
     """Refuse what cannot be a stream's id: it is 1 to 500 bytes of UTF-8 without the character U+0000. Returns them.
 
@@ -171,11 +183,9 @@ def check_stream_id(stream: str) -> bytes:
         ValueError: it is empty, too long, or holds U+0000 or half of a surrogate pair.
     """
     try:
-        raw = stream.encode()
+        raw = utf8_of("stream id", stream)
     except AttributeError:
         raise TypeError(f"a stream id is a str, such as 'account-5', and not {type(stream).__name__}") from None
-    except UnicodeEncodeError:
-        raise ValueError(f"stream id {stream!r} cannot be written in UTF-8: remove its lone surrogates") from None
     if not 1 <= (size := len(raw)) <= STREAM_ID_MAX_BYTES:
         raise ValueError(f"stream id {stream[:40]!r} has {size} bytes of UTF-8: 1 to {STREAM_ID_MAX_BYTES} are taken")
     if "\0" in stream:

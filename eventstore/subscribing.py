@@ -29,7 +29,7 @@ from eventstore.log.errors import LogError, TopicMissing
 from eventstore.log.records import Record, TopicPartition
 from eventstore.recorded import recorded
 from eventstore.scanning import Scan
-from eventstore.streams import Position, Recorded
+from eventstore.streams import Position, Recorded, utf8_of
 from eventstore.threads import OwnThread
 from eventstore.topic_identity import TopicIdentity, of_another_topic
 from eventstore.topic_reading import stored_of
@@ -38,16 +38,20 @@ from schemas import Event
 E = TypeVar("E", bound=Event, default=Event)
 
 
-def check_chosen(store: str, declared: AbstractSet[type[Event]], after: object, types: object) -> None:
+def check_chosen(store: str, declared: AbstractSet[type[Event]], after: object, prefix: object, types: object) -> None:
     """Refuse what a subscription cannot begin from or choose.
 
     Raises:
-        TypeError: `after` is no position.
+        TypeError: `after` is no position, `prefix` no str, or `types` no classes.
+        ValueError: `prefix` holds half of a surrogate pair.
         EventNotDeclared: one of the types is none of the store's.
     """
     if after is not None and not isinstance(after, Position):
         give = f"Position.parse({after!r})" if isinstance(after, str) else "that of a recorded event, or None"
         raise TypeError(f"{store}: after={after!r} is no Position: give {give}")
+    if not isinstance(prefix, str):
+        raise TypeError(f"{store}: prefix={prefix!r} is no str: give what the ids of streams begin with, '' for all")
+    utf8_of(f"{store}: prefix", prefix)
     if types is None:
         return
     if not isinstance(types, Collection):

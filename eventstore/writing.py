@@ -35,7 +35,7 @@ from eventstore.processor.asking import answer_of
 from eventstore.processor.topics import inbox_of
 from eventstore.processor.waiting import Line
 from eventstore.reading import Streams
-from eventstore.streams import Appended, Erased, check_stream_id
+from eventstore.streams import Appended, Erased, check_stream_id, utf8_of
 from eventstore.subject_keys.keys import SubjectForgotten
 from schemas import Event, Message
 from schemas.personal_fields import holds_personal
@@ -206,4 +206,5 @@ def _input_id(stream: str, commit_id: str) -> str:
         raise TypeError(f"{stream}: commit_id={commit_id!r} is no str: give a text that only this commit has, or None")
     if not commit_id:
         raise ValueError(f"{stream}: an empty commit id: give a unique one, or None")
+    utf8_of(f"{stream}: commit id", commit_id)
     return append_id(stream, commit_id)

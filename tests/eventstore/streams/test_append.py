@@ -173,6 +173,43 @@ async def test_arguments_of_other_types_are_refused_by_name(
     assert await collect(store.read("a")) == []
 
 
+@pytest.mark.parametrize("number", [2**63, 2**64, 10**30])
+async def test_what_no_version_can_be_is_refused_by_writes(owner: Accounts, guest: Accounts, number: int) -> None:
+    """At home and from elsewhere, before anything is sent; the greatest version is only not the stream's."""
+    await owner.append("a", deposits(1), expected=NO_STREAM)
+
+    for store in (owner, guest):
+        for writing in (
+            store.append("a", deposits(1), expected=number),
+            store.delete("a", expected=number),
+            store.truncate("a", before=1, expected=number),
+            store.truncate("a", before=number, expected=ANY),
+            store.truncate("a", before=-number, expected=ANY),
+        ):
+            with pytest.raises(ValueError, match=rf"{number} is no version: give .* 2\*\*63 - 1"):
+                await writing
+        for writing in (
+            store.append("a", deposits(1), expected=2**63 - 1),
+            store.delete("a", expected=2**63 - 1),
+        ):
+            with pytest.raises(WrongExpectedVersion, match="found version 0"):
+                await writing
+    assert len(await collect(guest.read("a"))) == 1
+    assert (await guest.truncate("a", before=2**63 - 1, expected=ANY)).first == 1
+
+
+async def test_half_a_surrogate_pair_is_no_commit_id(store: Accounts) -> None:
+    """As it is no stream id; nothing was sent."""
+    for writing in (
+        store.append("a", deposits(1), expected=ANY, commit_id="\ud800"),
+        store.delete("a", expected=ANY, commit_id="\ud800"),
+    ):
+        with pytest.raises(ValueError, match=r"a: commit id '\\ud800' cannot be written in UTF-8: remove its lone"):
+            await writing
+
+    assert await collect(store.read("a")) == []
+
+
 async def test_a_commit_id_that_is_no_text_is_refused(store: Accounts) -> None:
     """It would stand for the text of it, too."""
     number: Any = 5

@@ -20,6 +20,7 @@ from eventstore.streams import Recorded
 from tests.eventstore.streams.accounts import Account, Deposited, Opened, accounts, collect, deposits
 from tests.waiting import eventually_async
 
+LARGE = (2**63 - 2, 2**63 - 1, 2**63, 2**64 - 2, 2**64 - 1, 2**64, 10**30)
 Accounts = EventStore[Opened | Deposited]
 Reads = Streams[Opened | Deposited]
 
@@ -50,6 +51,12 @@ async def filled(store: Accounts) -> Accounts:
         (None, None, False, 0, []),
         (None, None, True, 0, []),
         (None, 99, True, 1, [9]),
+        *[(None, large, backwards, 1, [9 * backwards]) for large in LARGE for backwards in (False, True)],
+        *[(large, until, False, None, []) for large in LARGE for until in (None, 10**30)],
+        (2**63 - 1, None, True, None, []),
+        (-(10**30), 1, False, 10**30, [0, 1]),
+        (None, -(10**30), False, None, []),
+        (-7, -3, True, None, []),
     ],
 )
 async def test_a_read_returns_what_lies_within_its_bounds(
@@ -158,6 +165,25 @@ async def test_load_as_of_a_version(store: Accounts, streams: Reads) -> None:
 
     assert (await load(streams, Account, "a", 1)).cents == 3
     assert (await load(streams, Account, "a", 99)).cents == 6
+
+
+@pytest.mark.parametrize("consistent", [False, True])
+@pytest.mark.parametrize("large", [2**63 - 1, 2**63, 2**64, 10**30])
+async def test_a_bound_beyond_all_versions_means_the_last_one(
+    owner: Accounts, guest: Accounts, large: int, consistent: bool
+) -> None:
+    """At home and from elsewhere, also of a consistent read; one below them means that before the first."""
+    await owner.append("a", deposits(1, 2), expected=NO_STREAM)
+
+    for store in (owner, guest):
+        how: Any = {"consistent": consistent}
+        assert [each.version async for each in store.read("a", until=large, **how)] == [0, 1]
+        assert [each.version async for each in store.read("a", as_of=large, backwards=True, **how)] == [1, 0]
+        assert [each.version async for each in store.read("a", after=large, **how)] == []
+        assert [each.version async for each in store.read("a", after=-large, limit=large, **how)] == [0, 1]
+        assert [each.version async for each in store.read("a", until=-large, **how)] == []
+        assert (await store.load(Account, "a", as_of=large, consistent=consistent)).cents == 3
+        assert (await store.load(Account, "a", as_of=-large, consistent=consistent)).cents == 0
 
 
 async def test_load_as_of_an_instant(store: Accounts, streams: Reads) -> None:

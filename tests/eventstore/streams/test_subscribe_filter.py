@@ -72,6 +72,19 @@ async def test_arguments_of_other_types_are_refused_by_name(store: Accounts) -> 
         store.subscribe(types=named)
 
 
+@pytest.mark.parametrize("prefix", [b"par", None, 5])
+async def test_a_prefix_that_is_no_text_is_refused(store: Accounts, prefix: Any) -> None:
+    """At the call."""
+    with pytest.raises(TypeError, match=rf"prefix={prefix!r} is no str: give what the ids of streams begin with"):
+        store.subscribe(prefix=prefix)
+
+
+async def test_half_a_surrogate_pair_is_no_prefix(store: Accounts) -> None:
+    """No stream's id begins with it."""
+    with pytest.raises(ValueError, match=r"prefix '\\ud800' cannot be written in UTF-8: remove its lone surrogates"):
+        store.subscribe(prefix="\ud800")
+
+
 async def test_a_type_of_another_store_cannot_be_asked_for(store: Accounts) -> None:
     """It would never come."""
     other: list[Any] = [Closed]
