@@ -3,6 +3,8 @@
 Of JSON Schema, what pydantic writes for models is understood: `type`, `properties`, `required`, `$ref`, `anyOf`,
 `items`, `prefixItems`, `additionalProperties`, `enum`, `const` and `format`. Limits such as `maximum` are not looked
 at. A property that is not required has a default; a writer of ours writes it in any case.
+
+What is sealed in a field has a schema with definitions of its own: there `$dynamicRef` stands for `$ref`, as `#Name`.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ PERSONAL_LOGICAL = "sagalog-personal"
 """The format, in Avro the logical type, of personal data: its sealed form."""
 HOLDS_PROPERTY = "sagalog.holds"
 """The property that holds the JSON schema of what is sealed there."""
+_REFERENCE, _APART = "$ref", "$dynamicRef"
 _DATA = ("default", "const", "enum", "examples")
 _KINDS = {"integer": "long", "number": "double", "boolean": "boolean", "null": "null", "string": "string"}
 
@@ -44,6 +47,23 @@ def bare(schema: Any) -> Any:
     }
 
 
+def apart(schema: Any) -> Any:
+    """With references that pydantic does not take for its own, where the schema stands inside of another one."""
+    if isinstance(schema, list):
+        return [apart(each) for each in schema]  # pyright: ignore[reportUnknownVariableType] - JSON
+    if not isinstance(schema, dict):
+        return schema
+    content = cast("dict[str, Any]", schema)
+    if isinstance(reference := content.get(_REFERENCE), str):
+        rest = {key: value for key, value in content.items() if key != _REFERENCE}
+        return {_APART: f"#{_name_in(reference)}", **apart(rest)}
+    return {key: apart(value) for key, value in content.items()}
+
+
+def _name_in(reference: str) -> str:
+    return reference.rpartition("/")[2].removeprefix("#")
+
+
 class _Reader:
     """Reads one schema with its definitions."""
 
@@ -56,8 +76,9 @@ class _Reader:
         if not isinstance(schema, dict):
             return Shape("any")
         content = cast("dict[str, Any]", schema)
-        if "$ref" in content:
-            return self._referred(content["$ref"])
+        for word in (_REFERENCE, _APART):
+            if word in content:
+                return self._referred(_name_in(content[word]))
         for word in ("anyOf", "oneOf"):
             if word in content:
                 return _union([self.shape(each) for each in content[word]])
@@ -76,8 +97,7 @@ class _Reader:
             _KINDS.get(str(kind), "any"), logical=logical, item=held(content) if logical == PERSONAL_LOGICAL else None
         )
 
-    def _referred(self, reference: str) -> Shape:
-        name = reference.rpartition("/")[2]
+    def _referred(self, name: str) -> Shape:
         if name not in self._known:
             content = self._definitions.get(name)
             if isinstance(content, dict) and "properties" in content:

@@ -27,7 +27,7 @@ class PersonalOfOtherType(SchemaError):
     def __init__(self, subject: str, kind: object) -> None:
         super().__init__(
             f"personal data of {subject} is no {_named(kind)}: it was sealed as another type, which cannot be changed "
-            "any more; let the field take both, such as Personal[int | str]"
+            "any more; let the field take both, such as Personal[int | str] or, of models, Personal[New | Old]"
         )
         self.subject, self.kind = subject, kind
 
@@ -60,18 +60,20 @@ def text_of(value: Any) -> bytes:
 
 
 def read(text: bytes, kind: Any, subject: str) -> Any:
-    """The value again.
+    """The value again. What its models had fields for and have no longer is left out.
 
     Raises:
         PersonalOfOtherType: it is none of this type.
     """
     with suppress(ValidationError):
-        return _adapter(kind).validate_json(text, by_name=True)
+        return _read(text, kind)
     raise PersonalOfOtherType(subject, kind)
 
 
 def holds(kind: Any) -> dict[str, Any]:
-    """The property of a field's schema that says what is sealed there; none if JSON Schema has no word for it."""
+    """The property of a field's schema that says what is sealed there, with definitions of its own; none if JSON Schema
+    has no word for it.
+    """
     with suppress(PydanticInvalidForJsonSchema):
         return {HOLDS_PROPERTY: bare(_adapter(kind).json_schema(by_alias=False))}
     return {}
@@ -79,8 +81,12 @@ def holds(kind: Any) -> dict[str, Any]:
 
 def _is_kept(made: Any, kind: Any) -> bool:
     with suppress(ValueError, Unencodable):
-        return is_same(_adapter(kind).validate_json(text_of(made), by_name=True), made)
+        return is_same(_read(text_of(made), kind), made)
     return False
+
+
+def _read(text: bytes, kind: Any) -> Any:
+    return _adapter(kind).validate_json(text, extra="ignore", by_name=True)
 
 
 @lru_cache(maxsize=1_000)

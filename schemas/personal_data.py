@@ -31,7 +31,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
 from schemas.errors import SchemaError
-from schemas.json_shapes import PERSONAL_LOGICAL
+from schemas.json_shapes import PERSONAL_LOGICAL, apart
 from schemas.personal_content import holds, read, taken, text_of
 from schemas.sealing import parse, seal, unseal
 
@@ -222,7 +222,8 @@ class Personal(Generic[T_co]):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "format": PERSONAL_LOGICAL, **holds(schema.get("metadata", {}).get(_KIND, Any))}
+        kind = schema.get("metadata", {}).get(_KIND, Any)
+        return {"type": "string", "format": PERSONAL_LOGICAL, **apart(holds(kind))}
 
 
 def personal(*, subject: str, default: Any = ...) -> Any:

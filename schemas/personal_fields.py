@@ -1,7 +1,8 @@
 """Which fields of a model hold personal data, and whose: found once per class.
 
-A field is one if `Personal[…]` stands in its annotation, also in a list, a tuple, a map or beside None; it is declared
-by `personal(subject=…)`. Models inside a model have fields of their own, with subjects of their own.
+A field is one if `Personal[…]` stands in its annotation, also in a list, a tuple, a map, beside None, or behind an
+alias or a `NewType`; it is declared by `personal(subject=…)`. Models inside a model have fields of their own, with
+subjects of their own.
 """
 
 from __future__ import annotations
@@ -9,17 +10,21 @@ from __future__ import annotations
 import enum
 import typing
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError
+from typing_extensions import TypeAliasType
 
 from schemas.definition import Definition, DefinitionError
 from schemas.errors import SchemaError, Unencodable
 from schemas.personal_data import SUBJECT_PROPERTY, Personal, PersonalOpen
 
 M = TypeVar("M", bound=BaseModel)
+_ALIASES: tuple[type[Any], ...] = (TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType))
+"""Of the `type` statement, and of packages for earlier Pythons."""
 
 
 class PersonalOfAnother(SchemaError):
@@ -177,7 +182,7 @@ def _subject_of(info: Any) -> str | None:
 
 
 def _mentions(annotation: Any) -> bool:
-    return annotation is Personal or any(part is Personal for part in _parts(annotation))
+    return any(part is Personal for part in _parts(annotation))
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
@@ -186,13 +191,25 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
             yield part
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
-    """What an annotation is made of; what a Personal holds is not looked into."""
+def _parts(annotation: Any, behind: frozenset[Any] = frozenset()) -> Iterator[Any]:
+    """What an annotation is made of; what a Personal holds is not looked into. `behind`: names already looked behind,
+    for an alias may name itself.
+    """
     origin = typing.get_origin(annotation)
-    yield annotation if origin is None else origin
-    if origin is not Personal:
+    part = annotation if origin is None else origin
+    yield part
+    if isinstance(part, (typing.NewType, *_ALIASES)) and part not in behind:
+        yield from _parts(_meaning(part), behind | {part})
+    if part is not Personal:
         for argument in typing.get_args(annotation):
-            yield from _parts(argument)
+            yield from _parts(argument, behind)
+
+
+def _meaning(name: Any) -> Any:
+    """What an alias or a `NewType` stands for; None while it names what is not defined yet."""
+    with suppress(NameError):
+        return name.__supertype__ if isinstance(name, typing.NewType) else name.__value__
+    return None
 
 
 def _changed(

@@ -10,7 +10,7 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, create_model
 
 from schemas import Event, FieldNotSupported, Incompatible, MemoryRegistry, Serde, Unencodable
 from schemas.definition import DefinitionError
@@ -41,6 +41,20 @@ class Early(Event, name="personal.early"):
 
 class Later(BaseModel):
     street: str
+
+
+class Country(BaseModel):
+    code: str
+
+
+class Address(BaseModel):
+    street: str
+    country: Country
+
+
+class Tree(BaseModel):
+    value: int
+    default: list[Tree] = []
 
 
 class Kept(BaseModel):
@@ -179,6 +193,47 @@ def test_a_type_that_changes_is_incompatible(format: Any) -> None:
     with pytest.raises(Incompatible, match=r"told was .*sagalog-personal of string.*, is .*sagalog-personal of long"):
         Serde(registry, [event_of(Personal[int])], format=format)
     Serde(registry, [event_of(Personal[str | int])], format=format)
+
+
+@pytest.mark.parametrize("kind", [Address, list[Address], Tree, Address | Country])
+@pytest.mark.parametrize("format", FORMATS)
+def test_models_inside_of_models_have_a_schema(ring: Ring, kind: Any, format: Any) -> None:
+    """Also recursive ones; the message may hold one of the same name, which is another."""
+    held = Tree(value=1, default=[Tree(value=2)]) if kind is Tree else Address(street="S", country=Country(code="de"))
+
+    class Told(Event, name="personal.told"):
+        who: str
+        told: Personal[kind] = personal(subject="who")  # pyright: ignore[reportInvalidTypeForm]
+        country: Country
+
+    value: Any = [held] if kind == list[Address] else held
+    told = map_personal(Told(who="ada", told=Personal(value), country=Country(code="fr")), ring.seal)
+    serde = Serde(MemoryRegistry(), [Told], format=format)
+    back = serde.decode(serde.encode(told))
+
+    assert isinstance(back, Told)
+    assert back.told.reveal() == value
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_field_that_a_model_inside_of_a_model_needs_anew_is_incompatible(format: Any) -> None:
+    """However deep it stands in what is sealed."""
+    wider: Any = create_model("Country", code=(str, ...), size=(int, ...))
+    address: Any = create_model("Address", street=(str, ...), country=(wider, ...))
+    registry = MemoryRegistry()
+    Serde(registry, [event_of(Personal[Address])], format=format)
+    with pytest.raises(Incompatible, match=r"told\.country\.size \(long\) was added without a default"):
+        Serde(registry, [event_of(Personal[address])], format=format)
+
+
+def test_a_model_that_lost_a_field_reads_what_had_it(ring: Ring) -> None:
+    """As outside of personal data, also if it takes no more than its fields elsewhere."""
+
+    class Street(BaseModel, extra="forbid"):
+        street: str
+
+    sealed = ring.seal(Personal(Address(street="Main 1", country=Country(code="de"))), "ada").sealed
+    assert Personal.from_sealed(sealed, Street).reveal() == Street(street="Main 1")
 
 
 @pytest.mark.parametrize("format", FORMATS)
