@@ -134,6 +134,7 @@ class Process:
         """Destroy the keys of a subject: its personal data on this log can be read by nobody any more.
 
         Raises:
+            TypeError, ValueError: `subject` is no str, or cannot be one.
             ForgetUnfinished: the log does not answer; `known` says what is known of it. Call this again.
             NotStarted: the service does not run.
         """
@@ -143,9 +144,23 @@ class Process:
         """Let personal data of a forgotten subject be recorded anew. What was sealed before stays unreadable.
 
         Raises:
+            TypeError, ValueError: `subject` is no str, or cannot be one.
             NotStarted: the service does not run.
         """
         await self._running().protection.remember(subject)
+
+    async def rotate_keys(self) -> int:
+        """Wrap the keys of all subjects on this log by the current master key; returns how many were not.
+
+        What `sagalog keys rotate` does with SAGALOG_MASTER_KEY, with the `MasterKeys` that the service provides. Then
+        no other master is needed. To call it again does no harm.
+
+        Raises:
+            MasterKeyNotSet, MasterKeyUnknown, MasterKeyWrong: a key cannot be unwrapped or wrapped; those before are.
+            OutcomeUnknown, LogError: the log does not answer. Call this again.
+            NotStarted: the service does not run.
+        """
+        return await self._running().protection.rotate()
 
     def table(self, table: Table[K, V], /) -> Queryable[K, V]:
         """A view's table to look into, wherever its partitions are: `service.table(Totals.by_order)`.

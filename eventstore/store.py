@@ -189,6 +189,7 @@ class EventStore(Generic[E]):
         cleaned (see the guide "erase personal data"). To forget again does no harm.
 
         Raises:
+            TypeError, ValueError: `subject` is no str, or cannot be one.
             ForgetUnfinished: the log does not answer; `known` says what is known of it. Call this again.
             NotRunning: no service runs the store.
         """
@@ -198,6 +199,7 @@ class EventStore(Generic[E]):
         """Let personal data of a forgotten subject be recorded anew. What was sealed before stays unreadable.
 
         Raises:
+            TypeError, ValueError: `subject` is no str, or cannot be one.
             NotRunning: no service runs the store.
         """
         await self._running().protection.remember(subject)

@@ -30,6 +30,15 @@ _FILE = re.compile(r"v(\d+)(?:-(\d+))?\.(avsc|json)")
 _ENDINGS: Final[Mapping[Format, str]] = {"avro": "avsc", "json": "json"}
 
 
+class CommittedUnusable(Exception):
+    """Schemas cannot be read from the folder or written into it. The message says why."""
+
+    def __init__(self, path: Path, error: OSError | str) -> None:
+        why = error if isinstance(error, str) else error.strerror or error
+        super().__init__(f"{path} cannot hold committed schemas ({why}): give a folder that this user may use")
+        self.path = path
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """Where classes and folder differ."""
@@ -54,10 +63,13 @@ class SchemaFolder:
         """Read it. A folder that does not exist is empty.
 
         Raises:
+            CommittedUnusable: it is no folder.
             SchemaInvalid: a file holds no schema of a message.
         """
         self._path = path
         self._committed: dict[str, list[Schema]] = {}
+        if path.exists() and not path.is_dir():
+            raise CommittedUnusable(path, "it is a file")
         for file in sorted(path.glob("*/v*"), key=_order):
             format: Format = "avro" if file.suffix == ".avsc" else "json"
             self._committed.setdefault(file.parent.name, []).append(_read(file, format))
@@ -117,15 +129,21 @@ class SchemaFolder:
         return next((new[name] for name in difflib.get_close_matches(gone.name, new, n=1)), None)
 
     def update(self, findings: Iterable[Finding]) -> list[Path]:
-        """Write what is new or changed; give the files."""
-        written: list[Path] = []
-        for each in findings:
-            if each.schema is not None and not each.is_error:
-                written.append(self._file(each.schema))
-                written[-1].parent.mkdir(parents=True, exist_ok=True)
-                text = json.dumps(json.loads(each.schema.text), indent=2, ensure_ascii=False)
-                written[-1].write_text(text + "\n")
-        return written
+        """Write what is new or changed; give the files.
+
+        Raises:
+            CommittedUnusable: it cannot be written into.
+        """
+        try:
+            return [self._write(each.schema) for each in findings if each.schema is not None and not each.is_error]
+        except OSError as error:
+            raise CommittedUnusable(self._path, error) from error
+
+    def _write(self, schema: Schema) -> Path:
+        file = self._file(schema)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(json.loads(schema.text), indent=2, ensure_ascii=False) + "\n")
+        return file
 
     def _file(self, schema: Schema) -> Path:
         stem, ending = self._path / schema.name / f"v{schema.version}", _ENDINGS[schema.format]

@@ -39,8 +39,9 @@ from eventstore.subject_keys.records import (
     value_of_key,
 )
 from eventstore.subject_keys.ring import KEYS_KEPT, TOPIC, KeyRing
+from eventstore.subject_keys.subjects import check_subject
 from schemas.personal_fields import M, map_personal, personal_values
-from schemas.sealing import KEY_BYTES, KEY_ID_BYTES, SUBJECT_MAX_BYTES
+from schemas.sealing import KEY_BYTES, KEY_ID_BYTES
 
 if TYPE_CHECKING:
     from schemas.personal_data import Personal
@@ -158,7 +159,12 @@ class SubjectKeys(KeyRing):
         return found
 
     def remember(self, subject: str) -> None:
-        """Let a forgotten subject have a key again. Blocks. What was sealed before stays unreadable."""
+        """Let a forgotten subject have a key again. Blocks. What was sealed before stays unreadable.
+
+        Raises:
+            TypeError, ValueError: the subject's id cannot be one.
+        """
+        check_subject(subject)
         self.catch_up()
         self._make([subject], Kind.RENEWED)
 
@@ -189,7 +195,7 @@ class SubjectKeys(KeyRing):
         the log is cleaned.
 
         Raises:
-            ValueError: the subject's id cannot be one.
+            TypeError, ValueError: the subject's id cannot be one.
             ForgetUnfinished: the log does not answer; it says what is known, and to call this again.
             NotAuthorized, KeysUnreadable: as they say; it is not done.
         """
@@ -245,9 +251,6 @@ class SubjectKeys(KeyRing):
                 kind = Kind.RENEWED if self._replica.was_forgotten(subject) else Kind.FIRST
             records.append((key_of_key(subject, key_id), value_of_key(kind, *anew)))
         self._write(records)
-        with self._changed:
-            self.superseded += len(old)
-            self.superseded_ms = max(self.superseded_ms, self.newest_ms)
         self._destroy([(subject, key_id) for subject, key_id, _ in old if (subject, key_id) in self._left(subject)])
 
     def write(self, key: bytes, value: bytes) -> None:
@@ -278,20 +281,6 @@ class SubjectKeys(KeyRing):
             return self._producer
 
 
-def check_subject(subject: str) -> None:
-    """Refuse what cannot be a subject's id.
-
-    Raises:
-        ValueError: it is empty, too long, or holds half of a surrogate pair.
-    """
-    try:
-        size = len(subject.encode())
-    except UnicodeEncodeError:
-        raise ValueError(f"subject {subject!r} cannot be written in UTF-8: remove its lone surrogates") from None
-    if not 1 <= size <= SUBJECT_MAX_BYTES:
-        raise ValueError(f"subject {subject[:40]!r} has {size} bytes of UTF-8: 1 to {SUBJECT_MAX_BYTES} are taken")
-
-
 __all__ = [
     "KEYS_KEPT",
     "LAG_MS",
@@ -299,6 +288,5 @@ __all__ = [
     "TOPIC",
     "SubjectForgotten",
     "SubjectKeys",
-    "check_subject",
     "key_topic",
 ]

@@ -50,7 +50,8 @@ class MasterKeyUnknown(EventStoreError):
     def __init__(self, master: str, subject: str) -> None:
         super().__init__(
             f"the key of {subject} is wrapped by the master key {master!r}, which this process does not have: add it "
-            f"to {VARIABLE}, behind the current one"
+            f"to {VARIABLE}, behind the current one; if it is that of a MasterKeys which a service provides, only that "
+            "service has it, and rotates by `await service.rotate_keys()`"
         )
         self.master, self.subject = master, subject
 
@@ -101,8 +102,8 @@ class LocalMasterKeys:
     def __init__(self, keys: Mapping[str, bytes]) -> None:
         """Raises MasterKeyInvalid: an id or key cannot be one."""
         for id_, key in keys.items():
-            if not _ID.fullmatch(id_):
-                raise MasterKeyInvalid(f"{id_!r} is no id: letters, digits and . _ / -")
+            if why := _unfit(id_):
+                raise MasterKeyInvalid(why)
             if len(key) != KEY_BYTES:
                 raise MasterKeyInvalid(f"the key {id_!r} has {len(key)} bytes, not {KEY_BYTES}")
         self._keys = dict(keys)
@@ -186,8 +187,22 @@ def generate(id_: str) -> str:
     """A new master key, as SAGALOG_MASTER_KEY takes it.
 
     Raises:
-        MasterKeyInvalid: the id cannot be one.
+        ValueError: the id cannot be one.
     """
-    key = os.urandom(KEY_BYTES)
-    LocalMasterKeys({id_: key})
-    return f"{id_}:{base64.b64encode(key).decode()}"
+    check_master_id(id_)
+    return f"{id_}:{base64.b64encode(os.urandom(KEY_BYTES)).decode()}"
+
+
+def check_master_id(id_: str) -> None:
+    """Refuse what cannot name a master key.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if why := _unfit(id_):
+        raise ValueError(why)
+
+
+def _unfit(id_: str) -> str:
+    """Why it cannot name a master key; empty: it can."""
+    return "" if _ID.fullmatch(id_) else f"{id_!r} names no master key: give up to 200 letters, digits and . _ / -"

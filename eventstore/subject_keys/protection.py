@@ -122,6 +122,11 @@ class Protection:
         keys = await self._opened()
         await asyncio.to_thread(keys.remember, subject)
 
+    async def rotate(self) -> int:
+        """Wrap all keys by the current master (see `SubjectKeys.rewrap`)."""
+        keys = await self._opened()
+        return await asyncio.to_thread(keys.rewrap)
+
     def close(self) -> None:
         """Nothing is revealed any more. The thread was stopped before."""
         with self._lock:

@@ -22,7 +22,7 @@ from eventstore.log.port import Log
 from eventstore.log.records import Record, TopicPartition
 from eventstore.scanning import Scan
 from eventstore.subject_keys.masters import MasterKeys, WrappedKey, context_of
-from eventstore.subject_keys.records import KeysUnreadable, decode
+from eventstore.subject_keys.records import ForgottenRecord, KeyRecord, KeysUnreadable, decode
 from eventstore.subject_keys.replica import Replica
 
 TOPIC: Final = "sagalog.keys"
@@ -196,12 +196,18 @@ class KeyRing:
         self.newest_ms = max(self.newest_ms, record.timestamp_ms)
         if said is None:
             return
-        left = self._replica.left_over
+        left, is_replacing = self._replica.left_over, self._replaces(said)
         for key_id in self._replica.apply(said):
             self._unwrapped.pop(key_id, None)
-        if record.value is None or self._replica.left_over != left:
+        if record.value is None or self._replica.left_over != left or is_replacing:
             self.superseded += 1
             self.superseded_ms = max(self.superseded_ms, record.timestamp_ms)
+
+    def _replaces(self, said: KeyRecord | ForgottenRecord) -> bool:
+        """Whether it is a key that is there, wrapped by another master."""
+        if isinstance(said, ForgottenRecord) or said.wrapped is None:
+            return False
+        return self._replica.wrapped(said.subject, said.key_id) is not None
 
     def is_forgotten(self, subject: str) -> bool:
         """Whether the subject was forgotten, as far as the topic was read."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 
 from eventstore.log.port import Log
 from eventstore.subject_keys import LocalMasterKeys, SubjectKeys
 from eventstore.subject_keys.following import Erasing
+from eventstore.subject_keys.masters import VARIABLE
 from eventstore.subject_keys.masters import generate as generated
 from eventstore.subject_keys.ring import TOPIC
 from sagalog.cli.opening import Json, LogUrl, opened
 from sagalog.cli.output import show
-from sagalog.cli.values import Subject
+from sagalog.cli.values import MasterId, Subject
 
 _EXAMPLES = """\
 Examples:
@@ -25,7 +28,7 @@ keys = App(name="keys", help="Make and rotate master keys of personal data; forg
 
 
 @keys.command
-def generate(*, id: str | None = None, json: Json = False) -> None:
+def generate(*, id: MasterId = None, json: Json = False) -> None:
     """Print a new master key, as the variable SAGALOG_MASTER_KEY takes it. It is kept nowhere.
 
     Parameters
@@ -40,12 +43,16 @@ def generate(*, id: str | None = None, json: Json = False) -> None:
 
 @keys.command
 def rotate(*, log: LogUrl, json: Json = False) -> None:
-    """Wrap the keys of all subjects by the first master key of SAGALOG_MASTER_KEY. The others are not needed then."""
+    """Wrap the keys of all subjects by the first master key of SAGALOG_MASTER_KEY. The others are not needed then.
+
+    Keys that a service's own MasterKeys wraps are rotated by `await service.rotate_keys()` in that service.
+    """
+    count = 0
     with opened(log) as found:
-        held = _keys(found)
-        count = 0 if held is None else held.rewrap()
-        if held is not None:
-            held.close()
+        if TOPIC in found.describe([TOPIC]):  # whoever rotates makes none
+            _check_master()
+            with _keys(found) as held:
+                count = held.rewrap()
     show({"wrapped": count}, f"{count} keys wrapped anew", json=json)
 
 
@@ -53,30 +60,31 @@ def rotate(*, log: LogUrl, json: Json = False) -> None:
 def forget(subject: Subject, *, log: LogUrl, json: Json = False) -> None:
     """Destroy the keys of a subject: its personal data can be read by nobody any more. There is no way back.
 
+    Of a subject that has no keys yet, nothing personal is recorded from now on.
+
     Parameters
     ----------
     subject
         Whom to forget, such as customer-17.
     """
-    with opened(log) as found:
-        held = _keys(found)
-        if held is not None:
-            held.forget(subject)
-            held.close()
-            if isinstance(found, Erasing):
-                found.erase(TOPIC)
-    done = held is not None
-    show({"subject": subject, "forgotten": done}, _told(subject, done), json=json)
+    with opened(log) as found, _keys(found) as held:
+        held.forget(subject)
+    show({"subject": subject, "forgotten": True}, f"{subject} is forgotten", json=json)
 
 
-def _told(subject: str, done: bool) -> str:
-    return f"{subject} is forgotten" if done else "this log holds no keys, so no personal data: nothing to forget"
+@contextmanager
+def _keys(log: Log) -> Generator[SubjectKeys]:
+    """The keys of a log. What was superseded is erased afterwards, where the log can."""
+    with closing(SubjectKeys(log, LocalMasterKeys.from_environment())) as held:
+        held.open()
+        yield held
+    if isinstance(log, Erasing):
+        log.erase(TOPIC)
 
 
-def _keys(log: Log) -> SubjectKeys | None:
-    """The keys of a log; None if it has none, for whoever looks makes none."""
-    if TOPIC not in log.describe([TOPIC]):
-        return None
-    held = SubjectKeys(log, LocalMasterKeys.from_environment())
-    held.open()
-    return held
+def _check_master() -> None:
+    if not LocalMasterKeys.from_environment():
+        raise CycloptsError(
+            msg=f"{VARIABLE} is not set: set it to the new master key and the old ones, separated by commas; keys that "
+            "a service's own MasterKeys wraps are rotated in it, by `await service.rotate_keys()`."
+        )

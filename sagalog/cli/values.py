@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from eventstore.processor.topics import check_store_name
 from eventstore.streams import Position, check_stream_id
 from eventstore.subject_keys import check_subject
+from eventstore.subject_keys.masters import check_master_id
 
 
 def _checked_by(check: Callable[[str], object]) -> Parameter:
@@ -26,6 +27,7 @@ def _check_group_name(name: str) -> None:
         raise ValueError("a group has a name, such as shop or shop.mailer; `sagalog group list` shows those that exist")
 
 
+MasterId: TypeAlias = Annotated[str | None, _checked_by(check_master_id)]
 GroupName: TypeAlias = Annotated[str, _checked_by(_check_group_name)]
 StoreName: TypeAlias = Annotated[str, _checked_by(check_store_name)]
 StreamId: TypeAlias = Annotated[str, _checked_by(check_stream_id)]

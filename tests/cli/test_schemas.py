@@ -27,6 +27,24 @@ class OrderPlaced(Event, name="order.placed"):
 class OrderPaid(Event):
     order_id: str
 """
+MOVED = """
+from pydantic import BaseModel
+from sagalog import Event, Personal, personal
+
+
+class Country(BaseModel):
+    code: str
+
+
+class Address(BaseModel):
+    street: str
+    country: Country
+
+
+class Moved(Event):
+    who: str
+    to: Personal[Address] = personal(subject="who")
+"""
 Said = Callable[..., dict[str, Any]]
 
 
@@ -251,6 +269,35 @@ def test_check_goes_through_a_package(say: Said, tmp_path: Path, module: Callabl
         "kept/order.placed/v1.json", "kept/order_paid/v1.json",
     ]  # fmt: skip
     assert say("schemas", "check", f"{package.name}.events", "--folder", "kept", "--format", "json")["types"] == 2
+
+
+@pytest.mark.parametrize("options", [[], ["--update"]])
+def test_a_folder_that_is_a_file_is_told(
+    tmp_path: Path, module: Callable[[str], str], options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would look like an empty one, and cannot be written into."""
+    (tmp_path / "kept").write_text("")
+
+    assert run(["schemas", "check", module(MESSAGES), "--folder", "kept", *options]) == 1
+    assert "kept cannot hold committed schemas (it is a file): give a folder" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_written_is_told(
+    tmp_path: Path, module: Callable[[str], str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where a file stands in the place of a type's folder."""
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "order.placed").write_text("")
+
+    assert run(["schemas", "check", module(MESSAGES), "--folder", "kept", "--update"]) == 1
+    assert "kept cannot hold committed schemas (" in capsys.readouterr().err
+
+
+def test_check_takes_personal_data_of_models_inside_of_models(say: Said, module: Callable[[str], str]) -> None:
+    """In JSON too; what it wrote is what it finds again."""
+    options = ["schemas", "check", module(MOVED), "--folder", "kept", "--format", "json"]
+    assert say(*options, "--update")["written"] == ["kept/moved/v1.json"]
+    assert say(*options)["findings"] == []
 
 
 def test_a_module_that_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -> None:
