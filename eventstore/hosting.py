@@ -269,14 +269,14 @@ def joined(processors: Iterable[AnyProcessor]) -> list[AnyProcessor]:
 
 
 @asynccontextmanager
-async def run_alone(component: Component, log_url: str) -> AsyncGenerator[Hosting]:
-    """Run one component in this process, on a log of its own."""
+async def run_alone(component: Component, log_url: str, *, registry: str | None = None) -> AsyncGenerator[Hosting]:
+    """Run one component in this process, on a log of its own. `registry`: see `make_host`."""
     plan, opened = component.__component__(), ExitStack()
 
     def start() -> Hosting:
         log_ = open_log(log_url)
         opened.callback(log_.close)
-        host = make_host(plan.name, log_, slot=uuid4().hex[:8])
+        host = make_host(plan.name, log_, slot=uuid4().hex[:8], registry=registry)
         opened.callback(host.close)
         hosting = Hosting(host, [plan])
         hosting.start()

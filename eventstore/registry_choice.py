@@ -29,6 +29,15 @@ class OpenRegistry(Registry, Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
+REGISTRY_HINT = "name the registry of the service by --registry (registry=) or SAGALOG_REGISTRY"
+"""What to do where another registry may be meant than the one that was asked."""
+
+
+def called(registry: Registry) -> str:
+    """What to call a registry in an error."""
+    return str(getattr(registry, "url", "")) or "the one in the log"
+
+
 def open_registry(log: Log | None, url: str | None = None) -> OpenRegistry:
     """The registry behind a URL. None: the variable SAGALOG_REGISTRY. If that is empty too: the one in the log.
 

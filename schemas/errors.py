@@ -53,11 +53,15 @@ class UnknownSchema(DecodeError):
 
     is_retryable = True
 
-    def __init__(self, id: int) -> None:
+    def __init__(self, id: int, *, asked: str = "") -> None:
+        """`asked`: what to call the registry, where the caller chooses it."""
+        which = f" ({asked})" if asked else ""
+        then = "; name the producer's registry by --registry (registry=) or SAGALOG_REGISTRY" if asked else ""
         super().__init__(
-            f"no schema {id} in the registry: the producer uses another registry, or these bytes are no message"
+            f"no schema {id} in the registry{which}: the producer uses another registry, or these bytes are no "
+            f"message{then}"
         )
-        self.id = id
+        self.id, self.asked = id, asked
 
 
 class UnknownType(DecodeError):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from eventstore.errors import EventStoreError
+from eventstore.registry_choice import REGISTRY_HINT
 
 
 class TransferError(EventStoreError):
@@ -91,6 +92,17 @@ class TypesNotTaken(TransferError):
         self.store, self.types = store, tuple(types)
 
 
+class SchemaOfOtherType(TransferError):
+    """The registry that was asked has another type under an event's schema id: name that of the service."""
+
+    def __init__(self, id: int, *, asked: str, wanted: str, found: str) -> None:
+        super().__init__(
+            f"an event of type {wanted!r} was written with schema {id}, which in the registry ({asked}) is of type "
+            f"{found!r}: the service uses another registry; {REGISTRY_HINT}"
+        )
+        self.id, self.asked, self.wanted, self.found = id, asked, wanted, found
+
+
 class StoreNotServed(TransferError):
     """No process serves the store that is to take the events: start its service, or say which one to stand in for."""
 
@@ -104,5 +116,6 @@ class StoreNotServed(TransferError):
         super().__init__(
             f"no process serves {store}{where} start the service that hosts it, or, if none runs, name that service by "
             f"--serve-as (serve_as=), and the import stands in for it{' and makes the log' if log_missing_in else ''}"
+            f"{'' if log_missing_in else f'; if it runs, its registry may be another: {REGISTRY_HINT}'}"
         )
         self.store, self.log_missing_in = store, log_missing_in

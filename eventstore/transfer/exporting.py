@@ -32,9 +32,9 @@ from eventstore.registry_choice import open_registry
 from eventstore.scanning import Scan
 from eventstore.streams import Position
 from eventstore.transfer.entries import Content, EventEntry, Header, SchemaEntry
+from eventstore.transfer.event_schemas import EventSchemas
 from eventstore.transfer.files import FileFormat, FileWriter, Written, form_of, held, resumed, writer
-from eventstore.transfer.personal import reader_of
-from schemas import Registry, Schema, UnknownSchema
+from schemas import Schema
 from schemas.codec import Read
 from schemas.wire import HEADER_BYTES, schema_id_of
 
@@ -69,13 +69,15 @@ def export_streams(
     streams: Sequence[str] = (),
     after: Position | str | None = None,
     format: FileFormat | None = None,
+    registry: str | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Exported:
     """Write the events of a store, or of any processor, to a file; goes on with one that was interrupted.
 
     `log`: open, or its URL. `prefix`, `streams`: only of streams whose id begins so, or that are named. `after`: only
     events beyond this position, such as the one an earlier export reached. `format`: None: that of the file which is
-    there; of a new one Avro if the name ends in `.avro`, else JSON lines. `progress` is told how many more events were
+    there; of a new one Avro if the name ends in `.avro`, else JSON lines. `registry`: the URL of that which the service
+    uses; None: the variable SAGALOG_REGISTRY, else the one in the log. `progress` is told how many more events were
     written.
 
     Raises:
@@ -83,7 +85,7 @@ def export_streams(
         PositionRefused: the log cannot be read on from `after`.
         ExportDiffers, ExportUnreadable: the file that is there is of another export; or it is none, or damaged.
         ExportInUse: another export is writing to it.
-        UnknownSchema: the registry lacks the schema of an event: it is the wrong one.
+        UnknownSchema, SchemaOfOtherType: the registry has not the schema of an event: it is the wrong one.
         ReadStalled: the log has records that could not be read in time.
         FileUnusable: the file cannot be opened.
         ValueError: the store's name or `after` is none.
@@ -97,7 +99,8 @@ def export_streams(
             raise TopicMissing(events_of(store))
         header = _header(opened, topic, position or Position(), prefix, sorted(set(streams)))
         with held(Path(to)):
-            return _Export(opened, topic, Path(to), header, format).run(progress or (lambda _: None))
+            export = _Export(opened, topic, Path(to), header, format)
+            return export.run(registry, progress or (lambda _: None))
 
 
 @contextmanager
@@ -142,10 +145,9 @@ class _Export:
         self._header = self._written.header
         self._until = Position.parse(self._header.until)
         self._after = Position.parse(self._header.after) if self._header.after else Position()
-        self._schemas: dict[int, tuple[Schema, Read]] = {}
         self._prefix, self._streams = self._header.prefix.encode(), {one.encode() for one in self._header.streams}
 
-    def run(self, progress: Callable[[int], object]) -> Exported:
+    def run(self, registry: str | None, progress: Callable[[int], object]) -> Exported:
         """Write what is missing."""
         before = self._written.content.events
         if not self._written.is_complete:
@@ -154,23 +156,24 @@ class _Export:
                 if not self._written.is_begun:
                     file.write(self._written.content.mark)
                     file.flush()
-                self._copy(file, progress)
+                self._copy(file, registry, progress)
                 file.write(self._written.content.end)
         content = self._written.content
         end = content.end
         return Exported(self._path, end.events, end.events - before, self._until, end.checksum, content.has_personal)
 
-    def _copy(self, file: FileWriter, progress: Callable[[int], object]) -> None:
+    def _copy(self, file: FileWriter, url: str | None, progress: Callable[[int], object]) -> None:
         starts = self._starts()
         with (
             closing(ErasedStreams(self._log, self._topic.name, starts)) as erased,
-            open_registry(self._log) as registry,
+            open_registry(self._log, url) as registry,
         ):
+            schemas = EventSchemas(registry)
             for partition, start in starts.items():
                 scan = Scan(self._log, self._topic.name, {partition: start}, end=self._until.offset(partition))
                 with closing(scan):
                     while not scan.is_done:
-                        progress(self._page(scan.page(), file, erased, registry))
+                        progress(self._page(scan.page(), file, erased, schemas))
 
     def _starts(self) -> dict[int, int]:
         """Where to go on in the partitions that are left."""
@@ -182,13 +185,13 @@ class _Export:
             starts[last.partition] = last.offset + 1
         return starts
 
-    def _page(self, records: list[Record], file: FileWriter, erased: ErasedStreams, registry: Registry) -> int:
+    def _page(self, records: list[Record], file: FileWriter, erased: ErasedStreams, schemas: EventSchemas) -> int:
         content, count = self._written.content, 0
         for record in records:
             stream = (record.key or b"").rpartition(b"/")[0]
             if record.value is None or not self._is_chosen(stream) or erased.hides(record):
                 continue
-            schema, read = self._schema(record.value, registry)
+            schema, read = schemas.of(record.value, meta_of(record))
             if not content.knows(id_ := schema_id_of(record.value)):
                 entry = SchemaEntry(
                     id=id_, name=schema.name, version=schema.version, format=schema.format, text=schema.text
@@ -207,24 +210,6 @@ class _Export:
 
     def _is_chosen(self, stream: bytes) -> bool:
         return stream.startswith(self._prefix) and (not self._streams or stream in self._streams)
-
-    def _schema(self, value: bytes, registry: Registry) -> tuple[Schema, Read]:
-        id_ = schema_id_of(value)
-        if (known := self._schemas.get(id_)) is None:
-            known = self._schemas[id_] = schema_and_reader(registry, id_)
-        return known
-
-
-def schema_and_reader(registry: Registry, id: int) -> tuple[Schema, Read]:
-    """The schema of an id, and what reads values that were written with it.
-
-    Raises:
-        UnknownSchema: the registry has none.
-    """
-    schema = registry.find(id)
-    if schema is None:
-        raise UnknownSchema(id)
-    return schema, reader_of(schema)
 
 
 def event_of(record: Record, schema: Schema, first: int, read: Read | None) -> EventEntry:

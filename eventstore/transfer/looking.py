@@ -20,9 +20,9 @@ from eventstore.processor.topics import events_of
 from eventstore.scanning import Scan
 from eventstore.streams import check_stream_id
 from eventstore.topic_reading import TopicStream
-from eventstore.transfer.exporting import fields_of, kept_metadata, schema_and_reader
+from eventstore.transfer.event_schemas import EventSchemas
+from eventstore.transfer.exporting import fields_of, kept_metadata
 from schemas import Registry
-from schemas.wire import schema_id_of
 
 
 @dataclass(slots=True)
@@ -84,15 +84,16 @@ def events_of_stream(
     Raises:
         TopicMissing: nobody ever ran the store on this log.
         ValueError: the stream's id is none.
-        UnknownSchema: the registry lacks the schema of an event.
+        UnknownSchema, SchemaOfOtherType: the registry has not the schema of an event: it is the wrong one.
     """
     check_stream_id(stream)
     topic = events_of(store)
     at = TopicPartition(topic, partition_of(stream, _partitions(log, topic)))
     rows = [row for page in TopicStream(log, at, stream).pages(Bounds(after=after, limit=limit)) for row in page]
     shown: list[Shown] = []
+    schemas = EventSchemas(registry)
     for row in rows:
-        schema, read = schema_and_reader(registry, schema_id_of(row.value))
+        schema, read = schemas.of(row.value, row.meta)
         metadata, fields = (msgspec.json.decode(raw) for raw in (kept_metadata(row.meta), fields_of(row.value, read)))
         shown.append(Shown(row.version, row.timestamp_ms, schema.name, schema.version, metadata, fields))
     return shown

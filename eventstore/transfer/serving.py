@@ -33,6 +33,7 @@ from eventstore.processor.topics import check_store_name, events_of
 from eventstore.registry_choice import open_registry
 from eventstore.transfer.entries import EventEntry
 from eventstore.transfer.errors import StoreNotServed, TypesNotTaken
+from eventstore.transfer.event_schemas import check_registry
 from eventstore.transfer.files import reading, whole
 from eventstore.transfer.importing import Imported, Importing
 from eventstore.transfer.target_schemas import left_behind, types_of
@@ -53,18 +54,22 @@ async def import_streams(
     serve_as: str | None = None,
     partitions: int | None = None,
     dry_run: bool = False,
+    registry: str | None = None,
     progress: Callable[[int], object] | None = None,
 ) -> Imported:
     """Append the events of an exported file to a store, as they were recorded.
 
     They go through the processes that serve the store. `serve_as`: none runs; this process stands in for the service of
     this name (that of a store which is used alone is the store's), and makes the store if there is none, with so many
-    `partitions`. `dry_run`: only compare. `progress` is told how many more events were looked at.
+    `partitions`. `dry_run`: only compare. `registry`: the URL of that which the service uses; None: the variable
+    SAGALOG_REGISTRY, else the one in the log. `progress` is told how many more events were looked at.
 
     Raises:
         ExportIncomplete, ExportUnreadable: the file is cut, damaged, or no export; nothing was imported.
         ImportConflict: the target has other events; it names stream and version.
         Incompatible: the target's registry refuses a schema; nothing was imported.
+        UnknownSchema, SchemaOfOtherType: the registry has not the schema of the store's last events: it is the wrong
+            one; nothing was imported or registered.
         TypesNotTaken: the owner reads no such versions; nothing was imported or registered.
         StoreNotServed: no process serves the store, or there is no log yet, and `serve_as` was not given.
         AskTimedOut: an owner did not answer for a minute. Call it again: what is there is skipped.
@@ -79,19 +84,20 @@ async def import_streams(
     first = await asyncio.to_thread(_first_stream, path)
     if first is None:
         return Imported(path, checksum=checked.end.checksum)
-    target = await asyncio.to_thread(_look, log, store, must_exist=serve_as is None or dry_run)
+    target = await asyncio.to_thread(_look, log, store, registry, must_exist=serve_as is None or dry_run)
     if serve_as is None and not target.exists:
         raise StoreNotServed(store, log_missing_in=target.log_missing_in)
     is_dry_of_nothing = dry_run and not target.exists
     url = "memory://" if dry_run and target.log_missing_in else log
-    async with _reached(url, store, None if is_dry_of_nothing else serve_as, partitions, target) as hosting:
+    stood_for = None if is_dry_of_nothing else serve_as
+    async with _reached(url, store, stood_for, partitions, target, registry) as hosting:
         untaken = [] if serve_as is not None else await _asked(hosting, store, first, types_of(checked.schemas))
-        with open_registry(hosting.host.log) as registry:
+        with open_registry(hosting.host.log, registry) as opened:
             if serve_as is not None:
-                untaken = await asyncio.to_thread(left_behind, registry, checked.schemas)
+                untaken = await asyncio.to_thread(left_behind, opened, checked.schemas)
             if untaken:
                 raise TypesNotTaken(store, untaken, is_asked=serve_as is None)
-            importing = Importing(hosting, registry, store, path, checked)
+            importing = Importing(hosting, opened, store, path, checked)
             return await importing.run(dry_run=dry_run, progress=progress or (lambda _: None))
 
 
@@ -108,14 +114,18 @@ class _Target:
     """The folder that holds no log."""
 
 
-def _look(url: str, store: str, *, must_exist: bool) -> _Target:
-    """The store as it is."""
+def _look(url: str, store: str, registry: str | None, *, must_exist: bool) -> _Target:
+    """The store as it is. Its events are compared with the registry."""
     try:
         log, topic = open_log(url, must_exist=must_exist), events_of(store)
     except LogMissing as missing:
         return _Target(exists=False, retention="compacted", log_missing_in=missing.folder)
     try:
-        exists = topic in log.describe([topic])
+        described = log.describe([topic]).get(topic)
+        exists = described is not None
+        if described is not None:
+            with open_registry(log, registry) as opened:
+                check_registry(log, topic, described.partitions, opened)
         policy = log.configuration([topic])[topic].get("cleanup.policy") if exists else "compact"
         return _Target(exists, "forever" if policy == "delete" else "compacted")
     finally:
@@ -135,12 +145,12 @@ class _Guest:
 
 @asynccontextmanager
 async def _reached(
-    log: str, store: str, serve_as: str | None, partitions: int | None, target: _Target
+    log: str, store: str, serve_as: str | None, partitions: int | None, target: _Target, registry: str | None
 ) -> AsyncGenerator[Hosting]:
     processors: tuple[Processor[None], ...] = ()
     if serve_as is not None:
         processors = (StoreProcessor(store, (), None if target.exists else partitions, target.retention),)
-    async with run_alone(_Guest(serve_as or _NAME, processors), log) as hosting:
+    async with run_alone(_Guest(serve_as or _NAME, processors), log, registry=registry) as hosting:
         await asyncio.to_thread(_wait_ready, hosting)
         yield hosting
 

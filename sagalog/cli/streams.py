@@ -15,7 +15,7 @@ from eventstore.registry_choice import open_registry
 from eventstore.transfer import Imported, export_streams, import_streams
 from eventstore.transfer.files import FileFormat
 from eventstore.transfer.looking import Shown, Summary, events_of_stream, summaries
-from sagalog.cli.opening import Json, LogUrl, opened
+from sagalog.cli.opening import Json, LogUrl, RegistryUrl, opened
 from sagalog.cli.output import Counter, text_of
 from sagalog.cli.output import show as tell
 from sagalog.cli.values import PositionText, StoreName, StreamId
@@ -44,6 +44,7 @@ def export_(
     stream: Annotated[tuple[str, ...], Parameter(name="--stream")] = (),
     after: PositionText = None,
     format: FileFormat | None = None,
+    registry: RegistryUrl = None,
     json: Json = False,
 ) -> None:
     """Write the events of a store to a file. If the file is that of an interrupted export, go on where it ends.
@@ -65,8 +66,9 @@ def export_(
     """
     with opened(log) as found, Counter("events") as counter:
         done = export_streams(
-            found, store, to, prefix=prefix, streams=stream, after=after, format=format, progress=counter.add
-        )
+            found, store, to, prefix=prefix, streams=stream, after=after, format=format, registry=registry,
+            progress=counter.add,
+        )  # fmt: skip
     facts: dict[str, object] = {
         "file": str(done.path),
         "events": done.events,
@@ -98,6 +100,7 @@ def import_(
     serve_as: str | None = None,
     partitions: int | None = None,
     dry_run: bool = False,
+    registry: RegistryUrl = None,
     json: Json = False,
 ) -> None:
     """Append the events of an exported file to a store, as they were recorded. What is there already is left alone.
@@ -119,9 +122,10 @@ def import_(
     with Counter("events") as counter:
         done = asyncio.run(
             import_streams(
-                log, store, file, serve_as=serve_as, partitions=partitions, dry_run=dry_run, progress=counter.add
+                log, store, file, serve_as=serve_as, partitions=partitions, dry_run=dry_run, registry=registry,
+                progress=counter.add,
             )
-        )
+        )  # fmt: skip
     facts: dict[str, object] = {
         "file": str(done.path),
         "added": done.added,
@@ -166,7 +170,15 @@ def list_(store: StoreName, /, *, log: LogUrl, prefix: str = "", limit: int = 10
     help_epilogue="Examples:\n  sagalog streams show orders order-17\n  sagalog streams show orders order-17 --json\n",
 )
 def show_(
-    store: StoreName, stream: StreamId, /, *, log: LogUrl, after: int = -1, limit: int = 100, json: Json = False
+    store: StoreName,
+    stream: StreamId,
+    /,
+    *,
+    log: LogUrl,
+    after: int = -1,
+    limit: int = 100,
+    registry: RegistryUrl = None,
+    json: Json = False,
 ) -> None:
     """Show the events of one stream. Reads its partition of the topic; no type has to be known.
 
@@ -181,9 +193,9 @@ def show_(
     limit
         At most so many; whether there are more is said in any case.
     """
-    with opened(log) as found, open_registry(found) as registry:
+    with opened(log) as found, open_registry(found, registry) as asked:
         one_more = limit + 1 if limit >= 0 else limit
-        events = events_of_stream(found, registry, store, stream, after=after, limit=one_more)
+        events = events_of_stream(found, asked, store, stream, after=after, limit=one_more)
     shown, is_more = events[:limit], len(events) > limit
     facts = {"stream": stream, "events": [_event(each) for each in shown], "more": is_more}
     last = shown[-1].version if shown else after
