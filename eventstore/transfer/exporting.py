@@ -99,8 +99,7 @@ def export_streams(
             raise TopicMissing(events_of(store))
         header = _header(opened, topic, position or Position(), prefix, sorted(set(streams)))
         with held(Path(to)):
-            export = _Export(opened, topic, Path(to), header, format)
-            return export.run(registry, progress or (lambda _: None))
+            return _Export(opened, topic, Path(to), header, format).run(registry, progress or (lambda _: None))
 
 
 @contextmanager

@@ -30,17 +30,11 @@ class OrderPaid(Event):
 MOVED = """
 from pydantic import BaseModel
 from sagalog import Event, Personal, personal
-
-
 class Country(BaseModel):
     code: str
-
-
 class Address(BaseModel):
     street: str
     country: Country
-
-
 class Moved(Event):
     who: str
     to: Personal[Address] = personal(subject="who")
