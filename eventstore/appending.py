@@ -23,6 +23,7 @@ from eventstore.processor.port import DecideContext, Retention, Stateless
 from eventstore.processor.questions import PageRead, ReadPage
 from eventstore.processor.topics import events_of
 from schemas import Event, Message, Refusal, Reply, Serde
+from schemas.wire import HEADER_BYTES
 
 EVENTS_PER_APPEND = 1_000
 BYTES_PER_APPEND = 64 * 1024 * 1024
@@ -157,12 +158,31 @@ def encode_events(
     return encoded
 
 
-def fingerprint(events: Iterable[bytes]) -> str:
-    """Tells the content of one append from that of another."""
-    digest = blake2b(digest_size=16)
-    for event in events:
-        digest.update(len(event).to_bytes(4, "big"))
-        digest.update(event)
+def fingerprint(types: Iterable[str], contents: Sequence[bytes]) -> str:
+    """Tells one append from another: digests of the types' names, of their schemas' ids, and of what is said.
+
+    `contents`: see `eventstore.content.content_of`.
+    """
+    schemas = [content[:HEADER_BYTES] for content in contents]
+    return ".".join(map(_digest, ([name.encode() for name in types], schemas, contents)))
+
+
+def are_different(one: str, other: str) -> bool:
+    """Whether two fingerprints are of different appends, as far as can be told.
+
+    Events of the same types that were written with other schemas, before or after a deploy, may say the same.
+    """
+    if one == other:
+        return False
+    ones, others = one.split("."), other.split(".")
+    return ones[:1] != others[:1] or ones[1:2] == others[1:2]
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = blake2b(digest_size=12)
+    for part in parts:
+        digest.update(len(part).to_bytes(4, "big"))
+        digest.update(part)
     return digest.hexdigest()
 
 

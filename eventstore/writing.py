@@ -18,6 +18,7 @@ from eventstore.appending import (
     EraseRefused,
     StoreProcessor,
     append_id,
+    are_different,
     check_are_declared,
     check_are_several,
     encode_events,
@@ -74,7 +75,7 @@ class Writer(Generic[E]):
         id, content = None, ""
         if commit_id is not None:
             id = _input_id(stream, commit_id)
-            content = fingerprint(await self._content(events))
+            content = fingerprint((event.__type_name__ for event in events), await self._content(events))
         line, correlation = self._own_line(), unique_id()
         future = line.join(correlation)
         try:
@@ -103,7 +104,7 @@ class Writer(Generic[E]):
         number = number_of(expected)
         if self._store.retention == "forever":
             raise ErasureRefused(self._name, stream)
-        content = fingerprint([f"erase {before}".encode()])
+        content = fingerprint([f"erase {before}"], [])
         command = Erase(before=before, expected=number, fingerprint=content)
         id = None if commit_id is None else _input_id(stream, commit_id)
         answer, _ = await self._runtime.ask_positioned(self._name, stream, command, id=id)
@@ -170,7 +171,7 @@ class Writer(Generic[E]):
         if isinstance(answer, EraseRefused):
             raise ErasureRefused(self._name, stream)
         done = cast("AppendDone | EraseDone", answer)
-        if done.fingerprint != content:
+        if are_different(done.fingerprint, content):
             raise CommitIdReused(stream, commit_id or "")
         return done
 

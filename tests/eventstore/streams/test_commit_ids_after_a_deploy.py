@@ -1,0 +1,64 @@
+"""A repeat under a commit id, by code whose events have other schemas than those of the first append (E1)."""
+
+from __future__ import annotations
+
+import pytest
+
+from eventstore import ANY, CommitIdReused, EventStore
+from schemas import Event
+
+
+def declare(version: int = 1) -> type[Event]:
+    """The event before and after a field with a default was added, and as a version of its own."""
+    if version == 1:
+
+        class Paid(Event, name="test.deploys.paid"):
+            cents: int
+
+    elif version == 2:
+
+        class Paid(Event, name="test.deploys.paid"):  # type: ignore[no-redef]
+            cents: int
+            currency: str = "EUR"
+
+    else:
+
+        class Paid(Event, name="test.deploys.paid", version=2):  # type: ignore[no-redef]
+            cents: int
+
+        Paid.upcast(from_version=1)(lambda old: old)
+    return Paid
+
+
+class Refunded(Event, name="test.deploys.refunded"):
+    cents: int
+
+
+async def append(url: str, event: type[Event], cents: int) -> int:
+    """Append one event under the one id, by a process of its own."""
+    async with EventStore("deploys", events=[event], log=url, partitions=1) as store:
+        return (await store.append("a", [event(cents=cents)], expected=ANY, commit_id="c")).version
+
+
+@pytest.mark.parametrize(("first", "then"), [(1, 2), (2, 1), (1, 3), (1, 1)])
+async def test_it_returns_the_first_result(first: int, then: int, unique_url: str) -> None:
+    """Rolled out, rolled back, raised to a new version: nothing is appended twice, and nobody is told to try anew."""
+    assert await append(unique_url, declare(first), 5) == 0
+
+    assert await append(unique_url, declare(then), 5) == 0
+
+
+async def test_other_events_are_refused(unique_url: str) -> None:
+    """What can be told is told: other content under the same schema, and another type."""
+    await append(unique_url, declare(), 5)
+
+    with pytest.raises(CommitIdReused):
+        await append(unique_url, declare(), 6)
+    with pytest.raises(CommitIdReused):
+        await append(unique_url, Refunded, 5)
+
+
+@pytest.fixture
+def unique_url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A log that outlives processes."""
+    return f"embedded://{tmp_path_factory.mktemp('deploys')}/log"
