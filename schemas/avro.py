@@ -13,6 +13,7 @@ from typing import Any
 import fastavro
 from pydantic import BaseModel
 
+from schemas.avro_closed import opened
 from schemas.avro_flat import flat_reader, flat_writer
 from schemas.avro_forms import Form, bare
 from schemas.avro_schema import Deriver
@@ -39,7 +40,7 @@ class Derived:
         content: Any = self.form.schema
         text = json.dumps(content, separators=(",", ":"), ensure_ascii=False)
         self.schema = Schema(message.__type_name__, message.__type_version__, "avro", text)
-        self.parsed: Any = fastavro.parse_schema(bare(content))
+        self.parsed: Any = fastavro.parse_schema(bare(opened(content)))
 
 
 class AvroCodec:
@@ -99,7 +100,7 @@ class AvroCodec:
 def _parse(text: str) -> Any:
     """The schema of a writer, as fastavro wants it. Raises SchemaInvalid: it is none."""
     try:
-        return fastavro.parse_schema(json.loads(text))
+        return fastavro.parse_schema(opened(json.loads(text)))
     except Exception as error:  # fastavro has no root of its errors, and lets others through
         raise SchemaInvalid(f"{type(error).__name__}: {error}") from error
 

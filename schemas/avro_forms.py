@@ -262,7 +262,7 @@ def _back_union(branches: tuple[Form, ...]) -> Convert | None:
     def back(value: Any) -> Any:
         if type(value) is tuple:
             kind, content = cast("tuple[str, Any]", value)
-            return _member(named[kind], content)
+            return _member(named[kind], content) if kind in named else content  # an enum of Avro's that is none now
         convert = unnamed.get(value.__class__)
         return value if convert is None else convert(value)
 

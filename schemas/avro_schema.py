@@ -11,9 +11,9 @@
 ``timedelta``          long with the logical type ``sagalog-duration-micros``
 ``Personal``           bytes with the logical type ``sagalog-personal``: the sealed form; the property
                        ``sagalog.holds`` is the JSON schema of what it holds
-``Enum``               enum of its values if Avro allows all as symbols, else their type
-``Literal``            the type of its values
-list, set, tuple       array; ``dict[str, …]``: map
+``Enum``               enum of its values if Avro allows all as symbols, else as a ``Literal``
+``Literal``            the type of its values, which are its property ``sagalog.values`` (`schemas.avro_closed`)
+list, set, tuple       array, of a set or of fixed length by its properties; ``dict[str, …]``: map
 model                  record, also recursive; default values become Avro's, unless made by a function
 =====================  ======================================================================================
 
@@ -40,6 +40,7 @@ from pydantic.fields import FieldInfo
 from typing_extensions import TypeAliasType
 
 from schemas import avro_forms as forms
+from schemas.avro_closed import KEYS_PROPERTY, TUPLE_PROPERTY, UNIQUE_PROPERTY, closed, either, opened, values_in
 from schemas.avro_defaults import default_of
 from schemas.avro_forms import LEAVES, AvroSchema, Convert, Form
 from schemas.definition import Definition, members
@@ -167,7 +168,12 @@ class Deriver:
             raise place.refuse("it does not say what it holds: list[str], for example")
         form = self._form(place, items[0]) if len(items) == 1 else self._union(place, items)
         plain = forms.each_item(form.plain) if classes == (list,) else forms.as_list(form.plain)
-        return Form({"type": "array", "items": form.schema}, classes, plain, forms.each_item(form.back))
+        schema: dict[str, Any] = {"type": "array", "items": form.schema}
+        if classes == (tuple,) and Ellipsis not in arguments:  # what it names is defined by then
+            schema[TUPLE_PROPERTY] = [[self._form(place, argument).schema for argument in arguments]]
+        elif set in classes or frozenset in classes:
+            schema[UNIQUE_PROPERTY] = True
+        return Form(schema, classes, plain, forms.each_item(form.back))
 
     def _map(self, place: _Place, classes: tuple[type, ...], arguments: tuple[Any, ...]) -> Form:
         if not arguments:
@@ -176,12 +182,14 @@ class Deriver:
         if key.classes != (str,):
             raise place.refuse("the keys of an Avro map are str")
         schema = {"type": "map", "values": form.schema}
+        if keys := values_in(key.schema):
+            schema[KEYS_PROPERTY] = keys
         return Form(schema, classes, forms.each_value(form.plain), forms.each_value(form.back))
 
     def _enum(self, place: _Place, owner: type[enum.Enum]) -> Form:
         if owner in self._enums:
             form = self._enums[owner]
-            return replace(form, schema=form.kind) if form.is_named else form
+            return replace(form, schema=form.kind) if "name" in form.schema else form
         values = [member.value for member in owner]
         if values and all(isinstance(value, str) and _AVRO_NAME.fullmatch(value) for value in values):
             schema: AvroSchema = {"type": "enum", "name": self._name(owner), "symbols": values}
@@ -191,10 +199,13 @@ class Deriver:
         return self._enums[owner]
 
     def _literal(self, place: _Place, values: tuple[Any, ...]) -> Form:
-        kinds: dict[Any, None] = {type(forms.value_of(value)): None for value in values}
+        kinds: dict[Any, list[Any]] = {}
+        for value in map(forms.value_of, values):
+            kinds.setdefault(type(value), []).append(value)
         if not kinds or not all(kind in (str, int, bool, bytes, types.NoneType) for kind in kinds):
             raise place.refuse(f"its values {list(values)} are not all str or int")
-        form = LEAVES[next(iter(kinds))] if len(kinds) == 1 else self._union(place, tuple(kinds))
+        found = [replace(LEAVES[kind], schema=closed(LEAVES[kind].schema, each)) for kind, each in kinds.items()]
+        form = found[0] if len(found) == 1 else forms.union_of(found)
         if any(isinstance(value, enum.Enum) for value in values):
             if form.branches:
                 raise place.refuse(f"its values {list(values)} are not all of one type")
@@ -205,13 +216,18 @@ class Deriver:
         found: dict[str, Form] = {}
         for alternative in alternatives:
             form = self._form(place, alternative)
+            if isinstance(form.schema, list) and not form.branches:
+                raise place.refuse(f"the values of {form.classes[0].__name__} are not all of one type")
             for branch in form.branches or (form,):
                 other = found.setdefault(branch.kind, branch)
-                if other.classes != branch.classes or (not branch.is_named and other.schema != branch.schema):
+                alike = branch.is_named or opened(other.schema) == opened(branch.schema)
+                if other.classes != branch.classes or not alike:
                     one, two = (each.classes[0].__name__ for each in (other, branch))
                     raise place.refuse(
                         f"{one} and {two} are both Avro's {branch.kind}: readers could not tell them apart"
                     )
+                if not branch.is_named:
+                    found[branch.kind] = replace(other, schema=either(other.schema, branch.schema))
         if len(found) == 1:
             return next(iter(found.values()))
         named = sum(form.is_named for form in found.values())

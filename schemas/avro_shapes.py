@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
+from schemas.avro_closed import KEYS_PROPERTY, TUPLE_PROPERTY, UNIQUE_PROPERTY, VALUES_PROPERTY
 from schemas.json_shapes import PERSONAL_LOGICAL, held
-from schemas.shapes import FieldShape, Shape
+from schemas.shapes import FieldShape, Shape, symbol
 
 _PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
 
@@ -35,15 +36,30 @@ class _Reader:
             raise ValueError(f"{schema!r} is no Avro schema")
         content = cast("dict[str, Any]", schema)
         kind: Any = content["type"]
-        if kind in ("array", "map"):
-            return Shape(kind, item=self.shape(content["items" if kind == "array" else "values"], space))
+        if kind == "array":
+            return self._array(content, space)
+        if kind == "map":
+            keys = tuple(map(symbol, content.get(KEYS_PROPERTY, ())))
+            return Shape("map", item=self.shape(content["values"], space), symbols=keys)
         if kind in ("record", "error", "enum", "fixed"):
             return self._definition(content, space)
         found = self.shape(kind, space)
+        if VALUES_PROPERTY in content:
+            return Shape("enum", symbols=tuple(map(symbol, content[VALUES_PROPERTY])), item=found)
         logical = _logical(content)
         if not logical or found.kind not in _PRIMITIVES:
             return found
         return Shape(found.kind, logical=logical, item=held(content) if logical == PERSONAL_LOGICAL else None)
+
+    def _array(self, content: Mapping[str, Any], space: str) -> Shape:
+        item = self.shape(content["items"], space)
+        fixed = [
+            Shape("array", item=item, places=tuple(self.shape(each, space) for each in places))
+            for places in content.get(TUPLE_PROPERTY, ())
+        ]
+        if fixed:
+            return fixed[0] if len(fixed) == 1 else Shape("union", members=tuple(fixed))
+        return Shape("array", item=item, logical="set" if content.get(UNIQUE_PROPERTY) else "")
 
     def _by_name(self, name: str, space: str) -> Shape:
         if name in _PRIMITIVES:
@@ -59,7 +75,7 @@ class _Reader:
         full = f"{given}.{name}" if given and "." not in name else name
         space = full.rpartition(".")[0]
         shape = self._named[full] = Shape(content["type"].replace("error", "record"), name.rpartition(".")[2])
-        shape.symbols = tuple(content.get("symbols", ()))
+        shape.symbols = tuple(map(symbol, content.get("symbols", ())))
         shape.has_default = content["type"] == "enum" and "default" in content
         shape.size, shape.logical = content.get("size", 0), _logical(content)
         for each in content.get("fields", ()):

@@ -100,7 +100,7 @@ def _backward(each: Mismatch) -> Problem:
     if each.rule == "READER_FIELD_MISSING_DEFAULT_VALUE":
         said = f"field {name} ({each.reader}) was added without a default"
     elif each.rule == "MISSING_ENUM_SYMBOLS":
-        said = f"field {name}: {each.reader} lost {', '.join(each.lacking)}"
+        said = f"field {name} ({each.reader}) lost {', '.join(each.lacking)}"
     else:
         said = f"field {name} was {each.writer}, is {each.reader}"
     return Problem(each.field, each.rule, each.writer, each.reader, "backward", said)
@@ -111,7 +111,7 @@ def _forward(each: Mismatch) -> Problem:
     if each.rule == "READER_FIELD_MISSING_DEFAULT_VALUE":
         said = f"field {name} ({each.reader}) was removed, and had no default"
     elif each.rule == "MISSING_ENUM_SYMBOLS":
-        said = f"field {name}: earlier readers of {each.reader} do not know {', '.join(each.lacking)}"
+        said = f"field {name}: earlier readers ({each.reader}) do not know {', '.join(each.lacking)}"
     else:
         said = f"field {name} was {each.reader}, is {each.writer}, which earlier readers do not read"
     return Problem(each.field, each.rule, each.reader, each.writer, "forward", said)

@@ -1,19 +1,19 @@
 """JSON schemas of messages as shapes.
 
 Of JSON Schema, what pydantic writes for models is understood: `type`, `properties`, `required`, `$ref`, `anyOf`,
-`items`, `prefixItems`, `additionalProperties`, `enum`, `const` and `format`. Limits such as `maximum` are not looked
-at. A property that is not required has a default; a writer of ours writes it in any case.
+`items`, `prefixItems`, `uniqueItems`, `additionalProperties`, `propertyNames`, `enum`, `const` and `format`. Limits
+such as `maximum` are not looked at, and a `Decimal` cannot be told from `float | str`. A property that is not required
+has a default; a writer of ours writes it in any case.
 
 What is sealed in a field has a schema with definitions of its own: there `$dynamicRef` stands for `$ref`, as `#Name`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any, cast
 
-from schemas.shapes import FieldShape, Shape
+from schemas.shapes import FieldShape, Shape, symbol
 
 PERSONAL_LOGICAL = "sagalog-personal"
 """The format, in Avro the logical type, of personal data: its sealed form."""
@@ -29,9 +29,9 @@ def json_shape(schema: Any) -> Shape:
     return _Reader(schema).shape(schema)
 
 
-def held(content: Mapping[str, Any]) -> Shape:
-    """The shape of what is sealed, given the schema of personal data; `any` if it does not say."""
-    return json_shape(content.get(HOLDS_PROPERTY))
+def held(content: Mapping[str, Any]) -> Shape | None:
+    """The shape of what is sealed, given the schema of personal data; None if it does not say."""
+    return json_shape(content[HOLDS_PROPERTY]) if HOLDS_PROPERTY in content else None
 
 
 def bare(schema: Any) -> Any:
@@ -88,14 +88,19 @@ class _Reader:
         if isinstance(kind, list):
             return _union([self.shape({**content, "type": each}) for each in cast("list[str]", kind)])
         if kind == "array":
-            items = [self.shape(each) for each in content.get("prefixItems", ())]
-            return Shape("array", item=_union(items) if items else self.shape(content.get("items")))
+            return self._array(content)
         if kind == "object":
             return self._object(content, Shape("record"))
         logical = content.get("format", "") if kind == "string" else ""
         return Shape(
             _KINDS.get(str(kind), "any"), logical=logical, item=held(content) if logical == PERSONAL_LOGICAL else None
         )
+
+    def _array(self, content: Mapping[str, Any]) -> Shape:
+        if places := tuple(self.shape(each) for each in content.get("prefixItems", ())):
+            return Shape("array", item=_union(list(places)), places=places)
+        logical = "set" if content.get("uniqueItems") else ""
+        return Shape("array", item=self.shape(content.get("items")), logical=logical)
 
     def _referred(self, name: str) -> Shape:
         if name not in self._known:
@@ -110,7 +115,9 @@ class _Reader:
 
     def _object(self, content: Mapping[str, Any], shape: Shape) -> Shape:
         if "properties" not in content and content.get("additionalProperties", True) is not False:
-            return Shape("map", item=self.shape(content.get("additionalProperties")))
+            names = self.shape(content.get("propertyNames"))
+            keys = names.symbols if names.kind == "enum" else ()
+            return Shape("map", item=self.shape(content.get("additionalProperties")), symbols=keys)
         required = content.get("required", ())
         for name, each in content.get("properties", {}).items():
             shape.fields[name] = FieldShape(self.shape(each), name not in required)
@@ -118,14 +125,19 @@ class _Reader:
 
     def _enum(self, content: Mapping[str, Any]) -> Shape:
         values: list[Any] = content["enum"] if "enum" in content else [content["const"]]
-        kinds = dict.fromkeys(_kind(value) for value in values)
-        symbols = tuple(value if isinstance(value, str) else json.dumps(value) for value in values)
-        return Shape("enum", symbols=symbols, item=_union([Shape(kind) for kind in kinds]))
+        kinds: dict[str, list[str]] = {}
+        for value in values:
+            kinds.setdefault(_kind(value), []).append(symbol(value))
+        return _union([_closed(kind, tuple(symbols)) for kind, symbols in kinds.items()])
 
 
 def _union(members: list[Shape]) -> Shape:
     flat = [each for member in members for each in (member.members if member.kind == "union" else (member,))]
     return flat[0] if len(flat) == 1 else Shape("union", members=tuple(flat))
+
+
+def _closed(kind: str, symbols: tuple[str, ...]) -> Shape:
+    return Shape(kind) if kind == "null" else Shape("enum", symbols=symbols, item=Shape(kind))
 
 
 def _kind(value: object) -> str:

@@ -1,10 +1,16 @@
 """Whether one schema reads what another one wrote: the rules of Avro 1.12, "Schema Resolution".
 
 https://avro.apache.org/docs/1.12.0/specification/#schema-resolution; the rules' names are those of Avro's
-`SchemaCompatibility.SchemaIncompatibilityType`, which registries show too. One is ours: Avro reads a value whose
-logical type changed, but as a wrong number or text, so `LOGICAL_TYPE_MISMATCH` is refused.
+`SchemaCompatibility.SchemaIncompatibilityType`, which registries show too. These are ours, as Avro would read another
+value, or the class none:
 
-JSON's shapes have no names and may be `any`; a closed set of values is read where all values of its type are.
+- A value whose logical type changed is a wrong number or text: `LOGICAL_TYPE_MISMATCH`.
+- Text is not read as bytes, nor bytes as text, though Avro promotes both: `TYPE_MISMATCH`.
+- Where a type is limited (`schemas.avro_closed`), it reads what had the same limits, or narrower ones. An enum of
+  Avro's and one that is none are read as each other.
+
+JSON's shapes have no names and may be `any`; a closed set of values is read where all values of its type are. Personal
+data that does not say what it holds is read as any, and any as it.
 """
 
 from __future__ import annotations
@@ -28,8 +34,6 @@ _PROMOTED: dict[str, frozenset[str]] = {
     "int": frozenset({"long", "float", "double"}),
     "long": frozenset({"float", "double"}),
     "float": frozenset({"double"}),
-    "string": frozenset({"bytes"}),
-    "bytes": frozenset({"string"}),
 }
 _NAMED = frozenset({"record", "enum", "fixed"})
 _NO_FIELD = "no such field"
@@ -100,21 +104,33 @@ class _Pairs:
                 yield Mismatch(path, "TYPE_MISMATCH", *said)
         elif reader.kind in _NAMED:
             yield from self._named(reader, writer, path)
-        elif reader.item is not None and writer.item is not None:
-            yield from self.compare(reader.item, writer.item, path + _INSIDE.get(reader.kind, ""))
+        elif reader.kind in _INSIDE:
+            yield from self._containers(reader, writer, path)
+        elif reader.logical == writer.logical and reader.item is not None and writer.item is not None:
+            yield from self.compare(reader.item, writer.item, path)
         elif reader.logical != writer.logical:
             yield Mismatch(path, "LOGICAL_TYPE_MISMATCH", *said)
 
+    def _containers(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
+        is_limited = reader.logical not in ("", writer.logical) or bool(reader.symbols and not writer.symbols)
+        if reader.places is not None and writer.places is not None and len(reader.places) == len(writer.places):
+            for number, (one, other) in enumerate(zip(reader.places, writer.places, strict=True)):
+                yield from self.compare(one, other, f"{path}[{number}]")
+        elif is_limited or reader.places is not None:
+            yield Mismatch(path, "TYPE_MISMATCH", str(reader), str(writer))
+        else:
+            yield from _lacking(reader, writer, path) if reader.symbols else ()
+            if reader.item is not None and writer.item is not None:
+                yield from self.compare(reader.item, writer.item, path + _INSIDE[reader.kind])
+
     def _named(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
         said = str(reader), str(writer)
-        if reader.name != writer.name:
+        if not _have_one_name(reader, writer):
             yield Mismatch(path, "NAME_MISMATCH", *said)
         elif reader.kind == "record":
             yield from self._records(reader, writer, path)
         elif reader.kind == "enum":
-            lacking = tuple(symbol for symbol in writer.symbols if symbol not in reader.symbols)
-            if lacking and not reader.has_default:
-                yield Mismatch(path, "MISSING_ENUM_SYMBOLS", *said, lacking)
+            yield from () if reader.has_default else _lacking(reader, writer, path)
         elif reader.size != writer.size:
             yield Mismatch(path, "FIXED_SIZE_MISMATCH", f"{reader.size} bytes", f"{writer.size} bytes")
         elif reader.logical != writer.logical:
@@ -140,10 +156,28 @@ def _written(name: str, field: FieldShape, writer: Shape) -> FieldShape | None:
     return next((writer.fields[each] for each in names if each in writer.fields), None)
 
 
+def _lacking(reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
+    lacking = tuple(symbol for symbol in writer.symbols if symbol not in reader.symbols)
+    if lacking:
+        yield Mismatch(path, "MISSING_ENUM_SYMBOLS", str(reader), str(writer), lacking)
+
+
 def _is_whole(found: list[Mismatch], path: str) -> bool:
     """Whether the type itself is not read, and not only something in it."""
     return any(each.field == path and each.rule != "MISSING_ENUM_SYMBOLS" for each in found)
 
 
 def _are_alike(reader: Shape, writer: Shape) -> bool:
-    return reader.kind == writer.kind and reader.name == writer.name
+    return reader.kind == writer.kind and _have_one_name(reader, writer) and _values_are(reader) == _values_are(writer)
+
+
+def _have_one_name(reader: Shape, writer: Shape) -> bool:
+    """Whether names are equal, or one has none: an enum that is none of Avro's."""
+    return reader.name == writer.name or not reader.name or not writer.name
+
+
+def _values_are(shape: Shape) -> str:
+    """The type of an enum's values; an enum of Avro's has text."""
+    if shape.kind != "enum":
+        return ""
+    return "string" if shape.item is None else shape.item.kind

@@ -40,7 +40,8 @@ def test_defaults_are_in_the_schema() -> None:
     assert found["maybe"] == {"name": "maybe", "type": ["null", "string"], "default": None}
     assert found["either"]["type"] == ["string", "null", "long", "boolean"]
     assert found["choices"]["default"] == []
-    assert found["pair"] == {"name": "pair", "type": {"type": "array", "items": "long"}, "default": [0, 0]}
+    pair = {"type": "array", "items": "long", "sagalog.tuple": [["long", "long"]]}
+    assert found["pair"] == {"name": "pair", "type": pair, "default": [0, 0]}
     assert "default" not in found["text"]
 
 
