@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from decimal import MAX_PREC, Context, Decimal
 from typing import Any, Final, cast
 from typing import get_origin as origin_of
 from uuid import UUID
@@ -28,6 +28,7 @@ _PYTHON: Final[dict[str, tuple[type, ...]]] = {
     "double": (float, int),
     "string": (str,),
 }
+_EXACT: Final = Context(prec=MAX_PREC)
 _MIDNIGHT = datetime.min.replace(tzinfo=UTC)
 
 
@@ -97,7 +98,7 @@ def _primitive(kind: str, value: Any) -> Any:
 
 def _logical(schema: Mapping[str, Any], value: Any) -> Any:
     if isinstance(value, Decimal):
-        return str(value) if schema["type"] == "string" else _unscaled(value, schema["scale"]).decode("latin-1")
+        return str(value) if schema["type"] == "string" else _unscaled(value, schema).decode("latin-1")
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, timedelta):
@@ -109,7 +110,13 @@ def _logical(schema: Mapping[str, Any], value: Any) -> Any:
     return _primitive(schema["type"], value)
 
 
-def _unscaled(value: Decimal, scale: int) -> bytes:
+def _unscaled(value: Decimal, schema: Mapping[str, Any]) -> bytes:
     """Avro's decimal: the unscaled number in two's complement, big-endian, in as few bytes as it takes."""
-    number = int(value.scaleb(scale))
+    precision, scale = schema["precision"], schema["scale"]
+    if not value.is_finite() or (value and value.adjusted() + scale >= precision):
+        raise _NoDefault(f"{value} has more than {precision} digits")
+    scaled = value.scaleb(scale, _EXACT)
+    number = int(scaled)
+    if number != scaled:
+        raise _NoDefault(f"{value} has more than {scale} decimal places")
     return number.to_bytes((number if number >= 0 else ~number).bit_length() // 8 + 1, "big", signed=True)

@@ -2,11 +2,12 @@
 
 import json
 from datetime import datetime
-from typing import Any, NamedTuple
+from decimal import Decimal
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel, ConfigDict, RootModel
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from schemas import Event, FieldNotSupported, MemoryRegistry, Schema, SchemaInvalid, Serde, Undo
 from schemas.avro import AvroCodec
@@ -154,3 +155,35 @@ def test_models_of_one_name_have_names_of_their_own() -> None:
     both = Both.model_validate({"one": {"x": 1}, "two": {"x": "a"}, "again": [{"x": 2}]})
 
     assert serde.decode(serde.encode(both)) == both
+
+
+Long = Annotated[Decimal, Field(max_digits=40, decimal_places=5)]
+
+
+@pytest.mark.parametrize(
+    ("value", "unscaled"),
+    [
+        ("12345678901234567890123456789012345.12345", 1234567890123456789012345678901234512345),
+        ("-1E+3", -100_000_000),
+        ("0", 0),
+    ],
+)
+def test_a_long_decimal_is_a_default_in_full(value: str, unscaled: int) -> None:
+    """However many digits Python's arithmetic has."""
+
+    class Owed(Event):
+        amount: Long = Decimal(value)
+
+    default = fields(Owed)["amount"]["default"]
+
+    assert int.from_bytes(default.encode("latin-1"), "big", signed=True) == unscaled
+
+
+@pytest.mark.parametrize("value", ["1.000001", "1E+40", "NaN", "Infinity"])
+def test_what_a_decimal_has_no_room_for_is_no_default(value: str) -> None:
+    """Foreign readers would see another number."""
+
+    class Owed(Event):
+        amount: Long = Decimal(value)
+
+    assert "default" not in fields(Owed)["amount"]
