@@ -89,7 +89,7 @@ class Unencodable(SchemaError):
 
 
 class FieldNotSupported(SchemaError):
-    """A field's type has no form in the format: change the type; Avro's may have one with format="json"."""
+    """A field's type has no form in the format: give it one that has, or put a model in its place."""
 
     def __init__(self, field: str, why: str, line: str = "", *, format: str = "Avro") -> None:
         super().__init__(f"{line}{': ' if line else ''}{field} has no {format} form: {why}")

@@ -1,7 +1,8 @@
 """Messages as JSON, by pydantic. The payload is one JSON object whose members are the fields by name.
 
 Bytes are base64 (URL-safe), instants keep their offset; one of hours, minutes and seconds, as of local mean time, is
-refused, since JSON's would be another instant. A union is decoded as pydantic chooses: where two members
+refused, since JSON's would be another instant. Classes whose serializers write something else are refused
+(`schemas.json_serializers`); what they once wrote is read. A union is decoded as pydantic chooses: where two members
 look alike in JSON (two models with the same fields, `UUID | str`), give them a field that tells them apart, or use
 Avro.
 """
@@ -22,6 +23,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from schemas.codec import Decode, Encode, Read, complete
 from schemas.errors import FieldNotSupported
 from schemas.evolution import Fields
+from schemas.json_serializers import refuse_serializers
 from schemas.json_shapes import bare
 from schemas.messages import Message
 from schemas.personal_data import Personal, sealed_text
@@ -42,6 +44,11 @@ class JsonCodec:
 
     def schema_of(self, message: type[Message]) -> Schema:
         """See `Codec`."""
+        schema = self._derived(message)
+        refuse_serializers(message)
+        return schema
+
+    def _derived(self, message: type[Message]) -> Schema:
         if message not in self._schemas:
             self._schemas[message] = _schema_of(message)
         return self._schemas[message]
@@ -59,7 +66,7 @@ class JsonCodec:
     def decoder(self, message: type[Message], writer: Schema) -> Decode:
         """See `Codec`."""
         validate = message.__pydantic_validator__.validate_json
-        if writer == self.schema_of(message):
+        if writer == self._derived(message):
             return lambda data: validate(data[HEADER_BYTES:], by_name=True)
         return lambda data: validate(data[HEADER_BYTES:], extra="ignore", by_name=True)
 

@@ -15,6 +15,7 @@ field names the entity. Two classes may share a name at different versions. What
 names the line, raised when the module is imported.
 
 Fields are written by their names and as they are: aliases, pydantic serializers and computed fields do not take part.
+JSON refuses a class that has serializers, or fields with `exclude`.
 """
 
 from __future__ import annotations

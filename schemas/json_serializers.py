@@ -1,0 +1,98 @@
+"""Find what pydantic would write as something else: serializers, and fields that are left out.
+
+Fields are written as they are (`schemas.messages`), but pydantic's JSON is what a class's serializers make of them.
+Looked at are models, dataclasses, typed dicts and named tuples, at every depth; not what a type's own core schema does,
+which `Personal` needs, nor what a Personal holds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any, NamedTuple, NewType
+
+from pydantic import PlainSerializer, WrapSerializer
+from typing_extensions import TypeAliasType, is_typeddict
+
+from schemas.definition import Definition
+from schemas.errors import FieldNotSupported
+from schemas.personal_data import Personal
+
+
+class _Change(NamedTuple):
+    owner: type
+    field: str
+    """Empty: the whole class."""
+    what: str
+
+
+def refuse_serializers(message: type) -> None:
+    """Refuse a class whose JSON is not what its fields hold. It must be complete.
+
+    Raises:
+        FieldNotSupported: names the field, or the class.
+    """
+    for owner, field, what in _changes(message, set()):
+        definition = vars(owner).get("__definition__")
+        line = str(definition.line(field)) if field and isinstance(definition, Definition) else ""
+        why = f"{what}, and fields are written as they are: take it off, or hold the other value in a field of its own"
+        raise FieldNotSupported(f"{owner.__name__}.{field}" if field else owner.__name__, why, line, format="JSON")
+
+
+def _changes(owner: type, seen: set[type]) -> Iterator[_Change]:
+    if owner in seen:
+        return
+    seen.add(owner)
+    decorators: Any = getattr(owner, "__pydantic_decorators__", None)
+    if decorators is not None:
+        yield from _decorated(owner, decorators)
+    for name, declared in _fields(owner):
+        for part in (part for annotation in declared for part in _parts(annotation)):
+            if isinstance(part, PlainSerializer | WrapSerializer):
+                yield _Change(owner, name, f"its {type(part).__name__} writes something else")
+            elif isinstance(part, type):
+                yield from _changes(part, seen)
+
+
+def _decorated(owner: type, decorators: Any) -> Iterator[_Change]:
+    for name in decorators.model_serializers:
+        yield _Change(owner, "", f"its model_serializer {name} writes something else")
+    for name, serializer in decorators.field_serializers.items():
+        for field in serializer.info.fields:
+            yield _Change(owner, "" if field == "*" else field, f"its field_serializer {name} writes something else")
+    fields: dict[str, Any] = getattr(owner, "__pydantic_fields__", {})
+    for name, info in fields.items():
+        if info.exclude or getattr(info, "exclude_if", None):
+            yield _Change(owner, name, "exclude leaves it out")
+
+
+def _fields(owner: Any) -> Iterator[tuple[str, Iterable[Any]]]:
+    """The fields of a class and their annotations, metadata included."""
+    declared: Any = getattr(owner, "__pydantic_fields__", None)
+    if declared is not None:
+        for name, info in declared.items():
+            yield name, (info.annotation, *info.metadata)
+    elif dataclasses.is_dataclass(owner) or is_typeddict(owner) or hasattr(owner, "_fields"):
+        with suppress(NameError):  # of a function that has ended
+            for name, annotation in typing.get_type_hints(owner, include_extras=True).items():
+                yield name, (annotation,)
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    """What an annotation is made of, metadata included; what a Personal holds is not looked into."""
+    origin = typing.get_origin(annotation)
+    if isinstance(annotation, TypeAliasType):
+        yield from _parts(annotation.__value__)
+    elif isinstance(annotation, NewType):
+        yield from _parts(annotation.__supertype__)
+    elif origin is typing.Annotated:
+        for part in typing.get_args(annotation):
+            yield from _parts(part)
+    elif origin is None:
+        yield annotation
+    elif origin is not Personal:
+        yield origin
+        for part in typing.get_args(annotation):
+            yield from _parts(part)
