@@ -28,7 +28,7 @@
     │   ├── RefusedAfterRecording     a handler recorded events and then refused
     │   ├── RefusedAfterChanging      a handler changed a state and then refused
     │   └── NoEventsKept              a processor of states was to record an event
-    ├── RegistryError                 see `eventstore.registry_http`
+    ├── RegistryError                 see `eventstore.registry_errors`
     ├── SubjectForgotten, ForgetUnfinished, MasterKey…, Keys…   see `eventstore.subject_keys`
     ├── RecordUnreadable              see `eventstore.event_records`
     ├── SchemasUnreadable             the topic of schemas holds what this version cannot read

@@ -44,7 +44,8 @@ def open_registry(log: Log | None, url: str | None = None) -> OpenRegistry:
     Raises:
         LogError, SchemasUnreadable: the log's registry cannot be read.
         RegistryExtraMissing: the client for HTTP is not installed.
-        ValueError: the URL is none, or neither a URL nor a log is given.
+        RegistryUrlInvalid, RegistryTokenInvalid: the URL is none, or the token in the environment.
+        ValueError: neither a URL nor a log is given.
     """
     chosen = os.environ.get(REGISTRY_VARIABLE, "") if url is None else url
     if chosen:

@@ -6,7 +6,9 @@
 The API is https://docs.confluent.io/platform/current/schema-registry/develop/api.html. Subjects are type names
 (RecordNameStrategy). Credentials come from the URL, or from the environment: SAGALOG_REGISTRY_AUTH holds
 `user:password`, SAGALOG_REGISTRY_TOKEN a bearer token. What was read is kept for good, for ids and schemas never
-change. A server that is away, busy (429) or failing (5xx) is asked again for up to 10 s.
+change. A server that is away, busy (429) or failing (5xx) is asked again, and no request takes longer than 10 s
+altogether. An answer that speaks of something else than was asked for is refused, and so is an id that stands for
+another schema already.
 
 The server checks compatibility, between *all* schemas of a subject: it knows nothing of upcasts. Before the next
 version of a class is registered, set its subject's mode to `none`, or let the server compare within versions only.
@@ -17,85 +19,38 @@ Needs the extra `registry`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, cast
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from typing import Final, Self
+from urllib.parse import quote
 
-import stamina
-
-from eventstore.errors import EventStoreError
+from eventstore.registry_answers import Found
+from eventstore.registry_connection import Connection
+from eventstore.registry_errors import RegistryRefused
 from schemas import Incompatible, Registered, Schema, SchemaInvalid
 from schemas.compatibility import MODES, Mode
 from schemas.registry import Entry
 from schemas.schema import Format
 
-if TYPE_CHECKING:
-    import httpx2
-
-AUTH_VARIABLE, TOKEN_VARIABLE = "SAGALOG_REGISTRY_AUTH", "SAGALOG_REGISTRY_TOKEN"
-CONTENT_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 _TYPES: Final[dict[Format, str]] = {"avro": "AVRO", "json": "JSON"}
-T = TypeVar("T", int, str)
-_FORMATS: Final[dict[str, Format]] = {"AVRO": "avro", "JSON": "json"}
-_BUSY: Final = 429
-_RETRY_SECONDS, _REQUEST_SECONDS = 10.0, 5.0
-
-
-class RegistryError(EventStoreError):
-    """A schema registry behind HTTP did not do what was asked."""
-
-
-class RegistryUnreachable(RegistryError):
-    """The registry does not answer, or fails: see to it, and to the network; nothing is lost."""
-
-    is_retryable = True
-
-    def __init__(self, url: str, why: str) -> None:
-        super().__init__(f"the schema registry at {url} cannot be reached: {why}: check the URL and that it runs")
-        self.url, self.why = url, why
-
-
-class RegistryRefused(RegistryError):
-    """The registry refused the request: correct the credentials, or what was asked."""
-
-    def __init__(self, url: str, status: int, why: str) -> None:
-        super().__init__(
-            f"the schema registry at {url} refused with status {status}: {why}: check the credentials (in the URL, "
-            f"{AUTH_VARIABLE} or {TOKEN_VARIABLE}) and what they may do"
-        )
-        self.url, self.status, self.why = url, status, why
-
-
-class RegistryExtraMissing(RegistryError):
-    """A registry behind HTTP is wanted, and its client is not installed."""
-
-    def __init__(self) -> None:
-        super().__init__("a registry behind HTTP needs the extra `registry`: pip install 'sagalog[registry]'")
-
-
-class _Again(Exception):
-    """What may be over soon."""
+_CONFLICT, _MISSING = 409, 404
+_PATIENCE_SECONDS: Final = 10.0
 
 
 class HttpRegistry:
     """Schemas and ids of a registry behind HTTP. Any thread; calls block."""
 
-    def __init__(self, url: str, *, patience_seconds: float = _RETRY_SECONDS) -> None:
-        """`url`: http or https, with `user:password@` or without. `patience_seconds`: how long a busy server is asked.
+    def __init__(self, url: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+        """`url`: http or https, with `user:password@` or without. `patience_seconds`: how long a request may take, with
+        all its attempts.
 
         Raises:
             RegistryExtraMissing: httpx2 is not installed.
-            ValueError: `url` is no URL of a server.
+            RegistryUrlInvalid: `url` is no URL of a server.
+            RegistryTokenInvalid: the token in the environment is no value of a header.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{parts.scheme}://… is no registry: give http://host:port or https://host")
-        bare = parts.netloc.rpartition("@")[2]
-        self.url = urlunsplit((parts.scheme, bare, parts.path.rstrip("/"), "", ""))
+        self._connection = Connection(url, patience_seconds=patience_seconds)
+        self.url = self._connection.url
         """Without credentials."""
-        self._patience = patience_seconds
-        self._client = _client(parts.netloc.rpartition("@")[0])
         self._schemas: dict[int, Schema] = {}
         self._ids: dict[Entry, int] = {}
         self._numbered: dict[tuple[str, int], Registered] = {}
@@ -107,8 +62,8 @@ class HttpRegistry:
         self.close()
 
     def close(self) -> None:
-        """Release connections. What is known stays readable."""
-        self._client.close()
+        """Release connections; who waits for an answer is told at once. What is known stays readable."""
+        self._connection.close()
 
     def register(self, subject: str, schema: Schema) -> int:
         """The id of a schema, a new one if it has none yet under this subject (rule E5: looked up first).
@@ -118,16 +73,23 @@ class HttpRegistry:
             RegistryError: it cannot be asked.
         """
         if (subject, schema) not in self._ids:
-            body = {"schema": schema.text, "schemaType": _TYPES[schema.format]}
-            found = self._ask("POST", f"/subjects/{_quoted(subject)}", body)
-            if found is None:
-                found = self._ask("POST", f"/subjects/{_quoted(subject)}/versions", body, of=(subject, schema))
-            if found is None:
-                raise RegistryRefused(self.url, 404, f"it does not take schemas of {subject}")
-            id = self._id(found)
+            found = self._registered(subject, schema)
+            id = found.id()
+            found.check(subject=subject)
+            found.check_schema(schema)
+            found.check_id(id, self._schemas.get(id), schema)
             self._schemas[id] = schema
             self._ids[subject, schema] = id
         return self._ids[subject, schema]
+
+    def _registered(self, subject: str, schema: Schema) -> Found:
+        body = {"schema": schema.text, "schemaType": _TYPES[schema.format]}
+        found = self._ask("POST", f"/subjects/{_quoted(subject)}", body)
+        if found is None:
+            found = self._ask("POST", f"/subjects/{_quoted(subject)}/versions", body, of=(subject, schema))
+        if found is None:
+            raise RegistryRefused(self.url, _MISSING, f"it does not take schemas of {subject}")
+        return found
 
     def register_many(self, entries: Sequence[Entry]) -> list[int]:
         """The ids of many schemas, in their order.
@@ -152,7 +114,8 @@ class HttpRegistry:
             found = self._ask("GET", f"/schemas/ids/{id}")
             if found is None:
                 return None
-            self._schemas[id] = self._schema(found)
+            found.check(id=id)
+            self._schemas[id] = found.schema()
         return self._schemas[id]
 
     def refresh(self) -> None:
@@ -164,7 +127,10 @@ class HttpRegistry:
         Raises:
             RegistryError: it cannot be asked.
         """
-        return sorted(self._list("/subjects", str))
+        found = self._ask("GET", "/subjects")
+        if found is None:
+            raise RegistryRefused(self.url, _MISSING, "it has no /subjects")
+        return sorted(found.listed(str))
 
     def versions(self, subject: str) -> list[Registered]:
         """The schemas of a subject, the oldest first. Those that are not of sagalog messages are left out.
@@ -172,19 +138,23 @@ class HttpRegistry:
         Raises:
             RegistryError: it cannot be asked.
         """
-        numbers = sorted(self._list(f"/subjects/{_quoted(subject)}/versions", int))
+        listed = self._ask("GET", f"/subjects/{_quoted(subject)}/versions")
+        numbers = [] if listed is None else sorted(listed.listed(int))
         found = [self._numbered_one(subject, number) for number in numbers]
         return [each for each in found if each is not None]
 
     def _numbered_one(self, subject: str, number: int) -> Registered | None:
         if (subject, number) not in self._numbered:
             found = self._ask("GET", f"/subjects/{_quoted(subject)}/versions/{number}")
+            if found is None:
+                return None
+            found.check(subject=subject, version=number)
             try:
-                if found is None:
-                    return None
-                self._numbered[subject, number] = Registered(self._id(found), subject, number, self._schema(found))
+                id, schema = found.id(), found.schema()
             except SchemaInvalid:
                 return None
+            found.check_id(id, self._schemas.get(id), schema)
+            self._numbered[subject, number] = Registered(id, subject, number, schema)
         return self._numbered[subject, number]
 
     def mode(self, subject: str | None = None) -> Mode:
@@ -193,13 +163,15 @@ class HttpRegistry:
         Raises:
             RegistryError: it cannot be asked.
         """
-        found: Any = self._ask("GET", f"/config/{_quoted(subject)}") if subject is not None else None
-        found = found or self._ask("GET", "/config") or {"compatibilityLevel": ""}
-        said = str(_members(found).get("compatibilityLevel", found)).lower()
+        found = None if subject is None else self._ask("GET", f"/config/{_quoted(subject)}")
+        found = found or self._ask("GET", "/config")
+        if found is None:
+            raise RegistryRefused(self.url, _MISSING, "it has no /config")
+        said = str(found.member("compatibilityLevel", found)).lower()
         for mode in MODES:
             if mode == said:
                 return mode
-        raise RegistryRefused(self.url, 200, f"it answered {said!r}, which is no compatibility mode")
+        return found.refuse(f"it answered {said[:80]!r}, which is no compatibility mode")
 
     def set_mode(self, subject: str | None, mode: Mode | None) -> None:
         """Set the mode of a subject, of None: of those without one. The mode None takes it away.
@@ -213,85 +185,21 @@ class HttpRegistry:
         else:
             self._ask("PUT", path, {"compatibility": mode.upper()})
 
-    def _id(self, found: object) -> int:
-        id = _members(found).get("id")
-        if type(id) is not int:
-            raise RegistryRefused(self.url, 200, f"it answered {str(found)[:80]!r}, which has no id")
-        return id
-
-    def _schema(self, found: object) -> Schema:
-        members = _members(found)
-        text, kind = members.get("schema"), members.get("schemaType", "AVRO")
-        if not isinstance(text, str):
-            raise RegistryRefused(self.url, 200, f"it answered {str(found)[:80]!r}, which has no schema")
-        if not isinstance(kind, str) or kind not in _FORMATS:
-            raise SchemaInvalid(f"it is of type {kind}")
-        return Schema.parse(_FORMATS[kind], text)
-
-    def _list(self, path: str, of: type[T]) -> list[T]:
-        found: object = self._ask("GET", path) or []
-        listed = cast("list[object]", found) if isinstance(found, list) else [None]
-        if any(type(each) is not of for each in listed):
-            raise RegistryRefused(self.url, 200, f"it answered {str(listed)[:80]!r}, which is no list of what it has")
-        return cast("list[T]", listed)
-
-    def _ask(self, method: str, path: str, body: object = None, *, of: Entry | None = None) -> Any:
+    def _ask(self, method: str, path: str, body: object = None, *, of: Entry | None = None) -> Found | None:
         """What the server answers; None: there is no such thing. `of`: what is registered."""
-        import httpx2
-
-        try:
-            for attempt in stamina.retry_context(
-                on=(_Again, httpx2.TransportError), timeout=self._patience, attempts=None, wait_max=2.0
-            ):
-                with attempt:
-                    answer = self._client.request(method, self.url + path, json=body)
-                    if answer.status_code == _BUSY or answer.is_server_error:
-                        raise _Again(f"status {answer.status_code}: {_said(answer)}")
-                    return self._content(answer, of)
-        except (_Again, httpx2.TransportError) as error:
-            raise RegistryUnreachable(self.url, str(error) or type(error).__name__) from error
-        raise AssertionError("stamina returns or raises")
-
-    def _content(self, answer: httpx2.Response, of: Entry | None) -> Any:
-        if answer.status_code == 404:
+        answer = self._connection.ask(method, path, body)
+        if answer.status == _MISSING:
             return None
-        if answer.status_code == 409 and of is not None:
+        if answer.status == _CONFLICT and of is not None:
             subject, schema = of
-            raise Incompatible(subject, schema.version, self.mode(subject), [_said(answer)])
+            raise Incompatible(subject, schema.version, self.mode(subject), [answer.said()])
         if not answer.is_success:
-            raise RegistryRefused(self.url, answer.status_code, _said(answer))
+            raise RegistryRefused(self.url, answer.status, answer.said())
         try:
-            return answer.json()
+            return Found(self.url, answer.content())
         except (ValueError, RecursionError) as error:
-            raise RegistryRefused(self.url, answer.status_code, "it answered no JSON") from error
-
-
-def _client(userinfo: str) -> httpx2.Client:
-    try:
-        import httpx2
-    except ImportError as error:
-        raise RegistryExtraMissing from error
-
-    basic, token = userinfo or os.environ.get(AUTH_VARIABLE, ""), os.environ.get(TOKEN_VARIABLE, "")
-    user, _, password = basic.partition(":")
-    auth = httpx2.BasicAuth(unquote(user), unquote(password)) if userinfo else httpx2.BasicAuth(user, password)
-    headers = {"Accept": f"{CONTENT_TYPE}, application/json"}
-    if token and not basic:
-        headers["Authorization"] = f"Bearer {token}"
-    return httpx2.Client(auth=auth if basic else None, headers=headers, timeout=_REQUEST_SECONDS)
+            raise RegistryRefused(self.url, answer.status, "it answered no JSON") from error
 
 
 def _quoted(subject: str) -> str:
     return quote(subject, safe="")
-
-
-def _members(found: object) -> dict[str, object]:
-    """Of a JSON object; none of anything else."""
-    return cast("dict[str, object]", found) if isinstance(found, dict) else {}
-
-
-def _said(answer: httpx2.Response) -> str:
-    try:
-        return str(answer.json()["message"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return answer.text[:200] or answer.reason_phrase

@@ -28,7 +28,8 @@ from eventstore.log.local.remote import messages as m
 from eventstore.log.local.remote.owner import socket_of
 from eventstore.log.local.remote.server import Server
 from eventstore.log.records import Topic
-from eventstore.registry_http import HttpRegistry, RegistryError
+from eventstore.registry_errors import RegistryError
+from eventstore.registry_http import HttpRegistry
 from sagalog.schema_server import application
 from schemas import SchemaInvalid
 from schemas.avro import AvroCodec

@@ -10,7 +10,8 @@ from eventstore.log.records import Record
 from eventstore.processor.guard import Guard, Verdict
 from eventstore.processor.inputs import Input
 from eventstore.processor.parts import Part, Parts
-from eventstore.registry_http import HttpRegistry, RegistryRefused
+from eventstore.registry_errors import RegistryRefused
+from eventstore.registry_http import HttpRegistry
 from eventstore.state import open_state
 from schemas import Metadata
 from tests.fuzz.on_sockets import foreign, frame_of

@@ -7,11 +7,19 @@ from collections.abc import Generator
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from eventstore.log import open_log
 from eventstore.registry import TopicRegistry
 from eventstore.registry_choice import open_registry
-from eventstore.registry_http import HttpRegistry, RegistryExtraMissing, RegistryRefused, RegistryUnreachable
+from eventstore.registry_errors import (
+    RegistryExtraMissing,
+    RegistryRefused,
+    RegistryTokenInvalid,
+    RegistryUnreachable,
+    RegistryUrlInvalid,
+)
+from eventstore.registry_http import HttpRegistry
 from sagalog.schema_server import application
 from schemas import Event, Incompatible, Serde, UnknownSchema
 from schemas.wire import header_of
@@ -125,6 +133,23 @@ def test_a_bearer_token_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
         assert registry.subjects() == []
 
 
+def test_white_space_around_a_token_is_not_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files with secrets end with a line break."""
+    monkeypatch.setenv("SAGALOG_REGISTRY_TOKEN", " abc\r\n")
+    with served(Confluent(authorization="Bearer abc")) as url, HttpRegistry(url) as registry:
+        assert registry.subjects() == []
+
+
+@pytest.mark.parametrize("token", ["s3c\nret", "s3crét", "s3c\x07ret"])
+def test_a_token_that_is_no_header_value_is_refused_unseen(token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At once, before anything is asked."""
+    monkeypatch.setenv("SAGALOG_REGISTRY_TOKEN", token)
+
+    with pytest.raises(RegistryTokenInvalid, match="SAGALOG_REGISTRY_TOKEN is no bearer token") as refused:
+        HttpRegistry("http://127.0.0.1:1")
+    assert "s3c" not in str(refused.value)
+
+
 def test_wrong_credentials_are_refused_by_name() -> None:
     """At once, and without showing them."""
     with (
@@ -146,11 +171,28 @@ def test_a_busy_server_is_asked_again(url: str, confluent: Confluent) -> None:
     assert confluent.requests == ["GET /subjects"] * 3
 
 
+def test_retries_are_logged_with_the_registry_and_no_secrets(confluent: Confluent) -> None:
+    """Whoever reads the log knows which one is busy."""
+    confluent.failures += [503]
+
+    with (
+        served(confluent) as url,
+        capture_logs() as logged,
+        HttpRegistry(url.replace("://", "://user:s3cret@")) as registry,
+    ):
+        registry.subjects()
+
+    said = {"registry": url, "attempt": 1, "why": "status 503: not now"}
+    assert logged == [{"event": "registry_asked_again", "log_level": "warning", **said}]
+
+
 def test_a_server_that_stays_away_is_named() -> None:
     """With its URL, and that trying again may help."""
     with (
-        HttpRegistry("http://user:secret@127.0.0.1:1", patience_seconds=0.05) as registry,
-        pytest.raises(RegistryUnreachable, match=r"registry at http://127\.0\.0\.1:1 cannot be reached") as unreachable,
+        HttpRegistry("http://user:secret@127.0.0.1:1", patience_seconds=0.5) as registry,
+        pytest.raises(
+            RegistryUnreachable, match=r"at http://127\.0\.0\.1:1 cannot be reached: \w+ refused"
+        ) as unreachable,
     ):
         registry.subjects()
     assert unreachable.value.is_retryable
@@ -161,16 +203,28 @@ def test_a_server_that_keeps_failing_is_named(url: str, confluent: Confluent) ->
     confluent.failures += [500] * 50
 
     with (
-        HttpRegistry(url, patience_seconds=0.05) as registry,
+        HttpRegistry(url, patience_seconds=0.5) as registry,
         pytest.raises(RegistryUnreachable, match="status 500: not now"),
     ):
         registry.subjects()
 
 
-def test_a_url_that_is_none_is_refused() -> None:
-    """It says what one looks like."""
-    with pytest.raises(ValueError, match=r"give http://host:port or https://host"):
-        HttpRegistry("registry.example:8081")
+@pytest.mark.parametrize(
+    "url",
+    ["foo", "registry.example:8081", "http://127.0.0.1:abc", "http://127.0.0.1:99999", "http://[::1", "http://a\nb"],
+)
+def test_a_url_that_is_none_is_refused(url: str) -> None:
+    """It names what was given, and says what one looks like."""
+    with pytest.raises(RegistryUrlInvalid, match=r"give http://host:port or https://host, such as") as refused:
+        HttpRegistry(url)
+    assert repr(url) in str(refused.value)
+
+
+def test_a_url_that_is_none_shows_no_password() -> None:
+    """Nor the user."""
+    with pytest.raises(RegistryUrlInvalid, match="'host:abc' is no URL") as refused:
+        HttpRegistry("http://user:s3cret@host:abc")
+    assert "s3cret" not in str(refused.value)
 
 
 def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
