@@ -6,30 +6,42 @@
     POST  /subjects/{subject}/versions            its id, if it is registered; else 422: only services register
     POST  /compatibility/subjects/{subject}/versions[/{number or latest}]    whether a schema might follow
     GET   /schemas/ids/{id}                       a schema; …/schema, …/subjects, …/versions
-    GET   /schemas/types, /config[/{subject}], /mode
+    GET   /schemas/types, /config[/{subject}], /mode[/{subject}]
 
-Errors are JSON with `error_code` and `message`, the codes Confluent's. It has no authentication: bind it to an address
-that only your own network reaches. Needs the extra `web`.
+All errors are JSON with `error_code` and `message`, the codes Confluent's; what writes is 405. It has no
+authentication: bind it to an address that only your own network reaches. Needs the extra `web`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
+
+import structlog
 
 from schemas import Registered, Registry, Schema, SchemaInvalid
+from schemas.avro_validity import check_avro
 from schemas.compatibility import problems
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Send
+
+log = structlog.get_logger()
 
 _MEDIA_TYPE = "application/vnd.schemaregistry.v1+json"
 _TYPES = {"avro": "AVRO", "json": "JSON"}
 _NO_SUBJECT, _NO_VERSION, _NO_SCHEMA, _BAD_SCHEMA, _READ_ONLY = 40401, 40402, 40403, 42201, 42205
+_NO_PATH, _BAD_VERSION, _FAILED = 404, 42202, 50001
+_WRITES: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_LONGEST_NUMBER = 10
+"""Digits that ids and versions have at most: they are below 2³¹."""
 
 
 class WebExtraMissing(Exception):
@@ -55,11 +67,13 @@ def application(registry: Registry) -> Starlette:
     """
     try:
         from starlette.applications import Starlette
+        from starlette.exceptions import HTTPException
+        from starlette.middleware import Middleware
         from starlette.routing import Route
     except ImportError as error:
         raise WebExtraMissing from error
     served = _Served(registry)
-    one = "/subjects/{subject}/versions/{number}"
+    one, mode = "/subjects/{subject}/versions/{number}", _answering(lambda _: {"mode": "READONLY"})
     routes = [
         Route("/", _answering(lambda _: {}), methods=["GET"]),
         Route("/subjects", _answering(served.subjects), methods=["GET"]),
@@ -69,22 +83,50 @@ def application(registry: Registry) -> Starlette:
         Route(one, _answering(lambda request: _facts(served.version(request))), methods=["GET"]),
         Route(f"{one}/schema", _answering(lambda r: json.loads(served.version(r).schema.text)), methods=["GET"]),
         Route("/schemas/types", _answering(lambda _: ["AVRO", "JSON"]), methods=["GET"]),
-        Route("/schemas/ids/{id:int}", _answering(served.by_id), methods=["GET"]),
-        Route("/schemas/ids/{id:int}/{what}", _answering(served.of_id), methods=["GET"]),
+        Route("/schemas/ids/{id}", _answering(served.by_id), methods=["GET"]),
+        Route("/schemas/ids/{id}/{what}", _answering(served.of_id), methods=["GET"]),
         Route("/config", _answering(served.config), methods=["GET"]),
         Route("/config/{subject}", _answering(served.config), methods=["GET"]),
-        Route("/mode", _answering(lambda _: {"mode": "READONLY"}), methods=["GET"]),
+        Route("/mode", mode, methods=["GET"]),
+        Route("/mode/{subject}", mode, methods=["GET"]),
         Route("/compatibility/subjects/{subject}/versions", _answering(served.is_compatible), methods=["POST"]),
         Route("/compatibility" + one, _answering(served.is_compatible), methods=["POST"]),
     ]
-    return Starlette(routes=routes)
+    refused: Any = {HTTPException: _unrouted}
+    return Starlette(routes=routes, middleware=[Middleware(_RawPaths)], exception_handlers=refused)
+
+
+class _RawPaths:
+    """Routes see paths as they were sent: `%2F` in a subject separates nothing."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        raw: bytes | None = scope.get("raw_path")
+        await self._app(scope if raw is None else {**scope, "path": raw.decode("latin-1")}, receive, send)
+
+
+async def _unrouted(request: Request, error: HTTPException) -> Response:
+    said = f"HTTP {error.status_code} {HTTPStatus(error.status_code).phrase}"
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and request.method in _WRITES:
+        said += ": this registry is read-only: services register schemas themselves"
+    return _error(error.status_code, said, dict(error.headers or {}))
+
+
+def _error(code: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    from starlette.responses import JSONResponse
+
+    status = code if code in set(HTTPStatus) else code // 100
+    content = {"error_code": code, "message": message}
+    return JSONResponse(content, status_code=status, headers=headers, media_type=_MEDIA_TYPE)
 
 
 class _Body:
     """A request with its body, which only a coroutine can read."""
 
     def __init__(self, request: Request, body: bytes) -> None:
-        self.parameters: dict[str, Any] = request.path_params
+        self.parameters = {name: unquote(value) for name, value in request.path_params.items()}
         self._body = body
 
     def schema(self) -> Schema:
@@ -105,8 +147,10 @@ def _answering(answer: Callable[[_Body], object]) -> Any:
         try:
             content = await run_in_threadpool(answer, body)
         except _Refused as refused:
-            content = {"error_code": refused.code, "message": refused.message}
-            return JSONResponse(content, status_code=refused.code // 100, media_type=_MEDIA_TYPE)
+            return _error(refused.code, refused.message)
+        except Exception:
+            log.exception("registry_answer_failed", method=request.method, path=request.url.path)
+            return _error(_FAILED, "the registry cannot answer this now: what it logs says why")
         return JSONResponse(content, status_code=HTTPStatus.OK, media_type=_MEDIA_TYPE)
 
     return respond
@@ -134,9 +178,12 @@ class _Served:
         return [each.number for each in self._registered(body)]
 
     def version(self, body: _Body) -> Registered:
-        found, wanted = self._registered(body), str(body.parameters["number"])
+        found, wanted = self._registered(body), body.parameters["number"]
         if wanted in ("latest", "-1"):
             return found[-1]
+        if _number(wanted) is None:
+            said = f"The specified version '{wanted[:80]}' is not a valid version id: give a number from 1, or latest"
+            raise _Refused(_BAD_VERSION, said)
         for each in found:
             if str(each.number) == wanted:
                 return each
@@ -163,15 +210,19 @@ class _Served:
         old = self.version(body) if "number" in body.parameters else found[-1]
         mode = self._registry.mode(body.parameters["subject"])
         try:
+            if schema.format == "avro":
+                check_avro(schema.text)
             said = [str(each) for each in problems(schema, old.schema, mode)]
         except SchemaInvalid as error:
             raise _Refused(_BAD_SCHEMA, f"Invalid schema: {error}") from error
         return {"is_compatible": not said, "messages": said}
 
     def _of_id(self, body: _Body) -> Schema:
-        schema = self._registry.find(body.parameters["id"])
+        wanted = body.parameters["id"]
+        id = _number(wanted)
+        schema = None if id is None else self._registry.find(id)
         if schema is None:
-            raise _Refused(_NO_SCHEMA, f"Schema {body.parameters['id']} not found")
+            raise _Refused(_NO_SCHEMA, f"Schema {wanted[:80]} not found")
         return schema
 
     def by_id(self, body: _Body) -> object:
@@ -183,16 +234,22 @@ class _Served:
         if what == "schema":
             return json.loads(schema.text)
         found = [each for name in self._registry.subjects() for each in self._registry.versions(name)]
-        here = [each for each in found if each.id == body.parameters["id"]]
+        here = [each for each in found if each.id == _number(body.parameters["id"])]
         if what == "subjects":
             return [each.subject for each in here]
         if what == "versions":
             return [{"subject": each.subject, "version": each.number} for each in here]
-        raise _Refused(404 * 100, "HTTP 404 Not Found")
+        raise _Refused(_NO_PATH, "HTTP 404 Not Found")
 
     def config(self, body: _Body) -> object:
         self._registry.refresh()
         return {"compatibilityLevel": self._registry.mode(body.parameters.get("subject")).upper()}
+
+
+def _number(text: str) -> int | None:
+    """The id or version that it is; None: it is none."""
+    is_one = text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
+    return int(text) if is_one else None
 
 
 def _facts(each: Registered) -> dict[str, object]:
