@@ -20,8 +20,8 @@ from eventstore.component import ASK_PATIENCE, Plan, Runtime
 from eventstore.errors import EventStoreError
 from eventstore.hosting import Hosting, stop_or_leave
 from eventstore.log import open_log
-from eventstore.offload import to_the_end
-from eventstore.process_host import make_host
+from eventstore.offload import to_the_end, unless_given_up
+from eventstore.process_host import ProcessHost, make_host
 from schemas import Command, Event, Refusal, Reply, key_of
 from schemas.names import LONGEST_SLOT, check_name
 from schemas.personal_fields import M
@@ -70,6 +70,8 @@ class Process:
         self._standby = False
         self._drain = DRAIN
         self._opened = ExitStack()
+        self._host: ProcessHost | None = None
+        self._is_given_up = False
         self._hosting: Hosting | None = None
         self._tables: Tables | None = None
         self._is_entered = False
@@ -190,7 +192,7 @@ class Process:
         self._is_entered = True
         try:
             await self._providers.open()
-            await to_the_end(self._start)
+            await unless_given_up(self._start, self._give_up)
         except BaseException:
             await self.__aexit__()
             raise
@@ -200,7 +202,7 @@ class Process:
         try:
             await to_the_end(self._stop)
         finally:
-            self._is_entered = False
+            self._is_entered = self._is_given_up = False
             await self._providers.close()
 
     def _running(self) -> Hosting:
@@ -220,11 +222,13 @@ class Process:
         endpoint = _endpoint(self._http)
         opened.callback(endpoint.close)
         resources = self._providers.resources
-        host = make_host(
+        host = self._host = make_host(
             self.name, log_, slot=slot, state=self._state, address=endpoint.address, resources=resources,
             registry=self._registry,
         )  # fmt: skip
         opened.callback(host.close)
+        if self._is_given_up:
+            host.close()
         hosting = Hosting(
             host, self._plans, elsewhere=self._elsewhere, used=self._used, standby=self._standby
         )  # fmt: skip
@@ -235,11 +239,17 @@ class Process:
         endpoint.serve(hosting, tables)
         self._hosting, self._tables = hosting, tables
 
+    def _give_up(self) -> None:
+        """Let nobody wait for a registry any more. Its first question then ends the start."""
+        self._is_given_up = True
+        if self._host is not None:
+            self._host.close()
+
     def _stop(self) -> None:
         try:
             self._opened.close()
         finally:
-            self._hosting, self._tables = None, None
+            self._hosting, self._tables, self._host = None, None, None
 
 
 def _no_command(given: object) -> str:
