@@ -2,39 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from eventstore import ANY, CommitIdReused, EventStore
 from schemas import Event
 
 
-def declare(version: int = 1) -> type[Event]:
-    """The event before and after a field with a default was added, and as a version of its own."""
-    if version == 1:
+class Cents(Event):
+    """What all of them say."""
 
-        class Paid(Event, name="test.deploys.paid"):
-            cents: int
-
-    elif version == 2:
-
-        class Paid(Event, name="test.deploys.paid"):  # type: ignore[no-redef]
-            cents: int
-            currency: str = "EUR"
-
-    else:
-
-        class Paid(Event, name="test.deploys.paid", version=2):  # type: ignore[no-redef]
-            cents: int
-
-        Paid.upcast(from_version=1)(lambda old: old)
-    return Paid
-
-
-class Refunded(Event, name="test.deploys.refunded"):
     cents: int
 
 
-async def append(url: str, event: type[Event], cents: int) -> int:
+def declare(version: int = 1) -> type[Cents]:
+    """The event before and after a field with a default was added, and as a version of its own."""
+    if version == 1:
+
+        class Paid(Cents, name="test.deploys.paid"):
+            pass
+
+        return Paid
+    if version == 2:
+
+        class PaidIn(Cents, name="test.deploys.paid"):
+            currency: str = "EUR"
+
+        return PaidIn
+
+    class Raised(Cents, name="test.deploys.paid", version=2):
+        pass
+
+    @Raised.upcast(from_version=1)
+    def _(old: Mapping[str, Any]) -> Mapping[str, object]:
+        return old
+
+    return Raised
+
+
+class Refunded(Cents, name="test.deploys.refunded"):
+    pass
+
+
+async def append(url: str, event: type[Cents], cents: int) -> int:
     """Append one event under the one id, by a process of its own."""
     async with EventStore("deploys", events=[event], log=url, partitions=1) as store:
         return (await store.append("a", [event(cents=cents)], expected=ANY, commit_id="c")).version
