@@ -15,7 +15,9 @@ from pydantic import BaseModel
 
 from schemas.avro_closed import opened
 from schemas.avro_flat import flat_reader, flat_writer
-from schemas.avro_forms import Form, bare
+from schemas.avro_foreign import resolved
+from schemas.avro_forms import Convert, Form, bare
+from schemas.avro_noted import recalled
 from schemas.avro_schema import Deriver
 from schemas.codec import Decode, Encode, Read, complete
 from schemas.errors import SchemaInvalid
@@ -50,6 +52,7 @@ class AvroCodec:
 
     def __init__(self) -> None:
         self._known: dict[type[Message], Derived] = {}
+        self._recalls: dict[type[BaseModel], Convert | None] = {}
 
     def _derived(self, message: type[Message]) -> Derived:
         if message not in self._known:
@@ -78,31 +81,50 @@ class AvroCodec:
 
     def decoder(self, message: type[Message], writer: Schema) -> Decode:
         """See `Codec`."""
-        derived = self._derived(message)
-        parsed = derived.parsed if writer == derived.schema else _parse(writer.text)
-        read, validate = _fields_reader(parsed, derived.is_tagged), message.__pydantic_validator__.validate_python
-        extra: Any = None if writer == derived.schema else "ignore"
+        derived, validate = self._derived(message), message.__pydantic_validator__.validate_python
+        if writer != derived.schema:
+            return _foreign_decoder(derived.form, writer, validate)
+        read = _fields_reader(derived.parsed, derived.is_tagged)
         if back := derived.form.back:
-            return lambda data: validate(back(read(data)), extra=extra, by_name=True)
-        if extra is None:
-            return lambda data: validate(read(data), by_name=True)
-        return lambda data: validate(read(data), extra=extra, by_name=True)
+            return lambda data: validate(back(read(data)), strict=False, by_name=True)
+        return lambda data: validate(read(data), strict=False, by_name=True)
 
     def reader(self, writer: Schema) -> Read:
-        """See `Codec`."""
-        return _fields_reader(_parse(writer.text), False)
+        """See `Codec`. Records and enums remember their names (`schemas.avro_noted`), for `load`."""
+        return _foreign_reader(None, writer)
 
     def load(self, model: type[BaseModel], fields: Fields) -> BaseModel:
         """See `Codec`."""
-        return model.model_validate(fields, extra="ignore", by_name=True)
+        if model not in self._recalls:
+            self._recalls[model] = _recall(model)
+        recall = self._recalls[model]
+        known = fields if recall is None else recall(fields)
+        return model.model_validate(known, strict=False, extra="ignore", by_name=True)
 
 
-def _parse(text: str) -> Any:
-    """The schema of a writer, as fastavro wants it. Raises SchemaInvalid: it is none."""
+def _recall(model: type[BaseModel]) -> Convert | None:
+    """What fields need before pydantic makes the model of them; fields of it that Avro has not are left to pydantic."""
+    if issubclass(model, Message):
+        complete(model)
+    elif not model.__pydantic_complete__:
+        model.model_rebuild()
+    return recalled(Deriver("", 1, is_loose=True).record(model))
+
+
+def _foreign_decoder(form: Form, writer: Schema, validate: Callable[..., Any]) -> Decode:
+    read = _foreign_reader(form, writer)
+    return lambda data: validate(read(data), strict=False, extra="ignore", by_name=True)
+
+
+def _foreign_reader(form: Form | None, writer: Schema) -> Read:
+    """Reads what the schema wrote for the form, or for upcasts. Raises SchemaInvalid: it is no schema."""
     try:
-        return fastavro.parse_schema(opened(json.loads(text)))
+        content: Any = opened(json.loads(writer.text))
+        parsed, convert = fastavro.parse_schema(content), resolved(form, content)
     except Exception as error:  # fastavro has no root of its errors, and lets others through
         raise SchemaInvalid(f"{type(error).__name__}: {error}") from error
+    read = _fields_reader(parsed, convert is not None)
+    return read if convert is None else lambda data: convert(read(data))
 
 
 def _fields_reader(parsed: Any, is_tagged: bool) -> Callable[[bytes], Any]:

@@ -18,6 +18,7 @@ from pydantic.fields import FieldInfo
 
 from schemas import avro_forms as forms
 from schemas.avro_forms import AvroSchema, Form
+from schemas.avro_unions import branch_of
 
 _EMPTY: Final[dict[Any, Any]] = {list: [], set: [], frozenset: [], tuple: [], dict: {}}
 _PYTHON: Final[dict[str, tuple[type, ...]]] = {
@@ -45,7 +46,7 @@ def default_of(info: FieldInfo, form: Form) -> dict[str, Any]:
         made = origin_of(factory) or factory
         return {"default": _EMPTY[made]} if made in _EMPTY else {}
     value = info.get_default()
-    chosen = forms.branch_of(form.branches, value) if form.branches else form
+    chosen = branch_of(form.branches, value) if form.branches else form
     try:
         return {} if chosen is None else {"default": _json(chosen.schema, _plain(chosen, value))}
     except ValueError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import types
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, TypeAlias, cast
@@ -33,8 +33,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _FIRST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LAST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _NESTED = frozenset({"type", "items", "values", "fields"})
-_READ_AS: dict[str, type] = {"array": list, "map": dict, "long": int}
-_UNNAMED = frozenset({"null", "boolean", "int", "long", "double", "string", "bytes", "array", "map"})
+_UNNAMED = frozenset({"null", "boolean", "int", "long", "double", "string", "bytes", "array", "map", "union"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +49,16 @@ class Form:
     """None: pydantic takes what fastavro gives."""
     branches: tuple[Form, ...] = ()
     """The members of a union."""
+    item: Form | None = None
+    """What an array or map holds."""
+    fields: dict[str, Form] = field(default_factory=dict["str", "Form"], compare=False, repr=False)
+    """Those of a record; filled after the form was made, as records may hold their own kind."""
 
     @property
     def kind(self) -> str:
         """What tells it from other members of a union: its name, else its Avro type."""
+        if isinstance(self.schema, list):
+            return "union"
         if isinstance(self.schema, str):
             return self.schema
         return str(self.schema.get("name", self.schema["type"]))
@@ -62,6 +67,17 @@ class Form:
     def is_named(self) -> bool:
         """Whether it is a record or an enum."""
         return not self.branches and self.kind not in _UNNAMED
+
+    @property
+    def is_record(self) -> bool:
+        """Whether it is a record."""
+        return not self.branches and issubclass(self.classes[0], BaseModel)
+
+    @property
+    def logical(self) -> str | None:
+        """The logical type, if it has one."""
+        schema: Any = self.schema
+        return schema.get("logicalType") if isinstance(schema, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]
 
 
 def _micros(instant: datetime) -> int:
@@ -213,66 +229,3 @@ def back_record(converts: list[tuple[str, Convert]]) -> Convert:
         return fields
 
     return back
-
-
-def union_of(forms: list[Form]) -> Form:
-    """The form of a union of these, None first. A value's class chooses its member."""
-    ordered = tuple(sorted(forms, key=lambda form: form.kind != "null"))
-    classes = tuple(dict.fromkeys(each for form in ordered for each in form.classes))
-    return Form([form.schema for form in ordered], classes, _plain_union(ordered), _back_union(ordered), ordered)
-
-
-def branch_of(branches: Iterable[Form], value: object) -> Form | None:
-    """The member of a union that holds the value: by its exact class, else by what it is an instance of."""
-    for place in (0, 1):
-        for form in branches:
-            if type(value) in form.classes[place : place + 1]:
-                return form
-    return next((form for form in branches if isinstance(value, form.classes)), None)
-
-
-def _plain_union(branches: tuple[Form, ...]) -> Convert | None:
-    others = [form for form in branches if form.kind != "null"]
-    if len(others) == 1 and not others[0].is_named and others[0].kind not in ("array", "map"):
-        only = others[0].plain
-        return None if only is None else lambda value: None if value is None else only(value)
-    known: dict[type, Form | None] = {}
-
-    def plain(value: Any) -> Any:
-        if value is None:
-            return None
-        kind: Any = value.__class__
-        form = known.get(kind) or known.setdefault(kind, branch_of(branches, value))
-        if form is None:
-            raise ValueError(f"{value!r} belongs to no member of its union")
-        return (form.kind, value if form.plain is None else form.plain(value))
-
-    return plain
-
-
-def _back_union(branches: tuple[Form, ...]) -> Convert | None:
-    is_alone = sum(form.kind != "null" for form in branches) == 1  # then a record may come without its name
-    named = {form.kind: form for form in branches if form.is_named}
-    unnamed = {
-        _READ_AS.get(form.kind, dict): form.back for form in branches if form.back and (is_alone or not form.is_named)
-    }
-    if not named and not unnamed:
-        return None
-
-    def back(value: Any) -> Any:
-        if type(value) is tuple:
-            kind, content = cast("tuple[str, Any]", value)
-            return _member(named[kind], content) if kind in named else content  # an enum of Avro's that is none now
-        convert = unnamed.get(value.__class__)
-        return value if convert is None else convert(value)
-
-    return back
-
-
-def _member(form: Form, content: Any) -> Any:
-    """An instance of a record or enum, so that pydantic does not choose among its likes."""
-    made: Any = form.classes[0]
-    if not issubclass(made, BaseModel):
-        return made(content)
-    fields = content if form.back is None else form.back(content)
-    return made.__pydantic_validator__.validate_python(fields, extra="ignore", by_name=True)

@@ -19,8 +19,9 @@ model                  record, also recursive; default values become Avro's, unl
 
 One record schema per message type: its full name is the type's name (dots are namespaces), its property
 `sagalog.version` the type's version; what it holds has names that begin with it. A union's member is chosen by the
-value's class, never by trying, so a union whose members Avro could not tell apart (`datetime | int`, both longs) is
-refused by name.
+value's class, never by trying, also where the writer's schema is another one (`schemas.avro_foreign`) or upcasts stand
+between (`schemas.avro_noted`). So a union whose members Avro could not tell apart (`datetime | int`, both longs) is
+refused by name. `strict=True` is for what programs give, not for what is read.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ from schemas import avro_forms as forms
 from schemas.avro_closed import KEYS_PROPERTY, TUPLE_PROPERTY, UNIQUE_PROPERTY, closed, either, opened, values_in
 from schemas.avro_defaults import default_of
 from schemas.avro_forms import LEAVES, AvroSchema, Convert, Form
+from schemas.avro_unions import branch_of, union_of
 from schemas.definition import Definition, members
 from schemas.errors import FieldNotSupported
 from schemas.personal_data import Personal
@@ -75,8 +77,9 @@ class _Place(NamedTuple):
 class Deriver:
     """Derives the form of one message class and of all that it holds."""
 
-    def __init__(self, name: str, version: int) -> None:
-        self._space, self._version = name, version
+    def __init__(self, name: str, version: int, *, is_loose: bool = False) -> None:
+        """`is_loose`: fields that have no form are no error, and left to pydantic."""
+        self._space, self._version, self._is_loose = name, version, is_loose
         self._records: dict[type, Form] = {}
         self._enums: dict[type, Form] = {}
         self._names: set[str] = set()
@@ -96,11 +99,13 @@ class Deriver:
             schema[VERSION_PROPERTY] = self._version
         plains: list[tuple[str, Convert]] = []
         backs: list[tuple[str, Convert]] = []
-        self._records[model] = Form(schema, (model,), forms.plain_record(plains), forms.back_record(backs))
+        parts: dict[str, Form] = {}
+        plain, back = forms.plain_record(plains), forms.back_record(backs)
+        self._records[model] = Form(schema, (model,), plain, back, fields=parts)
         fields: list[dict[str, Any]] = []
         schema["fields"] = fields
         for name, info in model.model_fields.items():
-            form = self._field(_Place(model, name), info)
+            form = parts[name] = self._part(_Place(model, name), info)
             fields.append({"name": name, "type": form.schema, **default_of(info, form)})
             plains.extend([(name, form.plain)] if form.plain else [])
             backs.extend([(name, form.back)] if form.back else [])
@@ -120,12 +125,20 @@ class Deriver:
         self._names.add(unique)
         return unique
 
+    def _part(self, place: _Place, info: FieldInfo) -> Form:
+        try:
+            return self._field(place, info)
+        except FieldNotSupported:
+            if not self._is_loose:
+                raise
+            return LEAVES[types.NoneType]
+
     def _field(self, place: _Place, info: FieldInfo) -> Form:
         if not _AVRO_NAME.fullmatch(place.field):
             raise place.refuse("its name has other characters than A–Z, a–z, 0–9 and _")
         form = self._form(place, info.annotation, info.metadata)
         default = info.get_default()
-        if form.branches and (first := forms.branch_of(form.branches, default)):
+        if form.branches and (first := branch_of(form.branches, default)):
             rest = [branch.schema for branch in form.branches if branch is not first]
             return replace(form, schema=[first.schema, *rest])  # Avro: the default is of the first member
         return form
@@ -173,7 +186,7 @@ class Deriver:
             schema[TUPLE_PROPERTY] = [[self._form(place, argument).schema for argument in arguments]]
         elif set in classes or frozenset in classes:
             schema[UNIQUE_PROPERTY] = True
-        return Form(schema, classes, plain, forms.each_item(form.back))
+        return Form(schema, classes, plain, forms.each_item(form.back), item=form)
 
     def _map(self, place: _Place, classes: tuple[type, ...], arguments: tuple[Any, ...]) -> Form:
         if not arguments:
@@ -184,7 +197,7 @@ class Deriver:
         schema = {"type": "map", "values": form.schema}
         if keys := values_in(key.schema):
             schema[KEYS_PROPERTY] = keys
-        return Form(schema, classes, forms.each_value(form.plain), forms.each_value(form.back))
+        return Form(schema, classes, forms.each_value(form.plain), forms.each_value(form.back), item=form)
 
     def _enum(self, place: _Place, owner: type[enum.Enum]) -> Form:
         if owner in self._enums:
@@ -232,7 +245,7 @@ class Deriver:
             return next(iter(found.values()))
         named = sum(form.is_named for form in found.values())
         self.is_tagged = self.is_tagged or named > 1 or (named == 1 and len(found) > 1 + ("null" in found))
-        return forms.union_of(list(found.values()))
+        return union_of(list(found.values()))
 
 
 def _personal(place: _Place, kind: Any) -> Form:

@@ -43,11 +43,14 @@ class Codec(Protocol):
         ...
 
     def reader(self, writer: Schema) -> Read:
-        """The function that reads the fields of what was written with the schema, whatever class it was."""
+        """The function that reads the fields of what was written with the schema, whatever class it was.
+
+        They may say by more than their content what they are; `load` of the same codec knows.
+        """
         ...
 
     def load(self, model: type[BaseModel], fields: Fields) -> BaseModel:
-        """The model that holds the fields; those that it does not have are left out."""
+        """The model that holds the fields of `reader`, raised or not; those that it does not have are left out."""
         ...
 
 

@@ -15,6 +15,10 @@
 A step takes the fields of its version as a mapping or, when its parameter is annotated with a model, as that model.
 What a mapping holds depends on the format: Avro gives instants, decimals and UUIDs as such, JSON gives their text. A
 model is the same in both. A step never changes what it is given.
+
+In Avro, a model or enum that a step copies from a mapping unchanged keeps its class where the next version has a union;
+one that the union has no member of is refused. A mapping that a step made itself, of another one's fields too, is taken
+as pydantic takes it: of members that look alike, make an instance of the right one. In JSON that goes for all.
 """
 
 from __future__ import annotations
