@@ -204,10 +204,18 @@ def each_value(convert: Convert | None) -> Convert | None:
     return None if convert is None else lambda items: {key: convert(value) for key, value in items.items()}
 
 
-def plain_record(converts: list[tuple[str, Convert]]) -> Convert:
-    """The fields of a model, the listed ones converted. The list may be filled later."""
+def plain_record(owner: type[BaseModel], converts: list[tuple[str, Convert]]) -> Convert:
+    """The fields of a model, the listed ones converted. The list may be filled later.
+
+    An instance of a subclass is refused: it may have fields that the schema lacks, and would be read as its base.
+    """
 
     def plain(model: BaseModel) -> dict[str, Any]:
+        if model.__class__ is not owner:
+            raise ValueError(
+                f"this is a {type(model).__name__}, declared is {owner.__name__}, as which it would be read: "
+                f"give a {owner.__name__}, or declare {owner.__name__} | {type(model).__name__}"
+            )
         fields: dict[str, Any] = vars(model)
         if not converts:
             return fields

@@ -14,7 +14,8 @@
 ``Enum``               enum of its values if Avro allows all as symbols, else as a ``Literal``
 ``Literal``            the type of its values, which are its property ``sagalog.values`` (`schemas.avro_closed`)
 list, set, tuple       array, of a set or of fixed length by its properties; ``dict[str, …]``: map
-model                  record, also recursive; default values become Avro's, unless made by a function
+model                  record, also recursive; default values become Avro's, unless made by a function; an instance of
+                       a subclass is refused when it is written, a model of ``extra="allow"`` when it is derived
 =====================  ======================================================================================
 
 One record schema per message type: its full name is the type's name (dots are namespaces), its property
@@ -100,7 +101,7 @@ class Deriver:
         plains: list[tuple[str, Convert]] = []
         backs: list[tuple[str, Convert]] = []
         parts: dict[str, Form] = {}
-        plain, back = forms.plain_record(plains), forms.back_record(backs)
+        plain, back = forms.plain_record(model, plains), forms.back_record(backs)
         self._records[model] = Form(schema, (model,), plain, back, fields=parts)
         fields: list[dict[str, Any]] = []
         schema["fields"] = fields
@@ -172,8 +173,16 @@ class Deriver:
         if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
             return self._enum(place, annotation)
         if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, RootModel):
-            return self.record(annotation)
+            return self._model(place, annotation)
         raise place.refuse(f"{annotation!r} is none of the types that have one")
+
+    def _model(self, place: _Place, model: type[BaseModel]) -> Form:
+        if model.model_config.get("extra") == "allow":
+            raise place.refuse(
+                f'{model.__name__} has extra="allow", and Avro would lose what it does not declare: declare it, or add '
+                "a dict for it"
+            )
+        return self.record(model)
 
     def _array(self, place: _Place, classes: tuple[type, ...], arguments: tuple[Any, ...]) -> Form:
         items = tuple(dict.fromkeys(argument for argument in arguments if argument is not Ellipsis))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas import Event, MemoryRegistry, Serde
+from schemas import Event, FieldNotSupported, MemoryRegistry, Serde, Unencodable
 from schemas.schema import Format
 from tests.schemas.samples import Color
 
@@ -18,6 +18,62 @@ class Named(BaseModel):
     """A model that the tests below derive from."""
 
     name: str
+
+
+class Titled(Named):
+    title: str
+
+
+class Open(BaseModel, extra="allow"):
+    name: str
+
+
+def _said(annotation: Any) -> type[Event]:
+    class Said(Event):
+        locals().update(__annotations__={"by": annotation})
+
+    return Said
+
+
+def _read(event: Event) -> Any:
+    serde = Serde(MemoryRegistry())
+    return serde.decode(serde.encode(event))
+
+
+@pytest.mark.parametrize("annotation", [Open, list[Open], dict[str, Open | None], Named | Open], ids=str)
+def test_avro_refuses_a_model_that_keeps_what_it_does_not_declare(annotation: Any) -> None:
+    """Such fields would be lost: refused by name when the schema is derived. JSON keeps them."""
+
+    said = _said(annotation)
+
+    with pytest.raises(
+        FieldNotSupported, match=r'Said\.by has no Avro form: Open has extra="allow", and Avro would lose'
+    ):
+        Serde(MemoryRegistry(), [said])
+    Serde(MemoryRegistry(), [said], format="json")
+
+
+@pytest.mark.parametrize("annotation", [Named, Named | Color | None, list[Named]], ids=str)
+def test_avro_refuses_an_instance_of_a_subclass(annotation: Any) -> None:
+    """Its fields would be lost: an error names both classes, and the base itself is written."""
+    made, serde = _said(annotation), Serde(MemoryRegistry())
+
+    def holding(value: Named) -> Event:
+        return made.model_validate({"by": [value] if annotation == list[Named] else value})
+
+    with pytest.raises(Unencodable, match=r"a Titled, declared is Named.*declare Named \| Titled"):
+        serde.encode(holding(Titled(name="x", title="y")))
+    assert serde.decode(serde.encode(holding(Named(name="x")))) == holding(Named(name="x"))
+
+
+@pytest.mark.parametrize("annotation", [Named | Titled, Titled | Named])
+def test_a_union_may_hold_a_class_and_its_subclass(annotation: Any) -> None:
+    """The exact class decides."""
+    made = _said(annotation)
+
+    for value in (Named(name="x"), Titled(name="x", title="y")):
+        event = made.model_validate({"by": value})
+        assert repr(_read(event)) == repr(event)
 
 
 class Strict(BaseModel):
