@@ -227,7 +227,7 @@ class Deriver:
         if not kinds or not all(kind in (str, int, bool, bytes, types.NoneType) for kind in kinds):
             raise place.refuse(f"its values {list(values)} are not all str or int")
         found = [replace(LEAVES[kind], schema=closed(LEAVES[kind].schema, each)) for kind, each in kinds.items()]
-        form = found[0] if len(found) == 1 else forms.union_of(found)
+        form = found[0] if len(found) == 1 else union_of(found)
         if any(isinstance(value, enum.Enum) for value in values):
             if form.branches:
                 raise place.refuse(f"its values {list(values)} are not all of one type")

@@ -211,14 +211,3 @@ def test_a_recursive_model_may_have_a_default_of_its_own() -> None:
 
     for kind in ("avro", "json"):
         assert _through(kind, Rooted()) == Rooted()
-
-
-def test_enums_of_several_types_are_in_no_union() -> None:
-    """Avro has no type for them that could be told from others."""
-
-    class Mixed(enum.Enum):
-        A = "a"
-        B = 1
-
-    with pytest.raises(FieldNotSupported, match="Mixed has values of several types"):
-        Serde(MemoryRegistry(), [_event({"field": Mixed | bool})])
