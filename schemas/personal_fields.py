@@ -15,6 +15,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError
 from typing_extensions import TypeAliasType
 
@@ -70,7 +71,8 @@ def hide_inputs(model: type[BaseModel]) -> None:
 
 
 def check_personal(model: type[BaseModel]) -> None:
-    """Refuse a field of personal data without a subject, or with a default that is not sealed.
+    """Refuse a field of personal data without a subject, or with a default that is not sealed; and one that has a
+    subject and would be written as it is.
 
     Raises:
         DefinitionError: names the field.
@@ -81,10 +83,18 @@ def check_personal(model: type[BaseModel]) -> None:
             raise _wrong(
                 model, name, 'holds personal data of nobody: add = personal(subject="the field that says whose")'
             )
+        if declared is not None and not _mentions(info.annotation):
+            raise _wrong(model, name, f"is declared to be personal data, which its type is not: {_as_personal(info)}")
         if declared is not None and (declared not in model.model_fields or declared == name):
             raise _wrong(model, name, f"has subject={declared!r}, which is no other field of {model.__name__}")
         if any(not value.is_sealed for value in _leaves(info.default, Personal)):
             raise _wrong(model, name, "has personal data as its default, which is sealed for nobody: let it be None")
+
+
+def _as_personal(info: FieldInfo) -> str:
+    """What to write instead."""
+    kind = info.annotation
+    return f"write Personal[{kind.__name__}]" if isinstance(kind, type) else "write Personal[…] around what is personal"
 
 
 def personal_values(model: BaseModel) -> Iterator[tuple[str, Personal[Any], str]]:
@@ -159,7 +169,7 @@ def _fields(model: type[BaseModel]) -> _Fields:
     own, nested = list[tuple[str, str]](), list[str]()
     for name, info in model.model_fields.items():
         declared = _subject_of(info)
-        if _mentions(info.annotation):
+        if _mentions(info.annotation) or declared is not None:
             check_personal(model)
             own.append((name, declared or ""))
         if any(_reaches(inner, set()) for inner in _models(info.annotation)):
@@ -168,10 +178,16 @@ def _fields(model: type[BaseModel]) -> _Fields:
 
 
 def _reaches(model: type[BaseModel], seen: set[type[BaseModel]]) -> bool:
-    """Whether personal data stands in it, or below; a class that is looked at already adds nothing."""
+    """Whether personal data stands in it, or below; a class that is looked at already adds nothing.
+
+    Raises:
+        DefinitionError: see `check_personal`.
+    """
     if model in seen:
         return False
     seen.add(model)
+    if any(_subject_of(info) is not None for info in model.model_fields.values()):
+        check_personal(model)
     annotations = [info.annotation for info in model.model_fields.values()]
     return any(_mentions(each) or any(_reaches(inner, seen) for inner in _models(each)) for each in annotations)
 

@@ -21,7 +21,7 @@ from eventstore.processor.importing import ImportEvents
 from eventstore.processor.inputs import Answered, Input, Outgoing
 from eventstore.processor.partition import Partition
 from eventstore.processor.parts import Part
-from eventstore.processor.port import NotKnownHere, StateProcessor
+from eventstore.processor.port import StateProcessor
 from eventstore.processor.questions import ReadPage
 from eventstore.processor.routes import Routes
 from eventstore.processor.rows import Outcome, SyncedTo
@@ -98,15 +98,6 @@ class StatePartition(Partition[S]):
             if context.timers or context.cancelled:
                 self._set_timers(kept.key, out)
         states.forget_fetched()
-
-    def handle(self, item: Input, out: list[Outgoing]) -> Answered | None:
-        try:
-            return super().handle(item, out)
-        except NotKnownHere as unknown:  # newer code wrote the state
-            if item.record is None:
-                return self.undecided.poison(item, unknown, out)
-            self.undecided.stash(item, out)
-            return None
 
     def is_changed(self) -> bool:
         return super().is_changed() or bool(self._states.changed)

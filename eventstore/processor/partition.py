@@ -109,12 +109,18 @@ class Partition(Generic[S]):
         if known is not None:
             return self.undecided.repeated(item, known, out)
         of_kernel = self._of_kernel.get(type(item.message))
-        if of_kernel is not None:
-            return of_kernel(item, item.message, out)
-        verdict = self._guard.ask(item.metadata)
+        verdict = Verdict.DECIDE if of_kernel is not None else self._guard.ask(item.metadata)
         if verdict is not Verdict.DECIDE:
             return self.undecided.guarded(item, verdict, out)
-        entity = self._entities.get(item.key, self._touched.get(item.key, ()))
+        try:
+            entity = self._entities.get(item.key, self._touched.get(item.key, ()))
+        except Exception as error:  # noqa: BLE001 - whatever an upcast or `@evolve` raises
+            return self.undecided.unfolded(item, error, out)
+        if of_kernel is not None:
+            return of_kernel(item, item.message, out)
+        return self._decide_on(item, entity, out)
+
+    def _decide_on(self, item: Input, entity: Entity[S], out: list[Outgoing]) -> Answered | None:
         context = self._context(item, entity)
         try:
             self.processor.decide(entity.state, item.message, context)

@@ -11,19 +11,22 @@ import structlog
 
 from eventstore.content import differ
 from eventstore.errors import IdReused
+from eventstore.log.errors import LogError
 from eventstore.log.records import Record
 from eventstore.processor.envelopes import dead_letter_record, send_reply
 from eventstore.processor.guard import Guard, Verdict
 from eventstore.processor.inputs import Answered, Input, Outgoing
 from eventstore.processor.outcomes import Outcomes
+from eventstore.processor.port import NotKnownHere
 from eventstore.processor.rows import Outcome
 from eventstore.processor.stash import Stash
 from eventstore.processor.timers import Timers
 from eventstore.processor.topics import inbox_of
 from eventstore.processor.writes import Writes
 from eventstore.raised import Raised
+from eventstore.state.errors import StateError
 from eventstore.state.port import State
-from schemas import Failure, Nothing, Serde
+from schemas import Failure, Nothing, Serde, UnknownType
 
 log = structlog.get_logger()
 
@@ -101,6 +104,18 @@ class Undecided:
         send_reply(item, failure, f"failed-{writes.step}", self._serde, writes.now_ms, out)
         self._clear_timer(item, out)
         return None if item.call is None else Answered(item.call, failure, True)
+
+    def unfolded(self, item: Input, error: Exception, out: list[Outgoing]) -> Answered | None:
+        """K7: what the entity became cannot be told, since newer code wrote it, or an upcast or `@evolve` failed.
+
+        It is the affair of this entity alone. Only what may be over soon, or is the log's or the disk's, is raised.
+        """
+        if isinstance(error, StateError | LogError) or getattr(error, "is_retryable", False):
+            raise error
+        if isinstance(error, UnknownType | NotKnownHere) and item.record is not None:
+            self.stash(item, out)
+            return None
+        return self.poison(item, error, out)
 
     def stash(self, item: Input, out: list[Outgoing]) -> None:
         """K7: keep an input of a type that this code does not know, until an owner does."""

@@ -254,6 +254,25 @@ def test_an_upcast_passes_sealed_values_on(ring: Ring) -> None:
         assert back.full_name.reveal() == "Ada"
 
 
+def test_a_field_that_is_declared_personal_and_would_be_written_open_is_refused_at_import() -> None:
+    """A type that was forgotten never lets data through that somebody declared to be personal."""
+    with pytest.raises(DefinitionError, match=r"Open\.name is declared to be personal data.*: write Personal\[str\]"):
+
+        class Open(Event, name="open"):  # pyright: ignore[reportUnusedClass]
+            who: str
+            name: str = personal(subject="who")
+
+    with pytest.raises(DefinitionError, match=r"Inner\.names is declared to be personal data.*: write Personal\[…\]"):
+
+        class Outer(Event, name="outer"):  # pyright: ignore[reportUnusedClass]
+            inner: Inner
+
+
+class Inner(BaseModel):
+    who: str
+    names: list[str] | None = personal(subject="who")
+
+
 def test_a_field_without_a_subject_is_refused_at_import() -> None:
     """And one whose subject is no field."""
     with pytest.raises(DefinitionError, match=r"Lost\.name holds personal data of nobody"):
