@@ -13,8 +13,9 @@ origin, error and attempts travel in more headers (`eventstore.dead_letters`). B
   <topic>` says that the group has had a position in that partition.
 
 A dead letter's id is `topic/partition/offset` of its origin, `~n` behind it after n redrives; of what was no record,
-a call of the owner's process or a timer, `topic/partition/input:` and the input's id. It is acknowledged by the log
-before the record's position passes; a crash in between writes it once more, and readers take both as one, by their id.
+a call of the owner's process or a timer, `topic/partition/input:` and the input's id, `@` and the dead letter's offset,
+since callers may use an id again. That of a record is acknowledged by the log before the record's position passes; a
+crash in between writes it once more, and readers take both as one, by their id.
 """
 
 from __future__ import annotations
@@ -143,7 +144,8 @@ def dead_letter_of(record: Record) -> DeadLetter:
             for name in ("topic", "partition", "offset", "group", "type", "message", "attempts")
         }
         place = why["topic"], int(why["partition"]), int(why["offset"])
-        origin = Origin(*place, origin_of(record).redrives, texts.get(f"{PREFIX}input", ""))
+        given = texts.get(f"{PREFIX}input")
+        origin = Origin(*place, origin_of(record).redrives, f"{given}@{record.offset}" if given else "")
         at = datetime.fromisoformat(texts[f"{PREFIX}time"])
         attempts = int(why["attempts"])
     except (KeyError, ValueError) as error:

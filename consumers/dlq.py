@@ -18,7 +18,7 @@ from itertools import islice
 
 from consumers.dead_letters import DeadLetter, dead_letter_of, dead_letter_topics
 from consumers.delivery import entity_key, metadata_of
-from consumers.errors import DeadLetterMissing, NoDeadLetters
+from consumers.errors import DeadLetterMissing, NoDeadLetters, OriginGone
 from consumers.rate import Bucket, Rate
 from consumers.redriving import Redriving
 from eventstore.clock import Clock, SystemClock
@@ -84,6 +84,8 @@ class Outcome:
     done: list[DeadLetter] = field(default_factory=list[DeadLetter])
     capped: list[DeadLetter] = field(default_factory=list[DeadLetter])
     """Left alone: redriven too often."""
+    gone: list[DeadLetter] = field(default_factory=list[DeadLetter])
+    """Left alone: their values were too large for the dead letter, and are not in the log any more. Discard them."""
 
 
 def entity_of(letter: DeadLetter) -> str:
@@ -163,7 +165,11 @@ def redrive(
         for letter in chosen:
             if bucket is not None:
                 _pace(bucket, time_of, wait)
-            redriving.send(letter)
+            try:
+                redriving.send(letter)
+            except OriginGone:
+                outcome.gone.append(letter)
+                continue
             outcome.done.append(letter)
             if len(redriving.sent) >= CHUNK or bucket is not None:
                 redriving.mark("redriven")

@@ -161,10 +161,13 @@ class CannotRedrive(DeadLetterError):
 
 
 class OriginGone(DeadLetterError):
-    """The value was too large for a dead letter, and its origin was deleted since: discard it."""
+    """The value was too large for a dead letter, and its origin was deleted since, or it was no record: discard it."""
 
     def __init__(self, dead_letter: str) -> None:
-        super().__init__(f"the value of {dead_letter} was left at its origin and is not there any more: discard it")
+        super().__init__(
+            f"the value of {dead_letter} was too large for the dead letter, and is not in the log (any more): "
+            "discard it"
+        )
         self.dead_letter = dead_letter
 
 

@@ -23,7 +23,7 @@ class Origin(NamedTuple):
     offset: int
     redrives: int = 0
     input: str = ""
-    """The id of a call of the owner's process, or of a timer; its offset is −1."""
+    """The id of a call of the owner's process, or of a timer, and the offset of its dead letter; its own is −1."""
 
     def __str__(self) -> str:
         place = f"{self.topic}/{self.partition}/{f'input:{self.input}' if self.input else self.offset}"

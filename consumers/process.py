@@ -22,6 +22,7 @@ from eventstore.hosting import Hosting, stop_or_leave
 from eventstore.log import open_log
 from eventstore.offload import to_the_end, unless_given_up
 from eventstore.process_host import ProcessHost, make_host
+from eventstore.streams import utf8_of
 from schemas import Command, Event, Refusal, Reply, key_of
 from schemas.names import LONGEST_SLOT, check_name
 from schemas.personal_fields import M
@@ -111,6 +112,7 @@ class Process:
             LogClosed: the service stopped before the answer came; the outcome is unknown.
             MessageTooLarge: the command does not fit into a record.
             TypeError: it is no command, or `id` no str.
+            ValueError: `id` cannot be written in UTF-8.
             NotStarted: the service does not run.
         """
         try:
@@ -119,6 +121,8 @@ class Process:
             raise TypeError(f"ask takes a command, and got {_no_command(command)}") from None
         if id is not None and type(id) is not str:
             raise TypeError(f"id={id!r} is no str: give a text that only this command has")
+        if id is not None:
+            utf8_of("id", id)
         answer = await self._running().ask(to, key, command, id=id, timeout=timeout)
         return cast("R | X", answer)
 

@@ -96,11 +96,13 @@ def value_of(log: Log, letter: DeadLetter) -> bytes | None:
     """The value of the original record, fetched from its origin if it was too large for the dead letter.
 
     Raises:
-        OriginGone: it is not there any more.
+        OriginGone: it is not there any more, or never was in the log.
     """
     if not letter.is_elided:
         return letter.record.value
     origin = letter.origin
+    if origin.input:
+        raise OriginGone(letter.id)
     reader = log.reader({TopicPartition(origin.topic, origin.partition): origin.offset})
     try:
         for record in reader.read(1, 5.0):

@@ -158,24 +158,29 @@ def encode_events(
     return encoded
 
 
-def fingerprint(types: Iterable[str], contents: Sequence[bytes]) -> str:
-    """Tells one append from another: digests of the types' names, of their schemas' ids, and of what is said.
+def fingerprint(types: Sequence[str], contents: Sequence[bytes]) -> str:
+    """Tells one append from another: a digest of the types' names in order, then two for each type, of its events'
+    schemas and of what they say.
 
     `contents`: see `eventstore.content.content_of`.
     """
-    schemas = [content[:HEADER_BYTES] for content in contents]
-    return ".".join(map(_digest, ([name.encode() for name in types], schemas, contents)))
+    by_type = dict[str, list[bytes]]()
+    for name, content in zip(types, contents, strict=True):
+        by_type.setdefault(name, []).append(content)
+    parts = [f"{_digest(each[:HEADER_BYTES] for each in said)}.{_digest(said)}" for said in by_type.values()]
+    return ",".join([_digest(name.encode() for name in types), *parts])
 
 
 def are_different(one: str, other: str) -> bool:
     """Whether two fingerprints are of different appends, as far as can be told.
 
-    Events of the same types that were written with other schemas, before or after a deploy, may say the same.
+    Events of one type that were written with another schema, before or after a deploy, may say the same.
     """
-    if one == other:
-        return False
-    ones, others = one.split("."), other.split(".")
-    return ones[:1] != others[:1] or ones[1:2] == others[1:2]
+    (types, *ones), (other_types, *others) = one.split(","), other.split(",")
+    return types != other_types or any(
+        mine != theirs and mine.partition(".")[0] == theirs.partition(".")[0]
+        for mine, theirs in zip(ones, others, strict=True)
+    )
 
 
 def _digest(parts: Iterable[bytes]) -> str:

@@ -5,7 +5,8 @@ beginning with `__dlq.errors.`, as UTF-8 text: `topic`, `partition`, `offset`, `
 `message`, `attempts` and `time` (ISO 8601). What was no record, as a call of the owner's process or a timer, has the
 offset −1, and `input` says its id.
 
-A record that does not fit beside these headers leaves its value at its origin, and says so in the header `__dlq.value`.
+A record that does not fit beside these headers leaves its value at its origin, and says so in the header `__dlq.value`;
+what was no record leaves it with its caller, who is told that it failed.
 """
 
 from __future__ import annotations

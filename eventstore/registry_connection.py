@@ -98,10 +98,15 @@ class Connection:
         self.url, userinfo = _bare(url)
         """Without credentials."""
         self._patience = patience_seconds
-        self._client = _client(userinfo)
+        self._userinfo = userinfo
+        self._is_closed = False
+        self._begin()
+
+    def _begin(self) -> None:
+        self._process = os.getpid()
+        self._client = _client(self._userinfo)
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._is_closed = False
 
     def ask(self, method: str, path: str, body: object = None) -> Answer:
         """What the server answers, whatever that is, unless it is busy or failing.
@@ -121,6 +126,9 @@ class Connection:
 
     def close(self) -> None:
         """Release connections. Who waits for an answer is told at once."""
+        if self._process != os.getpid():
+            self._is_closed = True
+            return
         with self._lock:
             self._is_closed, loop, self._loop = True, self._loop, None
         if loop is not None:
@@ -129,6 +137,8 @@ class Connection:
             loop.call_soon_threadsafe(loop.stop)
 
     def _submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        if self._process != os.getpid():
+            self._begin()  # in a child, which has the parent's objects without its threads
         with self._lock:
             if self._is_closed:
                 work.close()

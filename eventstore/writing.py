@@ -75,7 +75,7 @@ class Writer(Generic[E]):
         id, content = None, ""
         if commit_id is not None:
             id = _input_id(stream, commit_id)
-            content = fingerprint((event.__type_name__ for event in events), await self._content(events))
+            content = fingerprint([event.__type_name__ for event in events], await self._content(events))
         line, correlation = self._own_line(), unique_id()
         future = line.join(correlation)
         try:
@@ -104,7 +104,7 @@ class Writer(Generic[E]):
         number = number_of(expected)
         if self._store.retention == "forever":
             raise ErasureRefused(self._name, stream)
-        content = fingerprint([f"erase {before}"], [])
+        content = fingerprint([f"erase {before}"], [b""])
         command = Erase(before=before, expected=number, fingerprint=content)
         id = None if commit_id is None else _input_id(stream, commit_id)
         answer, _ = await self._runtime.ask_positioned(self._name, stream, command, id=id)

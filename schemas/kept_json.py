@@ -1,20 +1,24 @@
 """Models as JSON text that is kept, and read back as what they were.
 
 JSON has no classes: where a field is a union whose members look alike there (two models with the same fields, an enum
-and text), reading chooses one that may be another. So what a class with unions is written as is read back once.
+and text), reading chooses one that may be another; a subclass comes back as its base, NaN not at all. So what is
+written is read back once, unless the class holds nothing but text, integers, truth values, and lists of these.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
-from pydantic import BaseModel, PydanticUserError
+from pydantic import BaseModel, PydanticUserError, ValidationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 
 from schemas.errors import Unencodable
 from schemas.personal_fields import sealed_json
 from schemas.same import is_same
+
+_PLAIN: Final = frozenset({"string", "integer", "boolean"})
 
 
 def kept_json(model: BaseModel) -> str:
@@ -25,9 +29,12 @@ def kept_json(model: BaseModel) -> str:
         Unencodable: it holds what JSON cannot, or what JSON gives back as something else.
     """
     text = sealed_json(model)
-    if not _has_unions(type(model)):
+    if _is_plain(type(model)):
         return text
-    back = type(model).model_validate_json(text)
+    try:
+        back = type(model).model_validate_json(text)
+    except ValidationError as error:
+        raise Unencodable(type(model).__name__, f"its JSON cannot be read back ({_first(error)})") from None
     if not is_same(back, model):
         raise Unencodable(type(model).__name__, _changed(model, back))
     return text
@@ -46,20 +53,27 @@ def _changed(model: BaseModel, back: BaseModel) -> str:
     return "it comes back as something else"
 
 
+def _first(error: ValidationError) -> str:
+    """What is wrong first, and where; no value."""
+    found = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, found['loc']))}: {found['msg']}"
+
+
 @cache
-def _has_unions(model: type[BaseModel]) -> bool:
+def _is_plain(model: type[BaseModel]) -> bool:
+    """Whether each value of the class comes back as it is."""
     try:
-        return _says_union(model.model_json_schema())
+        schema = model.model_json_schema()
     except (PydanticInvalidForJsonSchema, PydanticUserError):
-        return True  # who knows
+        return False  # who knows
+    return all(map(_is_plain_schema, schema.get("properties", {}).values())) and "$defs" not in schema
 
 
-def _says_union(schema: Any) -> bool:
-    """Whether a value may be one of several things besides null."""
-    if isinstance(schema, list):
-        return any(_says_union(each) for each in cast("Any", schema))
-    if not isinstance(schema, dict):
+def _is_plain_schema(schema: Mapping[str, Any]) -> bool:
+    members = [each for each in schema.get("anyOf", [schema]) if each != {"type": "null"}]
+    if len(members) != 1:
         return False
-    content = cast("dict[str, Any]", schema)
-    members = [each for word in ("anyOf", "oneOf") for each in content.get(word, ()) if each != {"type": "null"}]
-    return len(members) > 1 or any(map(_says_union, content.values()))
+    kind, content = members[0].get("type"), cast("Mapping[str, Any]", members[0])
+    if kind == "array":
+        return isinstance(items := content.get("items"), dict) and _is_plain_schema(cast("Any", items))
+    return kind in _PLAIN and content.get("format") in (None, "uuid")

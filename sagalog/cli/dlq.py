@@ -82,7 +82,7 @@ def show_(id: str, /, *, log: LogUrl, json: Json = False) -> None:
     Parameters
     ----------
     id
-        As `list` names it: topic/partition/offset of its origin, or topic/partition/input:ID.
+        As `list` names it: topic/partition/offset of its origin, or topic/partition/input:ID@OFFSET.
     """
     with opened(log) as found:
         letter = operations.show(found, id)
@@ -178,14 +178,17 @@ def _chosen(choice: Choice, *, everything: bool) -> Choice:
 
 
 def _report(what: str, outcome: Outcome, *, dry_run: bool, json: bool) -> None:
-    done, capped = [letter.id for letter in outcome.done], [letter.id for letter in outcome.capped]
-    facts = {what: done, "capped": capped, "dry_run": dry_run}
+    done, capped, gone = ([letter.id for letter in some] for some in (outcome.done, outcome.capped, outcome.gone))
+    facts = {what: done, "capped": capped, "gone": gone, "dry_run": dry_run}
     lines = [f"{'would be ' if dry_run else ''}{what}: {len(done)}", *(f"  {id}" for id in done[:20])]
     if len(done) > 20:
         lines.append(f"  … and {len(done) - 20} more")
     if capped:
         lines.append(f"left alone, redriven too often (raise --cap): {len(capped)}")
         lines.extend(f"  {id}" for id in capped[:20])
+    if gone:
+        lines.append(f"left alone, their values are not in the log any more (discard them): {len(gone)}")
+        lines.extend(f"  {id}" for id in gone[:20])
     tell(facts, "\n".join(lines), json=json)
 
 

@@ -104,7 +104,7 @@ def test_redrive_says_what_it_would_do_and_does_it(bench: Bench, capsys: pytest.
     done = answer(capsys, "redrive", "--key", "a", "--rate", "100")
 
     assert dry == {**done, "dry_run": True}
-    assert done == {"redriven": ["orders/0/0"], "capped": [], "dry_run": False}
+    assert done == {"redriven": ["orders/0/0"], "capped": [], "gone": [], "dry_run": False}
     assert len(bench.records("orders.shop.mailer.redrive")) == 1
     assert answer(capsys, "list")["waiting"] == 1
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
@@ -67,3 +67,27 @@ def test_what_would_read_back_as_something_else_is_refused(order: Order, said: s
     """The field is named, and what to do."""
     with pytest.raises(Unencodable, match=f"Order cannot be encoded: of its {said}"):
         kept_json(order)
+
+
+class Gold(Card):
+    level: int = 9
+
+
+class Paid(BaseModel):
+    card: Card | None = None
+    rate: float = 0.0
+    note: Any = None
+
+
+@pytest.mark.parametrize(
+    ("paid", "said"),
+    [
+        (Paid(card=Gold(cents=1)), "of its field card, Gold comes back as Card"),
+        (Paid(note=UUID(int=1)), "of its field note, UUID comes back as str"),
+        (Paid(rate=float("nan")), "its JSON cannot be read back .*rate"),
+    ],
+)
+def test_it_is_so_without_unions_too(paid: Paid, said: str) -> None:
+    """Whatever JSON loses."""
+    with pytest.raises(Unencodable, match=f"Paid cannot be encoded: {said}"):
+        kept_json(paid)

@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from consumers import Service, dlq
+from consumers.errors import OriginGone
+from consumers.redriving import value_of
 from eventstore import Aggregate, InputFailed, decide, evolve
 from eventstore.log import open_log
 from schemas import Command, Event, Reply
@@ -27,6 +29,7 @@ class Look(Command[Numbers], to="failed-asks", key="book", name="test.failed_ask
 
 class Note(Command[None], to="failed-asks", key="book", name="test.failed_asks.note"):
     book: str
+    text: str = ""
     number: int
 
 
@@ -101,3 +104,39 @@ async def test_a_failed_ask_that_fails_again_is_stopped_by_the_cap(url: str) -> 
             assert letter.origin.redrives == again + 1
 
         assert len(dlq.redrive(open_log(url), dlq.ALL).capped) == 1
+
+
+async def test_an_id_that_is_used_again_hides_no_dead_letter(url: str) -> None:
+    """For another entity, and again after the first was laid aside."""
+    async with Service("failed-asks", components=[Book], log=url) as service:
+        for book in ("a", "b"):
+            with pytest.raises(InputFailed):
+                await service.ask(Note(book=book, number=1), id="same")
+        assert numbers(url) == [1, 1]
+        dlq.discard(open_log(url), dlq.ALL)
+        with pytest.raises(InputFailed):
+            await service.ask(Note(book="a", number=2), id="same")
+
+        assert numbers(url) == [2]
+
+
+async def test_one_that_left_its_value_with_its_caller_holds_up_no_other(url: str) -> None:
+    """It is too large for a dead letter, and was in no log: it is told apart, and the others are sent back."""
+    async with Service("failed-asks", components=[Book], log=url) as service:
+        for number, text in ((0, ""), (1, "x" * (1_048_576 - 700)), (2, "")):
+            with pytest.raises(InputFailed, match="not now"):
+                await service.ask(Note(book="a", number=number, text=text))
+
+        outcome = dlq.redrive(open_log(url), dlq.ALL)
+
+        assert [len(outcome.done), len(outcome.gone)] == [2, 1]
+        (left,) = [letter for letter in dlq.find(open_log(url)) if letter.is_elided]
+        with pytest.raises(OriginGone, match=r"was too large for the dead letter.*: discard it"):
+            value_of(open_log(url), left)
+
+
+async def test_an_id_that_cannot_be_written_is_refused(url: str) -> None:
+    """At the call: in a batch it would stop the loop, and everybody's answers with it."""
+    async with Service("failed-asks", components=[Book], log=url) as service:
+        with pytest.raises(ValueError, match="lone surrogates"):
+            await service.ask(Note(book="a", number=9), id="bad\ud800")

@@ -70,6 +70,19 @@ async def test_other_events_are_refused(unique_url: str) -> None:
         await append(unique_url, Refunded, 5)
 
 
+async def test_what_the_deploy_did_not_change_is_compared(unique_url: str) -> None:
+    """Beside an event of a type with another schema, which nobody can compare."""
+
+    async def append_both(event: type[Cents], cents: int) -> None:
+        async with EventStore("deploys", events=[event, Refunded], log=unique_url, partitions=1) as store:
+            await store.append("a", [event(cents=5), Refunded(cents=cents)], expected=ANY, commit_id="c")
+
+    await append_both(declare(1), 7)
+    await append_both(declare(2), 7)
+    with pytest.raises(CommitIdReused):
+        await append_both(declare(2), 8)
+
+
 @pytest.fixture
 def unique_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A log that outlives processes."""
