@@ -21,8 +21,8 @@ model                  record, also recursive; default values become Avro's, unl
 One record schema per message type: its full name is the type's name (dots are namespaces), its property
 `sagalog.version` the type's version; what it holds has names that begin with it. A union's member is chosen by the
 value's class, never by trying, also where the writer's schema is another one (`schemas.avro_foreign`) or upcasts stand
-between (`schemas.avro_noted`). So a union whose members Avro could not tell apart (`datetime | int`, both longs) is
-refused by name. `strict=True` is for what programs give, not for what is read.
+between (`schemas.avro_noted`). So a union whose members Avro could not tell apart (`datetime | int`, both longs; two
+classes of one name) is refused by name. `strict=True` is for what programs give, not for what is read.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ _ARRAYS: dict[Any, tuple[type, ...]] = {
     collections.abc.Sequence: (list, tuple),
     collections.abc.Set: (set, frozenset),
 }
+_NAMED = (BaseModel, enum.Enum)
 _MAPS: dict[Any, tuple[type, ...]] = {dict: (dict,), collections.abc.Mapping: (dict,)}
 
 
@@ -118,7 +119,7 @@ class Deriver:
         """The full name of a record or enum: the message's, or one beside it, as names without a dot inherit."""
         name = self._space
         if self._names:
-            name = f"{name}_{re.sub('[^A-Za-z0-9]+', '_', named.__name__).strip('_')}"
+            name = f"{name}_{_own_name(named)}"
         unique, number = name, 1
         while unique in self._names:
             number += 1
@@ -241,6 +242,7 @@ class Deriver:
             if isinstance(form.schema, list) and not form.branches:
                 raise place.refuse(f"the values of {form.classes[0].__name__} are not all of one type")
             for branch in form.branches or (form,):
+                self._refuse_namesake(place, branch, found.values())
                 other = found.setdefault(branch.kind, branch)
                 alike = branch.is_named or opened(other.schema) == opened(branch.schema)
                 if other.classes != branch.classes or not alike:
@@ -255,6 +257,28 @@ class Deriver:
         named = sum(form.is_named for form in found.values())
         self.is_tagged = self.is_tagged or named > 1 or (named == 1 and len(found) > 1 + ("null" in found))
         return union_of(list(found.values()))
+
+    def _refuse_namesake(self, place: _Place, branch: Form, others: Iterable[Form]) -> None:
+        """Classes of one name are numbered by their order, so another order would be read as the other class.
+
+        Models of upcasts read what was written before that was refused.
+        """
+        one = branch.classes[0]
+        for two in (other.classes[0] for other in others):
+            if two is one or self._is_loose or not (issubclass(one, _NAMED) and issubclass(two, _NAMED)):
+                continue
+            if _own_name(one) == _own_name(two):
+                raise place.refuse(
+                    f"{_path(two)} and {_path(one)} have one name, by which readers tell them apart: rename one"
+                )
+
+
+def _own_name(named: type) -> str:
+    return re.sub("[^A-Za-z0-9]+", "_", named.__name__).strip("_")
+
+
+def _path(named: type) -> str:
+    return f"{named.__module__}.{named.__qualname__}"
 
 
 def _personal(place: _Place, kind: Any) -> Form:

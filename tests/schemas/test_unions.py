@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, create_model
 
-from schemas import Command, Event, MemoryRegistry, Serde, Undecodable, Undo
+from schemas import Command, Event, FieldNotSupported, MemoryRegistry, Serde, Undecodable, Undo
 from schemas.avro import AvroCodec
+from schemas.avro_noted import noted
 from tests.schemas.samples import Rank
 
 
@@ -257,12 +258,39 @@ def test_upcasts_may_take_models_that_avro_has_not() -> None:
     assert _read(before, after, before(field=CARD)).field == CARD
 
 
+OTHER: Any = type("Card", (BaseModel,), {"__annotations__": {"cents": int}, "__module__": "other"})
+
+
 def test_names_that_are_equal_are_numbered_by_their_order() -> None:
     """Two classes of one name, in one message: the same at each derivation."""
-    other = type("Card", (BaseModel,), {"__annotations__": {"cents": int}})
-    event = _event(Card | other)
+    annotation = dict[str, Card] | list[Cash | OTHER]
+    event = _event(annotation)
 
-    read = _read(event, event, event(field=other(cents=1)))
+    read = _read(event, event, event(field=[OTHER(cents=1)]))
 
-    assert type(read.field) is other
-    assert AvroCodec().schema_of(event) == AvroCodec().schema_of(_event(Card | other))
+    assert type(read.field[0]) is OTHER
+    assert AvroCodec().schema_of(event) == AvroCodec().schema_of(_event(annotation))
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [Card | OTHER, list[Cash | OTHER | Card | None], tuple[Card, OTHER], enum.Enum("Card", {"A": "a"}) | OTHER],
+    ids=str,
+)
+def test_a_union_of_two_classes_of_one_name_is_refused(annotation: Any) -> None:
+    """In another order each would be read as the other."""
+    with pytest.raises(
+        FieldNotSupported, match=r"Paid\.field.*\.Card and .*\.Card have one name, by which readers tell"
+    ):
+        AvroCodec().schema_of(_event(annotation))
+
+
+def test_upcasts_read_what_a_union_of_two_classes_of_one_name_wrote() -> None:
+    """Their models may have such a union, in the order in which it was written."""
+
+    class Old(BaseModel):
+        field: Card | OTHER  # pyright: ignore[reportInvalidTypeForm] - a class that is made
+
+    found = AvroCodec().load(Old, {"field": noted("_Card_2", dict)({"cents": 5})})
+
+    assert type(vars(found)["field"]) is OTHER
