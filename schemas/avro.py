@@ -119,8 +119,8 @@ def _foreign_decoder(form: Form, writer: Schema, validate: Callable[..., Any]) -
 def _foreign_reader(form: Form | None, writer: Schema) -> Read:
     """Reads what the schema wrote for the form, or for upcasts. Raises SchemaInvalid: it is no schema."""
     try:
-        content: Any = opened(json.loads(writer.text))
-        parsed, convert = fastavro.parse_schema(content), resolved(form, content)
+        content: Any = json.loads(writer.text)
+        parsed, convert = fastavro.parse_schema(opened(content)), resolved(form, content)
     except Exception as error:  # fastavro has no root of its errors, and lets others through
         raise SchemaInvalid(f"{type(error).__name__}: {error}") from error
     read = _fields_reader(parsed, convert is not None)

@@ -2,7 +2,8 @@
 
 The writer's schema and the reader's form are walked side by side, once, by the rules of Avro 1.12, "Schema Resolution".
 Where the writer has a union, fastavro tells the member by its name or class. Where the reader has one, its member is
-that of the writer's name, or else the first that the writer's type is read as; no member is ever tried.
+that of the writer's name, or else the first that the writer's type is read as; no member is ever tried. A type
+that is limited to values is read as what holds them all, text also as an enum, if one alone has them.
 
 Names are compared by what follows the name of the message's type, since old and new may be of other versions, and
 models of upcasts have none. Without a form, records and enums become `Noted` and `NotedText`.
@@ -11,7 +12,7 @@ models of upcasts have none. Without a form, records and enums become `Noted` an
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final, cast
@@ -20,8 +21,9 @@ from uuid import UUID
 import fastavro
 from pydantic import BaseModel
 
+from schemas.avro_closed import values_in
 from schemas.avro_forms import Convert, Form, back_record, each_item, each_value
-from schemas.avro_noted import member_named, noted, noted_text, of_sort, refuse
+from schemas.avro_noted import member_named, member_of_enum, noted, noted_text, of_sort, refuse
 from schemas.avro_unions import member_of
 
 _parse: Any = cast("Any", fastavro).parse_schema  # its types hold unknown ones
@@ -116,9 +118,10 @@ class _Walk:
 
     def _member(self, form: Form, content: Mapping[str, Any]) -> Convert | None:
         name, kind = self._name(content), content["type"]
-        sort: type | None = BaseModel if kind in ("record", "error") else enum.Enum if kind == "enum" else None
-        if sort is not None and of_sort(form, sort):
-            branch = member_named(form, self._ours, name, sort)
+        if kind in ("record", "error") and of_sort(form, BaseModel):
+            branch = member_named(form, self._ours, name, BaseModel)
+        elif kind == "enum" and of_sort(form, enum.Enum):
+            branch = member_of_enum(form, self._ours, name, content["symbols"])
         else:
             branch = _read_by(form, content)
         if branch is None:
@@ -165,14 +168,32 @@ class _Walk:
 
 
 def _read_by(form: Form, content: Mapping[str, Any]) -> Form | None:
-    """The first member that reads an unnamed type: with its logical type, else with any."""
-    kind, logical = content["type"], content.get("logicalType")
-    for is_exact in (True, False):
-        for wanted in _READ_AS.get(kind, ("map" if kind == "record" else kind,)):
-            for branch in form.branches:
-                if branch.kind == wanted and (not is_exact or branch.logical == logical):
-                    return branch
-    return None
+    """The member that reads an unnamed type: of its kind, with room for its values, with its logical type.
+
+    If none of its kind has room for its values, it is the enum that has, if there is one only.
+    """
+    kind, written = content["type"], values_in(content) or content.get("symbols", [])
+
+    def distance(branch: Form) -> tuple[bool, bool, bool]:
+        is_other = {kind, branch.kind} == {"string", "bytes"}
+        return is_other, not _has_room(branch, written), branch.logical != content.get("logicalType")
+
+    wanted = _READ_AS.get(kind, ("map" if kind == "record" else kind,))
+    found = [branch for each in wanted for branch in form.branches if branch.kind == each]
+    best = min(found, key=distance, default=None)
+    if kind == "string" and written and (best is None or any(distance(best)[:2])):
+        enums = [each for each in of_sort(form, enum.Enum) if {*written} <= {one.value for one in _members(each)}]
+        return enums[0] if len(enums) == 1 else best
+    return best
+
+
+def _has_room(branch: Form, written: Sequence[Any]) -> bool:
+    limit = values_in(branch.schema)
+    return not limit or (len(written) > 0 and all(value in limit for value in written))
+
+
+def _members(form: Form) -> Iterable[enum.Enum]:
+    return cast("type[enum.Enum]", form.classes[0])
 
 
 def _class_of(content: Mapping[str, Any]) -> type | None:

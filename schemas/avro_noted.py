@@ -7,12 +7,13 @@ unions are chosen by that. What a step made itself has no name, and pydantic tak
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn, cast
 
 from pydantic import BaseModel
 
 from schemas import avro_forms as forms
+from schemas.avro_closed import values_in
 from schemas.avro_forms import Convert, Form
 from schemas.avro_unions import member_of
 
@@ -61,6 +62,13 @@ def member_named(form: Form, type_name: str, name: str, sort: type) -> Form | No
 def of_sort(form: Form, sort: type) -> list[Form]:
     """The members of a union that are models, or those that are enums with a name."""
     return [each for each in form.branches if each.is_named and issubclass(each.classes[0], sort)]
+
+
+def member_of_enum(form: Form, type_name: str, name: str, values: Iterable[str]) -> Form | None:
+    """The member that reads an enum of this name: the enum of it, else the text whose only values hold these."""
+    named = member_named(form, type_name, name, enum.Enum)
+    texts = [each for each in form.branches if each.kind == "string" and {*values} <= {*values_in(each.schema)}]
+    return named or next(iter(texts), None)
 
 
 def refuse(form: Form, name: str) -> Convert:
@@ -116,7 +124,7 @@ class _Walk:
         inside = [each for each in found if each is not None]
         if not inside and not any(each.is_named for each in others):
             return None
-        known: dict[tuple[type, str], Convert | None] = {}
+        known: dict[tuple[type, str, str], Convert | None] = {}
 
         def convert(value: Any) -> Any:
             sort = BaseModel if isinstance(value, Noted) else enum.Enum if isinstance(value, NotedText) else None
@@ -124,7 +132,7 @@ class _Walk:
                 for each in inside:
                     value = each(value)
                 return value
-            key = sort, cast("Noted", value).name
+            key = sort, cast("Noted", value).name, str(value) if sort is enum.Enum else ""
             if key not in known:
                 known[key] = self._member(form, *key)
             member = known[key]
@@ -132,10 +140,13 @@ class _Walk:
 
         return convert
 
-    def _member(self, form: Form, sort: type, name: str) -> Convert | None:
+    def _member(self, form: Form, sort: type, name: str, text: str) -> Convert | None:
         if not of_sort(form, sort):
             return None
-        branch = member_named(form, self._type_name, name, sort)
+        if sort is enum.Enum:
+            branch = member_of_enum(form, self._type_name, name, [text])
+        else:
+            branch = member_named(form, self._type_name, name, sort)
         return refuse(form, name) if branch is None else member_of(branch, self.convert(branch))
 
 

@@ -48,6 +48,7 @@ from schemas.avro_forms import LEAVES, AvroSchema, Convert, Form
 from schemas.avro_unions import branch_of, union_of
 from schemas.definition import Definition, members
 from schemas.errors import FieldNotSupported
+from schemas.literals import READ_FROM_AVRO, why_unread
 from schemas.personal_data import Personal
 from schemas.schema import VERSION_PROPERTY
 
@@ -222,6 +223,8 @@ class Deriver:
         return self._enums[owner]
 
     def _literal(self, place: _Place, values: tuple[Any, ...]) -> Form:
+        if why := why_unread(values, READ_FROM_AVRO):
+            raise place.refuse(why)
         kinds: dict[Any, list[Any]] = {}
         for value in map(forms.value_of, values):
             kinds.setdefault(type(value), []).append(value)

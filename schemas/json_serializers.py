@@ -1,4 +1,5 @@
-"""Find what pydantic would write as something else: serializers, and fields that are left out.
+"""Find what pydantic would write as something else, or not read again: serializers, fields that are left out, and
+members of plain enums in a `Literal` (`schemas.literals`).
 
 Fields are written as they are (`schemas.messages`), but pydantic's JSON is what a class's serializers make of them.
 Looked at are models, dataclasses, typed dicts and named tuples, at every depth; not what a type's own core schema does,
@@ -11,13 +12,14 @@ import dataclasses
 import typing
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, NamedTuple, NewType
+from typing import Any, Literal, NamedTuple, NewType
 
 from pydantic import PlainSerializer, WrapSerializer
 from typing_extensions import TypeAliasType, is_typeddict
 
 from schemas.definition import Definition
 from schemas.errors import FieldNotSupported
+from schemas.literals import READ_FROM_JSON, why_unread
 from schemas.personal_data import Personal
 
 
@@ -25,7 +27,7 @@ class _Change(NamedTuple):
     owner: type
     field: str
     """Empty: the whole class."""
-    what: str
+    why: str
 
 
 def refuse_serializers(message: type) -> None:
@@ -34,10 +36,9 @@ def refuse_serializers(message: type) -> None:
     Raises:
         FieldNotSupported: names the field, or the class.
     """
-    for owner, field, what in _changes(message, set()):
+    for owner, field, why in _changes(message, set()):
         definition = vars(owner).get("__definition__")
         line = str(definition.line(field)) if field and isinstance(definition, Definition) else ""
-        why = f"{what}, and fields are written as they are: take it off, or hold the other value in a field of its own"
         raise FieldNotSupported(f"{owner.__name__}.{field}" if field else owner.__name__, why, line, format="JSON")
 
 
@@ -51,21 +52,32 @@ def _changes(owner: type, seen: set[type]) -> Iterator[_Change]:
     for name, declared in _fields(owner):
         for part in (part for annotation in declared for part in _parts(annotation)):
             if isinstance(part, PlainSerializer | WrapSerializer):
-                yield _Change(owner, name, f"its {type(part).__name__} writes something else")
+                yield _Change(owner, name, _changed(f"its {type(part).__name__} writes something else"))
+            elif why := _unread(part):
+                yield _Change(owner, name, why)
             elif isinstance(part, type):
                 yield from _changes(part, seen)
 
 
 def _decorated(owner: type, decorators: Any) -> Iterator[_Change]:
     for name in decorators.model_serializers:
-        yield _Change(owner, "", f"its model_serializer {name} writes something else")
+        yield _Change(owner, "", _changed(f"its model_serializer {name} writes something else"))
     for name, serializer in decorators.field_serializers.items():
+        why = _changed(f"its field_serializer {name} writes something else")
         for field in serializer.info.fields:
-            yield _Change(owner, "" if field == "*" else field, f"its field_serializer {name} writes something else")
+            yield _Change(owner, "" if field == "*" else field, why)
     fields: dict[str, Any] = getattr(owner, "__pydantic_fields__", {})
     for name, info in fields.items():
         if info.exclude or getattr(info, "exclude_if", None):
-            yield _Change(owner, name, "exclude leaves it out")
+            yield _Change(owner, name, _changed("exclude leaves it out"))
+
+
+def _changed(what: str) -> str:
+    return f"{what}, and fields are written as they are: take it off, or hold the other value in a field of its own"
+
+
+def _unread(part: Any) -> str:
+    return why_unread(typing.get_args(part), READ_FROM_JSON) if typing.get_origin(part) is Literal else ""
 
 
 def _fields(owner: Any) -> Iterator[tuple[str, Iterable[Any]]]:
@@ -90,7 +102,7 @@ def _parts(annotation: Any) -> Iterator[Any]:
     elif origin is typing.Annotated:
         for part in typing.get_args(annotation):
             yield from _parts(part)
-    elif origin is None:
+    elif origin is None or origin is Literal:
         yield annotation
     elif origin is not Personal:
         yield origin

@@ -7,7 +7,8 @@ value, or the class none:
 - A value whose logical type changed is a wrong number or text: `LOGICAL_TYPE_MISMATCH`.
 - Text is not read as bytes, nor bytes as text, though Avro promotes both: `TYPE_MISMATCH`.
 - Where a type is limited (`schemas.avro_closed`), it reads what had the same limits, or narrower ones. An enum of
-  Avro's and one that is none are read as each other.
+  Avro's and one that is none are read as each other. In a union an enum of Avro's is read as the one of its name,
+  before any other; what is none is read as an enum of Avro's only if one alone has its values.
 
 JSON's shapes have no names and may be `any`; a closed set of values is read where all values of its type are. Personal
 data that does not say what it holds is read as any, and any as it.
@@ -85,9 +86,10 @@ class _Pairs:
             yield from () if _is_whole(each, path) else each
 
     def _member(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
-        """The first member that reads it; if none does, what is wrong with the one of its kind."""
-        tried = [(member, list(self.compare(member, writer, path))) for member in reader.members]
-        if any(not found for _, found in tried):
+        """A member reads it; if none does, what is wrong with the one of its kind."""
+        tried = [(member, list(self.compare(member, writer, path))) for member in _members(reader, writer)]
+        fit = [member for member, found in tried if not found]
+        if fit and not _is_ambiguous(fit, writer):
             return
         alike = [found for member, found in tried if _are_alike(member, writer)]
         if len(alike) == 1:
@@ -169,6 +171,19 @@ def _is_whole(found: list[Mismatch], path: str) -> bool:
 
 def _are_alike(reader: Shape, writer: Shape) -> bool:
     return reader.kind == writer.kind and _have_one_name(reader, writer) and _values_are(reader) == _values_are(writer)
+
+
+def _members(reader: Shape, writer: Shape) -> list[Shape]:
+    """The members of a union that may read it: an enum's name decides."""
+    is_named = writer.kind == "enum" and writer.name
+    named = [member for member in reader.members if is_named and (member.kind, member.name) == ("enum", writer.name)]
+    return named or list(reader.members)
+
+
+def _is_ambiguous(fit: list[Shape], writer: Shape) -> bool:
+    """Whether nothing says which of several enums of Avro's reads an enum that is none."""
+    is_unnamed = writer.kind == "enum" and not writer.name
+    return is_unnamed and len(fit) > 1 and all(member.kind == "enum" and member.name for member in fit)
 
 
 def _have_one_name(reader: Shape, writer: Shape) -> bool:

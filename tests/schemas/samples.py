@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 import math
+import typing
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -182,3 +184,44 @@ def repr_of(value: Any) -> Any:
     if isinstance(value, Decimal):
         return value.normalize()
     return type(value), value
+
+
+def plain(value: Any) -> Any:
+    """What a value is, whatever enum or container holds it."""
+    if isinstance(value, enum.Enum):
+        return value.value
+    if isinstance(value, BaseModel):
+        return plain(vars(value))
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items()}  # pyright: ignore[reportUnknownVariableType] - any
+    if isinstance(value, set):
+        return sorted(map(plain, value))  # pyright: ignore[reportUnknownArgumentType] - any value at all
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType] - any value at all
+    return value
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """What containers hold; a model is one value."""
+    if isinstance(value, dict):
+        value = list(value.values())  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - any
+    if isinstance(value, list | tuple):
+        for each in value:  # pyright: ignore[reportUnknownVariableType] - any value at all
+            yield from leaves(each)
+    else:
+        yield value
+
+
+def classes(annotation: Any) -> set[type]:
+    """The enums and models that a type names."""
+    if isinstance(annotation, type) and issubclass(annotation, enum.Enum | BaseModel):
+        return {annotation}
+    parts = typing.get_args(annotation)
+    return {type(part) for part in parts if isinstance(part, enum.Enum)}.union(*map(classes, parts))
+
+
+def is_told(value: Any, annotation: Any, *, is_named: bool) -> bool:
+    """Whether the type holds the value's class, and no other enum that has the value, unless enums are named."""
+    known = classes(annotation)
+    alike = [each for each in known if issubclass(each, enum.Enum) and plain(value) in map(plain, each)]
+    return type(value) in known and (is_named or len(alike) < 2)
