@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from functools import reduce
-from typing import Any, Generic
+from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar
 
@@ -19,7 +19,7 @@ from consumers.pages import Pages, Partitions, in_order
 from consumers.remote import Answer, Question
 from consumers.rows import bounds, table_prefix
 from consumers.source import Source, topic_of
-from consumers.table import Table
+from consumers.table import Table, no_rows_in
 from eventstore.log.partition import partition_of
 from eventstore.streams import Position
 
@@ -37,6 +37,11 @@ class Queryable(Generic[K, V]):
 
     def __init__(self, tables: Partitions, table: Table[K, V]) -> None:
         self._tables, self._table = tables, table
+
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, key):
+            raise no_rows_in(self._table, key)
 
     async def get(self, key: K, /, *, at_least: Position | None = None, of: Source | None = None) -> V | None:
         """The row of a key, None if there is none.

@@ -50,6 +50,11 @@ class Table(Generic[K, V]):
             f"{owner.__name__} is run by a service, which gives it its tables: do not make one yourself"
         )
 
+    if not TYPE_CHECKING:
+
+        def __getitem__(self, key):
+            raise no_rows_in(self, key)
+
     def bound(self, view: type[View], name: str, arguments: tuple[Any, ...], line: Line) -> Table[K, V]:
         """This declaration as the table `name` of `view`, with the types of its annotation.
 
@@ -68,6 +73,12 @@ class Table(Generic[K, V]):
     def layout(self) -> str:
         """What its stored rows are: equal layouts can be read by each other's code, and hold the same fields."""
         return f"{self.name}:{self.keys.type_name}->{self.values.form}{'' if self.merge is None else ' merged'}"
+
+
+def no_rows_in(table: Table[Any, Any], key: object) -> TypeError:
+    """What `table[key]` is told outside of the view's handlers."""
+    where = f"{table.view.__name__}.{table.name}" if hasattr(table, "view") else "View.table"
+    return TypeError(f"the rows of {where} are read by `await service.table({where}).get({key!r})`")
 
 
 def table(*, merge: Callable[[V, V], V] | None = None) -> Table[K, V]:  # pyright: ignore[reportInvalidTypeVarUse] - the field's annotation says K

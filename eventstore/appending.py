@@ -52,6 +52,19 @@ class EraseRefused(Refusal, name="sagalog.erase_refused"):
     """The store keeps its events for ever."""
 
 
+def check_types(name: str, events: Sequence[type[Event]]) -> None:
+    """Refuse what is no list of the types that a store holds.
+
+    Raises:
+        TypeError: it is one type.
+        ValueError: it is empty.
+    """
+    if isinstance(events, type):
+        raise TypeError(f"{name}: events={events.__name__} is one type, not a list: events=[{events.__name__}]")
+    if not events:
+        raise ValueError(f"{name} holds no events: name their types, events=[…]")
+
+
 class StoreProcessor(Stateless):
     """Appends events to streams, and erases them, if they are where the caller expects them. Its entities have no state
     but their version."""

@@ -7,10 +7,15 @@ It travels as one number: a version from 0, or
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
-from typing import Final
+from functools import wraps
+from typing import Final, ParamSpec, TypeVar
 
 from eventstore.versions import is_version
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Expected(Enum):
@@ -31,6 +36,18 @@ _NUMBERS = {NO_STREAM: -1, STREAM_EXISTS: -2, ANY: -3}
 NEVER: Final = -4
 """The number that no stream fits: nothing is appended, and an earlier append under the same id is told all the same."""
 _GIVE = "give one from 0, an int, or NO_STREAM, STREAM_EXISTS or ANY; the greatest is 2**63 - 1"
+
+
+def expects(function: Callable[P, R], /) -> Callable[P, R]:
+    """Make a call without `expected=` say what it may be: Python says only that it is missing."""
+
+    @wraps(function)
+    def checked(*given: P.args, **options: P.kwargs) -> R:
+        if "expected" not in options:
+            raise TypeError(f"{function.__qualname__} has no expected=: {_GIVE}")
+        return function(*given, **options)
+
+    return checked
 
 
 def number_of(expected: int | Expected) -> int:

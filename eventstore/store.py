@@ -11,17 +11,17 @@ result for as long as inputs are remembered (eight days). Not promised: an order
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from datetime import datetime
 from typing import Any, Generic, Self, TypeVar
 
 from typing_extensions import TypeVar as DefaultTypeVar
 
 from eventstore.aggregate import Aggregate
-from eventstore.appending import StoreProcessor
+from eventstore.appending import StoreProcessor, check_types
 from eventstore.component import Plan, Runtime
 from eventstore.errors import NotRunning
-from eventstore.expected import Expected
+from eventstore.expected import Expected, expects
 from eventstore.loading import load
 from eventstore.processor.port import Retention
 from eventstore.processor.topics import check_store_name, events_of
@@ -58,10 +58,10 @@ class EventStore(Generic[E]):
 
         Raises:
             ValueError: the name cannot be one (`schemas.names`), or no event types are given.
+            TypeError: `events` is one type.
         """
         check_store_name(name)
-        if not events:
-            raise ValueError(f"{name} holds no events: name their types, events=[…]")
+        check_types(name, events)
         self.name, self.events, self.log = name, tuple(events), log
         self._processor = StoreProcessor(name, self.events, partitions, retention)
         self._declared = frozenset(self.events)
@@ -94,6 +94,8 @@ class EventStore(Generic[E]):
             ValueError: it was made without `log`, or it runs already.
             LogError: the log cannot be opened.
         """
+        from eventstore.hosting import run_alone  # here alone a store reaches for a service of its own
+
         if self.log is None:
             raise ValueError(
                 f'{self.name} was made without a log: EventStore(…, log="embedded:///folder"), or let a service run it'
@@ -101,7 +103,7 @@ class EventStore(Generic[E]):
         if self._runtime is not None:
             raise ValueError(f"{self.name} runs already: use it as it is")
         async with AsyncExitStack() as stack:
-            await stack.enter_async_context(_run_alone(self, self.log))
+            await stack.enter_async_context(run_alone(self, self.log))
             self._alone = stack.pop_all()
         return self
 
@@ -110,6 +112,7 @@ class EventStore(Generic[E]):
             alone, self._alone = self._alone, None
             await alone.aclose()
 
+    @expects
     async def append(
         self, stream: str, events: Sequence[E], *, expected: int | Expected, commit_id: str | None = None
     ) -> Appended:
@@ -139,6 +142,7 @@ class EventStore(Generic[E]):
         """
         return await self._while_it_runs(self._writer).append(stream, events, expected, commit_id)
 
+    @expects
     async def delete(self, stream: str, *, expected: int | Expected, commit_id: str | None = None) -> Erased:
         """Delete a stream: no read shows its events from now on.
 
@@ -156,6 +160,7 @@ class EventStore(Generic[E]):
         """
         return await self._while_it_runs(self._writer).erase(stream, None, expected, commit_id)
 
+    @expects
     async def truncate(
         self, stream: str, *, before: int, expected: int | Expected, commit_id: str | None = None
     ) -> Erased:
@@ -293,10 +298,3 @@ class EventStore(Generic[E]):
         if part is None:
             raise NotRunning(f"store {self.name}")
         return part
-
-
-def _run_alone(store: EventStore[Any], log: str) -> AbstractAsyncContextManager[Runtime]:
-    """The only place where a store reaches for a service of its own."""
-    from eventstore.hosting import run_alone
-
-    return run_alone(store, log)

@@ -61,8 +61,8 @@ class Upcasts:
         self._steps: dict[int, Upcast] = {}
 
     def step(self, from_version: int) -> Callable[[F], F]:
-        """Register the function as the step from that version. Called by a decorator of two frames above."""
-        local = sys._getframe(2).f_locals  # pyright: ignore[reportPrivateUsage] - the frame of the definition
+        """Register the function as the step from that version. Called by a decorator of three frames above."""
+        local = sys._getframe(3).f_locals  # pyright: ignore[reportPrivateUsage] - the frame of the definition
 
         def register(function: F) -> F:
             self._check(function, from_version)
@@ -89,6 +89,11 @@ class Upcasts:
             return None
         return [self._steps[step] for step in range(version, self.version)]
 
+    def where(self, version: int) -> list[str]:
+        """The steps from a version to the class's own, each with the version it begins at and its line, for people."""
+        steps = [(number, line_of(upcast.function)) for number, upcast in self.steps() if number >= version]
+        return [f"from version {number} ({line})" for number, line in steps]
+
     def steps(self) -> list[tuple[int, Upcast]]:
         """All steps with the version each begins at, in order."""
         return sorted(self._steps.items())
@@ -108,6 +113,9 @@ class _Inside(Upcasts):
     def path(self, version: int) -> list[Step] | None:
         path = self._inner.path(version)
         return None if path is None else [_inside(self._field, step) for step in path]
+
+    def where(self, version: int) -> list[str]:
+        return self._inner.where(version)
 
 
 def _inside(field: str, step: Step) -> Step:

@@ -36,6 +36,7 @@ from typing_extensions import TypeVar, dataclass_transform
 from schemas._checks import UNDO, check_command, check_type, is_generic, refuse_unknown, refused_field, snake_case
 from schemas.definition import Body, DefinitionError, Line, definition_of, members
 from schemas.evolution import F, Upcasts
+from schemas.options import knows_its_options
 from schemas.personal_data import personal
 from schemas.personal_fields import check_personal, hide_inputs
 
@@ -90,6 +91,7 @@ class Message(BaseModel, metaclass=MessageType):
             raise refused_field(cls, error) from error
 
     @classmethod
+    @knows_its_options
     def upcast(cls, *, from_version: int) -> Callable[[F], F]:
         """Register how the fields of an older version become those of the next one (see `schemas.evolution`).
 

@@ -151,6 +151,8 @@ class Serde:
             decoder = self._decoder(data)
         try:
             return decoder(data)
+        except Undecodable:  # by upcasts
+            raise
         except Exception as error:
             name, version = self.type_of(data)
             raise Undecodable(f"a message of type {name} version {version}", _reason(error)) from error
@@ -229,12 +231,26 @@ def _raised(codec: Codec, newest: type[Message], schema: Schema) -> Decode | Non
     read, load = codec.reader(schema), codec.load
 
     def decode(data: bytes) -> Message:
-        fields = read(data)
-        for step in path:
-            fields = step(fields, load)
-        return cast("Message", load(newest, fields))
+        fields, done = read(data), 0
+        try:
+            for step in path:
+                fields = step(fields, load)
+                done += 1
+            return cast("Message", load(newest, fields))
+        except Exception as error:
+            what = f"a message of type {schema.name} version {schema.version}"
+            raise Undecodable(what, _by_upcasts(newest, schema.version, done, error)) from error
 
     return decode
+
+
+def _by_upcasts(newest: type[Message], version: int, done: int, error: Exception) -> str:
+    """Why data is none of its class after steps, `done` of which had ended."""
+    steps = newest.__upcasts__.where(version)
+    if done < len(steps):
+        return f"the upcast {steps[done]} raised {_reason(error)}: correct it"
+    ran = f"the upcast {steps[0]}" if done == 1 else f"the upcasts {' and '.join(steps)}"
+    return f"{ran} gave what is no {newest.__name__}, correct that or the class: {_reason(error)}"
 
 
 def _sealed_only(encoder: Encode) -> Encode:

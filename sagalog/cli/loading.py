@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -27,9 +28,10 @@ def load_service(target: str) -> Service:
     Raises:
         ServiceNotLoaded: no such module, no such name in it, or it is no service.
     """
-    name, separator, attribute = target.partition(":")
-    if not (separator and attribute.isidentifier() and all(part.isidentifier() for part in name.split("."))):
-        raise ServiceNotLoaded(f"{target!r} names no service: give MODULE:SERVICE, such as shop.app:service")
+    name, _, attribute = target.partition(":")
+    module = _module_of(name)
+    if module != name or not (attribute.isidentifier() and _is_dotted(name)):
+        raise ServiceNotLoaded(f"{target!r} names no service: {_meant(module, attribute)}")
     found = vars(load_module(name)).get(attribute)
     if found is None:
         raise ServiceNotLoaded(f"the module {name} has no {attribute!r}{_offer(name)}")
@@ -83,8 +85,34 @@ def _kind(found: object) -> str:
     return f"a {type(found).__name__}"
 
 
+def _module_of(name: str) -> str:
+    """The module that a file holds, such as shop.app of shop/app.py; what names no file stays as it is."""
+    return name.removesuffix(".py").replace("/", ".") if name.endswith(".py") and Path(name).is_file() else name
+
+
+def _is_dotted(name: str) -> bool:
+    return all(part.isidentifier() for part in name.split("."))
+
+
+def _meant(module: str, attribute: str) -> str:
+    """What to give: the service of that name, or those that the module has."""
+    if _is_dotted(module):
+        if attribute.isidentifier():
+            return f"did you mean {module}:{attribute}?"
+        with suppress(ServiceNotLoaded):
+            load_module(module)
+            if services := _services(module):
+                return f"did you mean {' or '.join(services)}?"
+    return "give MODULE:SERVICE, such as shop.app:service"
+
+
 def _offer(name: str) -> str:
-    services = [attribute for attribute, found in vars(sys.modules[name]).items() if isinstance(found, Service)]
-    if services:
-        return f": did you mean {' or '.join(f'{name}:{one}' for one in services)}?"
+    if services := _services(name):
+        return f": did you mean {' or '.join(services)}?"
     return ": define one there, service = Service(…)"
+
+
+def _services(name: str) -> list[str]:
+    """The services of a module that was loaded, each as MODULE:SERVICE."""
+    found = vars(sys.modules[name]).items()
+    return [f"{name}:{attribute}" for attribute, each in found if isinstance(each, Service)]

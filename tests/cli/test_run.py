@@ -29,6 +29,11 @@ def spare(monkeypatch: pytest.MonkeyPatch) -> str:
     [
         ("shop", "names no service: give MODULE:SERVICE"),
         ("shop:", "names no service: give MODULE:SERVICE"),
+        (MODULE, f"names no service: did you mean {APP}?"),
+        (f"{MODULE}:", f"names no service: did you mean {APP}?"),
+        ("tests/consumers/service/app.py:service", f"names no service: did you mean {APP}?"),
+        ("tests/consumers/service/app.py", f"names no service: did you mean {APP}?"),
+        ("tests/waiting.py", "names no service: give MODULE:SERVICE"),
         ("shop-1:service", "names no service: give MODULE:SERVICE"),
         ("nowhere.app:service", "there is no module 'nowhere.app'"),
         (f"{MODULE}:nothing", f"has no 'nothing': did you mean {APP}?"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -194,3 +195,42 @@ def test_fields_may_come_and_go_within_a_version(kind: Format) -> None:
     assert serde.decode(written).model_dump() == {"x": 1, "added": "new", "inner": {"a": 2, "fresh": ["n"]}}
     back = Serde(registry, [old], format=kind).decode(serde.encode(serde.decode(written)))
     assert back.model_dump() == {"x": 1, "gone": "g", "inner": {"a": 2, "gone": 1}}
+
+
+class TimedV1(Event, name="timed", version=1):
+    seconds: int
+
+
+class Timed(Event, name="timed", version=3):
+    millis: int
+
+
+@Timed.upcast(from_version=1)
+def _first(old: Mapping[str, Any]) -> Mapping[str, object]:
+    return {"milis": old["seconds"] * 1000}
+
+
+@Timed.upcast(from_version=2)
+def _second(old: Mapping[str, Any]) -> Mapping[str, object]:
+    return {"milis": 1000 // old["milis"]}
+
+
+@formats
+def test_an_upcast_that_is_wrong_is_named_with_its_line(kind: Format) -> None:
+    """Whether a step raised or gave what the class does not take: the bytes' writer is not at fault, the step is."""
+    registry = MemoryRegistry()
+    written = Serde(registry, [TimedV1], format=kind)
+    serde = Serde(registry, [Timed])
+    first, second = (f"{Path(__file__)}:{each.__code__.co_firstlineno}" for each in (_first, _second))
+
+    with pytest.raises(Undecodable) as raised:
+        serde.decode(written.encode(TimedV1(seconds=0)))
+    with pytest.raises(Undecodable) as refused:
+        serde.decode(written.encode(TimedV1(seconds=1)))
+
+    assert raised.value.why.startswith(f"the upcast from version 2 ({second}) raised ZeroDivisionError: ")
+    assert raised.value.why.endswith(": correct it")
+    assert refused.value.why.startswith(
+        f"the upcasts from version 1 ({first}) and from version 2 ({second}) gave what is no Timed, correct that or "
+    )
+    assert "\nmillis\n" in str(refused.value)

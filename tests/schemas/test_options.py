@@ -12,7 +12,7 @@ import pytest
 from consumers import Client, Reactor, Service, Worker
 from eventstore import EventStore
 from sagas import Participant, step
-from schemas import DefinitionError
+from schemas import DefinitionError, Event
 
 HERE = re.escape(str(Path(__file__)))
 
@@ -42,6 +42,24 @@ def test_a_misspelt_option_names_the_line_and_what_was_meant(made: Any, options:
     line = Path(__file__).read_text().splitlines()[raised.value.line.number - 1]
     assert "made(*positional, **options)" in line
     assert isinstance(raised.value, TypeError)
+
+
+class Went(Event, name="options.went", version=2):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("made", "given", "told"),
+    [
+        (EventStore, ("gate", [Went]), "EventStore takes options by name: write events=…"),
+        (Went.upcast, (1,), "Message.upcast takes options by name: write from_version=…"),
+        (Client, ("memory://",), "Client takes options by name: it has log=, name=, registry=, stores="),
+    ],
+)
+def test_a_value_without_its_name_is_told_which_it_needs(made: Any, given: tuple[Any, ...], told: str) -> None:
+    """At the line of the call; where none is needed, all that there are."""
+    with pytest.raises(DefinitionError, match=rf"^{HERE}:\d+: {re.escape(told)}$"):
+        made(*given)
 
 
 @pytest.mark.parametrize(

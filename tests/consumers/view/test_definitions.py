@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pydantic import BaseModel
 
+from consumers.queryable import Queryable
 from consumers.table import Table, table
 from consumers.view import View, on
 from eventstore.streams import Recorded
@@ -35,6 +36,15 @@ def test_a_table_is_known_by_the_class() -> None:
     assert Totals.by_order.view is Totals
     assert Totals.by_order.name == "by_order"
     assert Totals.by_customer.merge is Total.plus
+
+
+def test_a_table_says_how_its_rows_are_read() -> None:
+    """Outside of the view's handlers `table[key]` is no read: that takes a service, and time."""
+    declared: Any = Totals.by_order
+    queryable: Any = Queryable(cast("Any", None), Totals.by_order)
+    for each in (declared, queryable):
+        with pytest.raises(TypeError, match=r"`await service\.table\(Totals\.by_order\)\.get\('q'\)`"):
+            each["q"]
 
 
 def nothing() -> None:

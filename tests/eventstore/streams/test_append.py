@@ -245,6 +245,14 @@ async def test_arguments_are_refused_before_personal_data_is_sealed() -> None:
     assert ADA not in str(refused.value)
 
 
+async def test_a_write_without_what_it_expects_names_what_there_is(store: Accounts) -> None:
+    """As one that expects what is no version does; type checkers see that it is missing."""
+    writes: Any = store
+    for name, arguments in (("append", ("a", deposits(1))), ("delete", ("a",)), ("truncate", ("a",))):
+        with pytest.raises(TypeError, match=rf"EventStore\.{name} has no expected=: .* an int, or NO_STREAM, .* ANY;"):
+            await getattr(writes, name)(*arguments)
+
+
 async def test_a_version_to_truncate_before_is_a_version(store: Accounts) -> None:
     """Also where a number was read as text."""
     wrong: Any = "1"
@@ -285,6 +293,14 @@ def test_a_store_needs_a_name_and_events() -> None:
         EventStore("a b", events=[Deposited])
     with pytest.raises(ValueError, match="holds no events"):
         EventStore[Deposited]("a", events=[])
+
+
+def test_a_store_of_one_type_takes_a_list_of_it() -> None:
+    """The error says what to write."""
+    alone: Any = Deposited
+
+    with pytest.raises(TypeError, match=r"gate: events=Deposited is one type, .*: events=\[Deposited\]"):
+        EventStore("gate", events=alone)
 
 
 async def test_a_store_alone_needs_a_log_and_runs_once() -> None:
