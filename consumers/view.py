@@ -34,6 +34,7 @@ from consumers.source import Source, topics_of
 from consumers.table import Table
 from consumers.view_loop import ViewLoop
 from eventstore.component import Plan
+from eventstore.store import EventStore
 from eventstore.streams import Recorded
 from schemas import Event
 from schemas.definition import (
@@ -124,7 +125,7 @@ class View(metaclass=BodyType):
             version=version,
             sources=tuple(topics),
             tables=_tables(cls, body),
-            handlers=_handlers(cls, body),
+            handlers=_handlers(cls, body, topics),
             by=by,
         )
 
@@ -174,13 +175,14 @@ def _tables(cls: type[View], body: Definition) -> dict[str, Table[Any, Any]]:
     return tables
 
 
-def _handlers(cls: type[View], body: Definition) -> dict[type[Event], Handling]:
+def _handlers(cls: type[View], body: Definition, sources: Sequence[Source]) -> dict[type[Event], Handling]:
     handlers: dict[type[Event], Handling] = {}
     lines: dict[type[Event], Line] = {}
     for function, local in _functions(cls):
         hints = annotations_of(function, dict(local))
         handling = _handling(cls, function, hints)
         for event in _events(cls, function, hints):
+            _check_declared(cls, function, event, sources)
             if event in handlers:
                 raise DefinitionError(
                     line_of(function),
@@ -190,6 +192,20 @@ def _handlers(cls: type[View], body: Definition) -> dict[type[Event], Handling]:
     if not handlers:
         raise DefinitionError(body.class_line, f"{cls.__name__} handles nothing: add a method with @on")
     return handlers
+
+
+def _check_declared(
+    cls: type[View], function: Callable[..., None], event: type[Event], sources: Sequence[Source]
+) -> None:
+    """Refuse an event that none of the sources can hold, where all are stores: only of these it is known here."""
+    stores = [source for source in sources if isinstance(source, EventStore)]
+    declared = {each.__type_name__ for store in stores for each in store.events}
+    if len(stores) == len(sources) and event.__type_name__ not in declared:
+        raise DefinitionError(
+            line_of(function),
+            f"{cls.__name__}.{function.__name__} handles {event.__name__}, which is not among the events=[…] of "
+            f"{' and '.join(store.name for store in stores)}: add it there, or the store that has it to topics=",
+        )
 
 
 def _functions(cls: type[View]) -> list[tuple[Callable[..., None], Mapping[str, Any]]]:

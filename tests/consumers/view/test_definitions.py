@@ -13,9 +13,10 @@ from pydantic import BaseModel
 from consumers.queryable import Queryable
 from consumers.table import Table, table
 from consumers.view import View, on
+from eventstore.store import EventStore
 from eventstore.streams import Recorded
 from schemas import DefinitionError
-from tests.consumers.view.shop import Paid, Placed, Total, Totals
+from tests.consumers.view.shop import Paid, Placed, Shipped, Total, Totals
 
 
 class Loose(BaseModel):
@@ -120,6 +121,18 @@ def asynchronous() -> None:
         async def one(self, event: Placed) -> None: ...
 
 
+STORES = [EventStore(name, events=[event]) for name, event in (("orders", Placed), ("payments", Paid))]
+
+
+def not_declared() -> None:
+    class Deaf(View, topics=STORES):
+        @on
+        def one(self, event: Placed) -> None: ...
+
+        @on  # here
+        def two(self, event: Paid | Shipped) -> None: ...
+
+
 def bad_name() -> None:
     class Named(View, topics=["x"], name="A.b"):  # here
         @on
@@ -138,6 +151,7 @@ def bad_name() -> None:
         (not_an_event, "no Event"),
         (resource, "no Recorded"),
         (asynchronous, "async"),
+        (not_declared, r"Deaf\.two handles Shipped, which is not among the events=\[…\] of orders and payments"),
         (bad_name, "needs a name"),
     ],
 )
@@ -150,6 +164,16 @@ def test_import_refuses(define: Callable[[], Any], words: str) -> None:
         define()
 
     assert refused.value.line.number == wanted
+
+
+def test_what_a_topic_by_name_holds_is_not_known() -> None:
+    """Beside stores, a name may bring any event."""
+
+    class Both(View, topics=[*STORES, "parcels.events"]):
+        @on
+        def one(self, event: Shipped) -> None: ...
+
+    assert set(Both.__view__.handlers) == {Shipped}
 
 
 def test_an_overwritten_handler_is_refused() -> None:
