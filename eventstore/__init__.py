@@ -11,7 +11,7 @@ from eventstore.durable import DurableState
 from eventstore.errors import AskTimedOut, CommitIdReused, EventStoreError, IdReused, InputFailed, WrongExpectedVersion
 from eventstore.expected import ANY, NO_STREAM, STREAM_EXISTS, Expected
 from eventstore.log import open_log
-from eventstore.log.errors import LogError
+from eventstore.log.errors import LogClosed, LogError, LogMissing, OutcomeUnknown
 from eventstore.processor.port import DecideContext, Processor, StateContext, StateProcessor
 from eventstore.processor.snapshots import Snapshots
 from eventstore.specification import given
@@ -40,8 +40,11 @@ __all__ = [
     "ForgetUnfinished",
     "IdReused",
     "InputFailed",
+    "LogClosed",
     "LogError",
+    "LogMissing",
     "MasterKeys",
+    "OutcomeUnknown",
     "Plan",
     "Position",
     "Processor",

@@ -57,7 +57,7 @@ def rotate(*, log: LogUrl, json: Json = False) -> None:
 
 
 @keys.command
-def forget(subject: Subject, *, log: LogUrl, json: Json = False) -> None:
+def forget(subject: Subject, /, *, log: LogUrl, json: Json = False) -> None:
     """Destroy the keys of a subject: its personal data can be read by nobody any more. There is no way back.
 
     Of a subject that has no keys yet, nothing personal is recorded from now on.
