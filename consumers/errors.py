@@ -186,11 +186,12 @@ class ServiceError(ConsumerError):
 class LogNotGiven(ServiceError):
     """A service or client starts, and nobody said on which log: say it."""
 
-    def __init__(self, name: str, ways: str) -> None:
+    def __init__(self, name: str, ways: str, *, is_kept: bool = False) -> None:
+        """`is_kept`: only one that outlives the process will do."""
+        memory = "" if is_kept else " or memory:// (nothing is kept: for tests)"
         super().__init__(
             f"no log was given for {name}: give {ways}, for example kafka://localhost:9092 (Kafka), "
-            f"embedded:///var/lib/shop (a folder; embedded:shop is one in the working folder) or memory:// (nothing is "
-            f"kept: for tests)"
+            f"embedded:///var/lib/shop (a folder; embedded:shop is one in the working folder){memory}"
         )
         self.name = name
 

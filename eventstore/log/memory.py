@@ -40,6 +40,12 @@ def open_memory(
         return LocalLog(url, shared, lambda: None)
 
 
+def is_shared(name: str) -> bool:
+    """Whether somebody in this process opened a shared log of this name."""
+    with _guard:
+        return name in _shared
+
+
 def discard(name: str) -> None:
     """Forget a shared log; handles that are still open fail with LogClosed."""
     with _guard:

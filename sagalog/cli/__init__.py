@@ -116,7 +116,7 @@ def _missing(error: MissingArgumentError) -> str:
     from consumers.errors import LogNotGiven
 
     command = " ".join(("sagalog", *(error.command_chain or ())))
-    return str(LogNotGiven(f"`{command}`", "--log or the variable SAGALOG_LOG"))
+    return str(LogNotGiven(f"`{command}`", "--log or the variable SAGALOG_LOG", is_kept=True))
 
 
 def application() -> App:

@@ -37,8 +37,8 @@ def registry_of(log: str | None, registry: str | None, command: str) -> Generato
         with opened(log) as looked_at, open_registry(looked_at, "") as found:
             yield found
     else:
-        said = LogNotGiven(f"`sagalog schemas {command}`", "--log or the variable SAGALOG_LOG, or --registry")
-        raise CycloptsError(msg=str(said))
+        ways = "--log or the variable SAGALOG_LOG, or --registry"
+        raise CycloptsError(msg=str(LogNotGiven(f"`sagalog schemas {command}`", ways, is_kept=True)))
 
 
 @schemas.command(name="list", help_epilogue="Examples:\n  sagalog schemas list\n  sagalog schemas list --json\n")

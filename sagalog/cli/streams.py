@@ -15,7 +15,7 @@ from eventstore.registry_choice import open_registry
 from eventstore.transfer import Imported, export_streams, import_streams
 from eventstore.transfer.files import FileFormat
 from eventstore.transfer.looking import Shown, Summary, events_of_stream, summaries
-from sagalog.cli.opening import Json, LogUrl, RegistryUrl, opened
+from sagalog.cli.opening import Json, LogUrl, RegistryUrl, check_kept, opened
 from sagalog.cli.output import Counter, text_of
 from sagalog.cli.output import show as tell
 from sagalog.cli.values import PositionText, StoreName, StreamId
@@ -119,6 +119,7 @@ def import_(
         Only compare, and say what would be done.
     """
     configure_unless_done()
+    check_kept(log)
     with Counter("events") as counter:
         done = asyncio.run(
             import_streams(

@@ -241,7 +241,8 @@ def test_a_group_without_a_name_is_refused(capsys: pytest.CaptureFixture[str]) -
 
 def test_a_missing_topic_is_explained(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """It ends with 1 and one line."""
-    assert run(["group", "reset", "g", "--log", url, "--topic", "nowhere-at-all", "--to", "end"]) == 1
+    with closing(open_log(url)):
+        assert run(["group", "reset", "g", "--log", url, "--topic", "nowhere-at-all", "--to", "end"]) == 1
     assert "'nowhere-at-all' does not exist" in capsys.readouterr().err
 
 
@@ -269,6 +270,19 @@ def test_a_command_that_looks_makes_no_log(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("url", ["memory://", "memory://of-nobody?partitions=2"])
+@pytest.mark.parametrize("command", [*LOOKING, ["streams", "import", "s", "file", "--serve-as", "s"]], ids=" ".join)
+def test_a_log_that_ends_with_the_command_is_refused(
+    command: list[str], url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it holds nobody else can see, and what is written there is lost."""
+    assert run([*command, "--log", url]) == 1
+
+    said = capsys.readouterr().err
+    assert f"{url} is in the memory of one process" in said
+    assert "give a log that is kept, such as kafka://" in said
+
+
 @pytest.mark.parametrize("command", LOOKING, ids=" ".join)
 def test_without_a_log_it_is_said_what_one_is(
     command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -279,8 +293,9 @@ def test_without_a_log_it_is_said_what_one_is(
     assert run(command) == 2
 
     said = capsys.readouterr().err
-    for part in ("--log or the variable SAGALOG_LOG", "kafka://localhost:9092", "embedded:///", "memory://"):
+    for part in ("--log or the variable SAGALOG_LOG", "kafka://localhost:9092", "embedded:///"):
         assert part in said
+    assert "memory://" not in said
     assert said.count("\n") == 1
 
 

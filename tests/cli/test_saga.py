@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from pydantic import BaseModel
 
 from consumers import Client, Service
 from eventstore import EventStore
+from eventstore.log import open_log
 from sagalog.cli import run
 from sagas import Participant, Saga, SagaClient, step
 from schemas import Command, Event, Refusal, Undo
@@ -156,5 +158,7 @@ def test_help_says_what_the_step_is(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_empty_log_has_no_sagas(unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing to list is no error."""
-    assert run(["saga", "list", "--log", f"memory://{unique('empty')}"]) == 0
+    url = f"memory://{unique('empty')}"
+    with closing(open_log(url)):
+        assert run(["saga", "list", "--log", url]) == 0
     assert capsys.readouterr().out == "no sagas\n"

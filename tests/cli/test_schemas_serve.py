@@ -125,6 +125,6 @@ def test_a_port_that_is_taken_is_named(registry_url: str, tmp_path: Any, capsys:
     """It ends with 1."""
     port = registry_url.rpartition(":")[2]
 
-    assert run(["schemas", "serve", "--log", "memory://", "--port", port]) == 1
+    assert run(["schemas", "serve", "--log", f"embedded://{tmp_path}/log", "--port", port]) == 1
 
     assert f"cannot listen at 127.0.0.1:{port}" in capsys.readouterr().err

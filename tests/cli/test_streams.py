@@ -45,7 +45,7 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any
 
 def test_streams_go_from_log_to_log(url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """S15: export, dry run, import, repeat, from the command line."""
-    file, target = str(tmp_path / "all.avro"), url + "-target"
+    file, target = str(tmp_path / "all.avro"), f"embedded://{tmp_path}/target"
 
     exported = answer(capsys, "export", "accounts", "--log", url, "--to", file)
     options = [file, "--log", target, "--serve-as", "accounts"]

@@ -96,11 +96,9 @@ async def test_a_key_that_was_never_here_is_no_forgotten_subject(
     assert (gone, str(gone)) == (Redacted("ada"), "[redacted]")
 
 
-def test_the_commands_say_it(
-    file: Path, source: str, unique: Callable[[str], str], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_commands_say_it(file: Path, source: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """As text and as JSON: at the export that keys stay, at the import whose are missing, and what to do."""
-    target = f"memory://{unique('target')}"
+    target = f"embedded://{tmp_path}/target"
     export = ["streams", "export", "people", "--log", source, "--to", str(file)]
     import_ = ["streams", "import", "people", str(file), "--log", target, "--serve-as", "people"]
 
