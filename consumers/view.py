@@ -198,7 +198,7 @@ def _check_declared(
     cls: type[View], function: Callable[..., None], event: type[Event], sources: Sequence[Source]
 ) -> None:
     """Refuse an event that none of the sources can hold, where all are stores: only of these it is known here."""
-    stores = [source for source in sources if isinstance(source, EventStore)]
+    stores: list[EventStore[Any]] = [source for source in sources if isinstance(source, EventStore)]
     declared = {each.__type_name__ for store in stores for each in store.events}
     if len(stores) == len(sources) and event.__type_name__ not in declared:
         raise DefinitionError(
