@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from tests.consumers.service.app import fresh
 from tests.consumers.service.processes import APP, Run, get
 
 MODULE = "tests.consumers.service.app"
+RUN = import_module("sagalog.cli.run")
+"""Not by its path: the package has a function of that name, until somebody imports the module."""
 
 
 @pytest.fixture
@@ -156,7 +159,7 @@ def test_ports_follow_slots(spare: str, monkeypatch: pytest.MonkeyPatch) -> None
         asked.extend(command(number) for number in range(count))
         return 0
 
-    monkeypatch.setattr("sagalog.cli.run.supervise", started)
+    monkeypatch.setattr(RUN, "supervise", started)
     for port in ("8080", "0"):
         assert run(["run", spare, "--log", "kafka://a:1", "--processes", "2", "--http", f"0.0.0.0:{port}"]) == 0
 
@@ -174,7 +177,7 @@ def test_each_process_gets_its_standby(spare: str, monkeypatch: pytest.MonkeyPat
         asked.extend(command(number) for number in range(count))
         return 0
 
-    monkeypatch.setattr("sagalog.cli.run.supervise", started)
+    monkeypatch.setattr(RUN, "supervise", started)
     for more in (["--standby"], []):
         assert run(["run", spare, "--log", "kafka://a:1", "--processes", "2", *more]) == 0
 
