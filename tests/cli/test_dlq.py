@@ -13,7 +13,7 @@ from consumers.worker import Worker
 from eventstore.clock import ManualClock
 from eventstore.log import open_log
 from eventstore.registry import TopicRegistry
-from sagalog.cli import run
+from sagalog.cli import execute as run
 from schemas import Serde
 from tests.consumers.host import TestHost
 from tests.consumers.worker.bench import Bench, Placed

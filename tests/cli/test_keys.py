@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sagalog.cli import run
+from sagalog.cli import execute as run
 
 
 def test_a_subject_that_is_missing_is_called_by_its_place(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from eventstore.log import Log, Topic, TopicPartition, open_log
 from eventstore.log.drift import warn_of_drift
 from eventstore.log.errors import LogError, NotAuthorized
 from eventstore.log.local.topics import Topics
-from sagalog.cli import run
+from sagalog.cli import execute as run
 from schemas import Event
 from tests.waiting import eventually
 

@@ -12,7 +12,7 @@ import pytest
 
 from sagalog.broker import KAFKA_VERSION
 from sagalog.broker.readiness import node_ids
-from sagalog.cli import run
+from sagalog.cli import execute as run
 
 
 def test_help_names_the_groups(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,7 +24,7 @@ def test_help_names_the_groups(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_imports_no_group() -> None:
     """Showing the help loads no module of any group, so it is quick however many there are."""
     program = (
-        "import sys\nfrom sagalog.cli import run\nrun(['--help'])\n"
+        "import sys\nfrom sagalog.cli import execute\nexecute(['--help'])\n"
         "print([m for m in sys.modules if m.startswith('sagalog.cli.')], file=sys.stderr)"
     )
 

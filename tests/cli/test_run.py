@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from consumers.supervise import MISUSED, supervise
-from sagalog.cli import run
+from sagalog.cli import execute as run
 from tests.consumers.service.app import fresh
 from tests.consumers.service.processes import APP, Run, get
 
 MODULE = "tests.consumers.service.app"
-RUN = import_module("sagalog.cli.run")
-"""Not by its path: the package has a function of that name, until somebody imports the module."""
 
 
 @pytest.fixture
@@ -159,7 +156,7 @@ def test_ports_follow_slots(spare: str, monkeypatch: pytest.MonkeyPatch) -> None
         asked.extend(command(number) for number in range(count))
         return 0
 
-    monkeypatch.setattr(RUN, "supervise", started)
+    monkeypatch.setattr("sagalog.cli.run.supervise", started)
     for port in ("8080", "0"):
         assert run(["run", spare, "--log", "kafka://a:1", "--processes", "2", "--http", f"0.0.0.0:{port}"]) == 0
 
@@ -177,7 +174,7 @@ def test_each_process_gets_its_standby(spare: str, monkeypatch: pytest.MonkeyPat
         asked.extend(command(number) for number in range(count))
         return 0
 
-    monkeypatch.setattr(RUN, "supervise", started)
+    monkeypatch.setattr("sagalog.cli.run.supervise", started)
     for more in (["--standby"], []):
         assert run(["run", spare, "--log", "kafka://a:1", "--processes", "2", *more]) == 0
 

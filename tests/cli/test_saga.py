@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from consumers import Client, Service
 from eventstore import EventStore
 from eventstore.log import open_log
-from sagalog.cli import run
+from sagalog.cli import execute as run
 from sagas import Participant, Saga, SagaClient, step
 from schemas import Command, Event, Refusal, Undo
 

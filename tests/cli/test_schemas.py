@@ -13,7 +13,7 @@ import pytest
 
 from eventstore.log import open_log
 from eventstore.registry import TopicRegistry
-from sagalog.cli import run
+from sagalog.cli import execute as run
 from schemas import Event, Serde
 
 MESSAGES = """

@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field
 from eventstore import NO_STREAM, EventStore
 from eventstore.log import open_log
 from eventstore.registry import TopicRegistry
-from sagalog.cli import run
+from sagalog.cli import execute as run
 from schemas import Event, Serde
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from eventstore.expected import ANY
-from sagalog.cli import run
+from sagalog.cli import execute as run
 from tests.eventstore.streams.accounts import accounts, deposits
 
 

@@ -16,7 +16,7 @@ from eventstore.log import open_log
 from eventstore.subject_keys import MasterKeys, SubjectForgotten, SubjectKeys
 from eventstore.subject_keys.following import Following
 from eventstore.subject_keys.masters import VARIABLE, LocalMasterKeys, MasterKeyUnknown, WrappedKey, generate
-from sagalog.cli import run
+from sagalog.cli import execute as run
 from tests.eventstore.shredded import ADA, ada, service, store
 from tests.eventstore.test_shredding import holders, names, wrapped_key
 from tests.eventstore.test_shredding_keys import records

@@ -38,7 +38,7 @@ from eventstore.subject_keys.ring import (
     TRUSTED_SECONDS,
     KeysNotFollowed,
 )
-from sagalog.cli import run
+from sagalog.cli import execute as run
 
 ADA = "customer-17"
 MASTERS = LocalMasterKeys({"m": bytes(32)})

@@ -34,7 +34,7 @@ def test_a_name_that_is_not_there_is_an_error() -> None:
 def test_help_loads_none_of_the_packages_below() -> None:
     """The command line shows its help without loading what only commands need."""
     program = (
-        "import sys\nfrom sagalog.cli import run\nrun(['--help'])\n"
+        "import sys\nfrom sagalog.cli import execute\nexecute(['--help'])\n"
         f"print(sorted(sys.modules.keys() & set({PACKAGES!r})), file=sys.stderr)"
     )
 

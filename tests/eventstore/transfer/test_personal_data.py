@@ -13,7 +13,7 @@ from eventstore.log import open_log
 from eventstore.store import EventStore
 from eventstore.subject_keys.masters import VARIABLE, generate
 from eventstore.transfer import export_streams, import_streams
-from sagalog.cli import run
+from sagalog.cli import execute as run
 from schemas import Event, Personal, Redacted, personal
 from tests.eventstore.shredded import ADA, CustomerRegistered
 

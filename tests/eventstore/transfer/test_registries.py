@@ -14,7 +14,7 @@ from eventstore.expected import ANY
 from eventstore.log import open_log
 from eventstore.store import EventStore
 from eventstore.transfer import SchemaOfOtherType, StoreNotServed, export_streams, import_streams
-from sagalog.cli import run
+from sagalog.cli import execute as run
 from schemas import Event, UnknownSchema
 from tests.eventstore.registry.confluent import Confluent
 from tests.eventstore.registry.serving import served
