@@ -108,9 +108,9 @@ class Undecided:
     def unfolded(self, item: Input, error: Exception, out: list[Outgoing]) -> Answered | None:
         """K7: what the entity became cannot be told, since newer code wrote it, or an upcast or `@evolve` failed.
 
-        It is the affair of this entity alone. Only what may be over soon, or is the log's or the disk's, is raised.
+        It is the affair of this entity alone. What may be over soon, or is of log, disk or memory, is raised.
         """
-        if isinstance(error, StateError | LogError) or getattr(error, "is_retryable", False):
+        if isinstance(error, StateError | LogError | MemoryError) or getattr(error, "is_retryable", False):
             raise error
         if isinstance(error, UnknownType | NotKnownHere) and item.record is not None:
             self.stash(item, out)

@@ -11,6 +11,7 @@ import pytest
 from consumers import Client, Service, dlq
 from eventstore import Aggregate, AskTimedOut, InputFailed, decide, evolve
 from eventstore.log import open_log
+from eventstore.processor.entities import Entities
 from schemas import Command, Event, Reply
 
 
@@ -113,3 +114,22 @@ async def test_an_upcast_that_fails_fails_its_entity_alone(url: str) -> None:
         assert len(dlq.redrive(open_log(url), dlq.ALL).done) == 1
         await service.settled()
         assert await service.ask(Buy(member="old")) == Credits(credits=3)
+
+
+async def test_memory_that_is_short_says_nothing_of_the_entity(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop begins anew and decides: nothing is a dead letter."""
+    async with Service("gym", components=[Members], log=url) as service:
+        await service.ask(Buy(member="old"))
+
+    failures = [MemoryError()]
+    evolve_once = Entities._folded  # pyright: ignore[reportPrivateUsage] - where folding would run out of it
+
+    def short(*given: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return evolve_once(*given)
+
+    monkeypatch.setattr(Entities, "_folded", short)
+    async with Service("gym", components=[Members], log=url) as service:
+        assert await service.ask(Buy(member="old")) == Credits(credits=2)
+    assert not list(dlq.find(open_log(url)))
