@@ -175,7 +175,7 @@ class Hosting:
                 reasons[thread.loop.name] = f"{type(thread.error).__name__}: {thread.error}"
             elif not thread.is_ready():
                 told = thread.loop.progress() if isinstance(thread.loop, Progressing) else ""
-                reasons[thread.loop.name] = told or STARTING
+                reasons[thread.loop.name] = self.host.log.trouble() or told or STARTING
         return reasons
 
     def busy_loop(self) -> str:

@@ -117,6 +117,10 @@ class Log(Protocol):
         """
         ...
 
+    def trouble(self) -> str:
+        """What keeps it from answering, if that was noticed in the last seconds; else empty. Any thread, at once."""
+        ...
+
     def close(self) -> None:
         """Close the log. What was opened from it is closed first by whoever opened it."""
         ...
@@ -178,6 +182,11 @@ class Transactor(Protocol):
 
     def begin(self) -> None:
         """Open a unit."""
+        ...
+
+    def rest(self) -> None:
+        """To be called now and then while there is nothing to write: what the log told meanwhile is heeded. Raises
+        nothing, and waits for nobody. With an open unit, nothing happens."""
         ...
 
     def produce(

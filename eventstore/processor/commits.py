@@ -47,6 +47,11 @@ class Commits:
         if self.transactor is not None:
             self.transactor.close()
 
+    def rest(self) -> None:
+        """There is nothing to commit now."""
+        if self.transactor is not None:
+            self.transactor.rest()
+
     def abort(self) -> None:
         """Nothing of the transaction happens."""
         assert self.transactor is not None, "a batch was open"

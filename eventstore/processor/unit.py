@@ -121,6 +121,7 @@ class Unit:
             self._pace.worked()
         else:
             self._served.settle()
+            self._commits.rest()
             self._pace.idle(timeout)
         self._is_between_steps = True
         return worked

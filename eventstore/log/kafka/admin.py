@@ -58,6 +58,8 @@ SETTLING = frozenset(
 )
 """The cluster is rearranging itself: ask again."""
 MEMBERLESS = frozenset({ConsumerGroupState.EMPTY, ConsumerGroupState.DEAD})
+TROUBLED_SECONDS = 5.0
+"""Consumers that hear nothing ask every other second whether the cluster answers anybody."""
 LONGEST_LIFE_SECONDS = 10.0
 """Of a client that reaches nobody, unless a call alone may take longer."""
 
@@ -69,6 +71,7 @@ class Admin:
         self._settings = settings
         self._diagnostics = Diagnostics("admin")
         self._patience = Patience(settings.address, settings.api_timeout)
+        self._trouble = "", 0.0
         self._lock = Lock()
         self._client, self._made_at = self._made(), time.monotonic()
         self._life = settings.api_timeout
@@ -95,9 +98,15 @@ class Admin:
         try:
             with self._mapped(f"look at {topic}") as client:
                 client.list_topics(topic, timeout=timeout)
-        except LogError:
+        except LogError as error:
+            self._trouble = str(error), time.monotonic()
             return False
         return True
+
+    def trouble(self) -> str:
+        """Why it last gave no answer to `answers`, if that was a moment ago; else empty. Any thread."""
+        why, at = self._trouble
+        return why if time.monotonic() - at < TROUBLED_SECONDS else ""
 
     def describe(self, names: Sequence[str]) -> dict[str, tuple[str, int]]:
         """Id and partition count of each of these topics that exists."""

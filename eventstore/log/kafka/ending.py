@@ -19,6 +19,28 @@ from eventstore.log.kafka.membership import KafkaMember
 from eventstore.log.port import Member
 from eventstore.log.records import Position, TopicPartition
 
+METADATA_LIMIT = 4_095
+"""The broker's default `offset.metadata.max.bytes`, less the NUL that the Python binding appends."""
+
+
+def check_positions(positions: Mapping[TopicPartition, Position] | None, member: Member | None) -> None:
+    """Rule K2: librdkafka would send nothing, and say so to nobody.
+
+    Raises:
+        ValueError: one of them without the other, no positions, or some that cannot be committed.
+    """
+    if member is None and positions is None:
+        return
+    if member is None or positions is None:
+        raise ValueError("give positions and member, or neither")
+    if not isinstance(member, KafkaMember):
+        raise ValueError(f"{member!r} is no member of a Kafka group")
+    if not positions:
+        raise ValueError("no positions: a unit of a group names every partition that it writes (K2)")
+    for partition, position in positions.items():
+        if position.offset < 0 or len(position.metadata) > METADATA_LIMIT:
+            raise ValueError(f"{partition} cannot be committed at {position.offset}: negative, or long metadata")
+
 
 class Ending:
     """The two requests that end one unit."""

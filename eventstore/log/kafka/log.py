@@ -105,6 +105,9 @@ class KafkaLog:
     def groups(self, *, live: bool = False) -> list[str]:
         return self._open().groups(live=live)
 
+    def trouble(self) -> str:
+        return "" if self._admin is None else self._admin.trouble()
+
     def close(self) -> None:
         self._manifest.close()
         self._positions.close()

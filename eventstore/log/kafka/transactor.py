@@ -7,8 +7,10 @@ A unit's end is certain only while no connection was lost since its beginning. l
 transaction inside, and a late copy of it would end the next one; so a success with a lost connection is
 `OutcomeUnknown`.
 
-A producer that lost a connection between two units is replaced before the next one: a request that was on its way to
-the coordinator may make librdkafka wait for ever, and nothing is open that could become uncertain.
+A producer that lost a connection between two units is let go of, and the next one has another: a request that was on
+its way to the coordinator may make librdkafka wait for ever, and nothing is open that could become uncertain. While
+brokers are away, librdkafka 2.16 logs some 500 lines a second of its search for them; whoever kept the producer would
+take them all in first when it goes on, for half a minute after an outage of one.
 
 A record that the broker refused leaves a gap in librdkafka's sequence numbers, on which the next unit fails too,
 whatever it holds. So the producer is replaced after such a unit was aborted; the abort has just shown that the id is
@@ -34,7 +36,7 @@ from eventstore.log.errors import (
 )
 from eventstore.log.kafka.bounded import BoundedCalls
 from eventstore.log.kafka.diagnostics import Diagnostics, serve
-from eventstore.log.kafka.ending import Ending
+from eventstore.log.kafka.ending import Ending, check_positions
 from eventstore.log.kafka.errors import FENCED, OF_RECORDS, error_of, of_unit, unknown
 from eventstore.log.kafka.fencing import open_client
 from eventstore.log.kafka.membership import KafkaMember
@@ -48,8 +50,6 @@ Held: TypeAlias = tuple[str, bytes | None, bytes | None, int, int, Headers]
 log = structlog.get_logger("eventstore.log.kafka")
 
 FLUSH_SECONDS = 1.0
-METADATA_LIMIT = 4_095
-"""The broker's default `offset.metadata.max.bytes`, less the NUL that the Python binding appends."""
 
 
 class KafkaTransactor:
@@ -62,7 +62,7 @@ class KafkaTransactor:
         self._diagnostics = Diagnostics(transactional_id)
         self._held: dict[tuple[str, int], Held] = {}
         self._last: dict[TopicPartition, int] = {}
-        self._is_open = False
+        self._is_open = self._is_closed = False
         self._refusal: KafkaError | None = None
         self._spoilt_by: LogError | None = None
         self._lost_before = 0
@@ -82,11 +82,11 @@ class KafkaTransactor:
         return self._diagnostics.lost_connections
 
     def begin(self) -> None:
-        client = self._usable()
+        self._require_usable()
         if self._is_open:
             raise LogError(f"{self.transactional_id!r} has an open unit: commit or abort it first")
-        serve(client)
-        if self._has_lost():
+        self.rest()
+        if self._client is None:
             self._reconnect()
         client = self._usable()
         try:
@@ -96,6 +96,14 @@ class KafkaTransactor:
         self._is_open, self._refusal = True, None
         self._held.clear()
         self._last.clear()
+
+    def rest(self) -> None:
+        client = self._client
+        if client is not None and not self._is_open:
+            serve(client)
+            if self._has_lost():
+                self._client = None
+                client.purge(blocking=False)
 
     def produce(
         self,
@@ -150,7 +158,7 @@ class KafkaTransactor:
         client = self._usable()
         if not self._is_open:
             raise self._nothing_open()
-        self._check(positions, member)
+        check_positions(positions, member)
         if positions and isinstance(member, KafkaMember) and not member.may_commit(positions):
             self.abort()
             raise StaleMember("the assignment changed since the batch was polled: nothing happened, poll again")
@@ -189,6 +197,7 @@ class KafkaTransactor:
         except (Fenced, OutcomeUnknown) as failure:
             log.info("unit_left_open", transactional_id=self.transactional_id, why=str(failure))
         finally:
+            self._is_closed = True
             client, self._client = self._client, None
             self._calls.close()
             if client is not None:
@@ -227,28 +236,19 @@ class KafkaTransactor:
             before.purge(blocking=False)
 
     def _usable(self) -> Client:
+        self._require_usable()
         if self._client is None:
+            raise self._nothing_open()
+        return self._client
+
+    def _require_usable(self) -> None:
+        if self._is_closed:
             raise LogClosed(f"the transactor {self.transactional_id!r} was closed: open a new one")
         if self._spoilt_by is not None:
             raise self._spoilt_by
-        return self._client
 
     def _nothing_open(self) -> LogError:
         return LogError(f"{self.transactional_id!r} has no open unit: call begin first")
-
-    def _check(self, positions: Mapping[TopicPartition, Position] | None, member: Member | None) -> None:
-        """Rule K2: librdkafka would send nothing, and say so to nobody."""
-        if member is None and positions is None:
-            return
-        if member is None or positions is None:
-            raise ValueError("give positions and member, or neither")
-        if not isinstance(member, KafkaMember):
-            raise ValueError(f"{member!r} is no member of a Kafka group")
-        if not positions:
-            raise ValueError("no positions: a unit of a group names every partition that it writes (K2)")
-        for partition, position in positions.items():
-            if position.offset < 0 or len(position.metadata) > METADATA_LIMIT:
-                raise ValueError(f"{partition} cannot be committed at {position.offset}: negative, or long metadata")
 
     def _hand_over(self, held: Held, *, last: bool) -> None:
         """Give a record to librdkafka. What it refuses shows at the commit, where the caller looks for it."""

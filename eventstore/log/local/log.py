@@ -76,6 +76,9 @@ class LocalLog:
     def groups(self, *, live: bool = False) -> list[str]:
         return self.broker.group_names(live=live)
 
+    def trouble(self) -> str:
+        return ""
+
     def close(self) -> None:
         if not self._closed:
             self._closed = True

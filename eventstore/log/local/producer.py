@@ -93,6 +93,9 @@ class LocalTransactor:
         self._broker.check_epoch(self.transactional_id, self._epoch)
         self._unit = {}
 
+    def rest(self) -> None:
+        """Nothing is told meanwhile."""
+
     def produce(
         self,
         topic: str,

@@ -32,6 +32,7 @@ from eventstore.log.errors import (
     ProcessorTaken,
     TopicMissing,
 )
+from eventstore.log.local.log import LocalLog
 from eventstore.process_host import state_url
 from schemas import Command, Event
 from tests.consumers.service.app import Add, Counter, Sum, TooMuch, fresh
@@ -206,6 +207,17 @@ async def test_a_process_that_waits_says_what_for(url: str, monkeypatch: pytest.
             waited = [event["why"] for event in told if event["event"] == "service_waits"]
             serving.cancel()
     assert "fragile: starting, or taking partitions" in waited[-1]
+
+
+async def test_what_keeps_the_log_from_answering_is_the_reason(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a loop that is not ready."""
+
+    def trouble(_: LocalLog) -> str:
+        return "no Kafka answers"
+
+    monkeypatch.setattr(LocalLog, "trouble", trouble)
+    async with Service("tallies", components=[Counter, Fragile(is_ready=False)], log=url) as service:
+        await eventually_async(lambda: service.not_ready() == {"fragile": "no Kafka answers"})
 
 
 async def test_readiness_tells_the_truth(url: str) -> None:

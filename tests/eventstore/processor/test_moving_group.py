@@ -10,6 +10,7 @@ import pytest
 from eventstore.log import open_log
 from eventstore.log.errors import StaleMember
 from eventstore.log.local.consumer import LocalConsumer
+from eventstore.log.local.producer import LocalTransactor
 from eventstore.log.port import Batch
 from eventstore.log.records import Record, Topic
 from eventstore.processor.restore import Restore
@@ -54,6 +55,25 @@ def test_records_that_come_without_a_membership_come_again(bench: Bench, monkeyp
     bench.run()
 
     assert bench.events("a") == [(0, 1), (1, 2)]
+
+
+def test_who_has_nothing_to_write_lets_its_transactor_rest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also without a membership, as while brokers are away."""
+    bench.ask(Add(counter="a", by=1))
+    rested: list[str] = []
+
+    def rest(transactor: LocalTransactor) -> None:
+        rested.append(transactor.transactional_id)
+
+    def poll(_: LocalConsumer, *__: object) -> Batch:
+        return Batch([], None)
+
+    monkeypatch.setattr(LocalTransactor, "rest", rest)
+    monkeypatch.setattr(LocalConsumer, "poll", poll)
+
+    bench.unit.step(0.0)
+
+    assert len(rested) == 1
 
 
 def test_a_unit_whose_last_commit_is_refused_leaves_its_group(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,9 @@ class RemoteLog:
     def groups(self, *, live: bool = False) -> list[str]:
         return self._connection.ask(m.Groups(live), m.Names).names
 
+    def trouble(self) -> str:
+        return ""
+
     def close(self) -> None:
         self._connection.close()
 

@@ -88,6 +88,30 @@ def test_readers_and_members_hear_again_when_there_are_brokers_again(
         _all_hear(listening, b"after")
 
 
+def test_a_log_whose_brokers_are_away_says_so(
+    kafka: str, topic: str, unique: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As soon as a consumer has heard nothing for a while, and until a moment after somebody answers."""
+    monkeypatch.setattr(hearing, "QUIET_SECONDS", 0.2)
+    monkeypatch.setattr(hearing, "PAUSE_SECONDS", 0.2)
+    monkeypatch.setattr("eventstore.log.kafka.admin.TROUBLED_SECONDS", 2.0)
+    with (
+        KafkaProxy(kafka) as proxy,
+        closing(open_log(f"kafka://{proxy.bootstrap}?api_timeout=1")) as log,
+        closing(Members(unique("group"))) as members,
+    ):
+        log.create([Topic(name=topic, partitions=1)])
+        member = Starting(log, members, topic)
+        eventually(lambda: member.poll() or member.owns_some())
+        assert log.trouble() == ""
+
+        proxy.break_all()
+        eventually(lambda: member.poll() or "no Kafka answers" in log.trouble(), 20)
+        proxy.heal()
+
+        eventually(lambda: member.poll() or not log.trouble(), 20)
+
+
 class Starting:
     """A member that reads its partitions from the beginning, as often as it gets them."""
 
@@ -95,6 +119,9 @@ class Starting:
         self._heard = Heard()
         self._consumer = members.join(log, topic, self._heard)
         self._seen = 0
+
+    def owns_some(self) -> bool:
+        return bool(self._consumer.assignment())
 
     def poll(self) -> Sequence[Record]:
         records = self._consumer.poll(10, 0.02).records

@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 import pytest
 from confluent_kafka import Producer
 
-from eventstore.log.errors import Fenced, LogError, MessageTooLarge, OutcomeUnknown, TransactionAborted
+from eventstore.log.errors import (
+    BrokerUnreachable,
+    Fenced,
+    LogClosed,
+    LogError,
+    MessageTooLarge,
+    OutcomeUnknown,
+    TransactionAborted,
+)
 from eventstore.log.kafka import KafkaLog
 from eventstore.log.kafka.bounded import BoundedCalls
 from eventstore.log.kafka.diagnostics import Diagnostics
@@ -153,6 +161,37 @@ def test_a_connection_lost_between_units_does_no_harm(
     transactor.begin()
     assert len(opened) == 2
     transactor.close()
+
+
+def test_a_producer_without_its_connection_is_let_go_of_while_it_rests(
+    proxy: KafkaProxy, proxied: KafkaLog, made: Sequence[TopicPartition], unique: Callable[[str], str]
+) -> None:
+    """librdkafka logs its search for brokers 500 times a second, all of which the next unit would take in first."""
+    transactor = proxied.transactor(unique("tx"))
+    transactor.begin()
+    transactor.produce(*made[0], b"key", b"before")
+    transactor.commit()
+
+    def is_let_go() -> bool:
+        transactor.rest()
+        return transactor._client is None  # pyright: ignore[reportPrivateUsage] - nothing else shows it
+
+    proxy.break_all()
+    eventually(is_let_go)
+    with pytest.raises(BrokerUnreachable):
+        transactor.begin()
+    proxy.heal()
+
+    transactor.begin()
+    transactor.produce(*made[0], b"key", b"after")
+    transactor.rest()
+    transactor.commit()
+    transactor.rest()
+    assert committed(proxied, made[0]) == [b"before", b"after"]
+    transactor.close()
+    transactor.rest()
+    with pytest.raises(LogClosed):
+        transactor.begin()
 
 
 def test_the_older_of_two_with_one_id_is_fenced(
