@@ -106,6 +106,8 @@ class Standby:
         try:
             self._is_wanted = False
             found = self._followed.pop(inbox, None)
+            if found is not None:
+                self._reads = None  # if it is given back before the next step, its rows may go less far than the reader
         finally:
             self._lock.release()
         if found is None:

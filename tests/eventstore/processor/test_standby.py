@@ -252,6 +252,26 @@ def test_a_partition_that_comes_and_goes_before_it_is_taken_stays_followed(pair:
     assert pair.read() == 2
 
 
+def test_a_partition_that_is_taken_and_given_up_at_once_is_read_again_from_its_rows(pair: Pair) -> None:
+    """K4: what was read and not written went with the rows; a reader that stands behind it would leave it out."""
+    pair.add(1)
+    pair.follow()
+    pair.add(1)
+    pair.until(lambda: pair.read() == 2)
+    standby, inbox = pair.second.standby, pair.inbox()
+    standby.claim([inbox])
+    rows = standby.take(inbox, 1)
+    assert rows is not None
+    rows.close()
+    standby.release(inbox)
+    pair.follow()
+
+    key = pair.kill()
+
+    assert pair.second.ask(Add(counter=key, by=1)) == Total(is_=3)
+    assert [version for version, _ in pair.second.events(key)] == [0, 1, 2]
+
+
 def test_rows_that_missed_tombstones_are_made_anew(pair: Pair) -> None:
     """K13: a process slept for longer than half of the tombstones' retention."""
     pair.add(1)
