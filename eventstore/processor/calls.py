@@ -26,8 +26,8 @@ class Calls:
         self._closed = False
         self._wanted = _NOBODY_WAITS
 
-    def __bool__(self) -> bool:
-        return bool(self._waiting)
+    def __len__(self) -> int:
+        return len(self._waiting)
 
     def put(self, call: AnyCall) -> bool:
         """Add a call and wake the loop. False: the queue was closed, the call was not taken."""

@@ -51,6 +51,12 @@ class Gathering:
         erasing = [at for at, partition in self._served.partitions.items() if partition.is_erasing(now_ms)]
         return Inputs(stashed=stashed, records=records, calls=calls, instants=instants, erasing=erasing)
 
+    def pass_on_strays(self) -> None:
+        """Let no call wait here whose partition is not: while this is no member of the group, no batch takes it in."""
+        waiting, self._waiting = self._waiting, []
+        stay = self._here([*waiting, *self.calls.take(len(self.calls))])
+        self._waiting = [*stay, *self._waiting]
+
     def pass_on(self) -> None:
         """Take no more. No call is left without an answer or an error (K10)."""
         waiting, self._waiting = self._waiting, []

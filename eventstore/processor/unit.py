@@ -115,6 +115,7 @@ class Unit:
         self._served.take_over()
         if batch.member is None:
             self._read_again(batch.records)
+            self._gathering.pass_on_strays()
         worked = batch.member is not None and self._run(batch)
         self._questions.answer()
         if worked or self._served.is_taking():

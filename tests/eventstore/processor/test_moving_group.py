@@ -76,6 +76,22 @@ def test_who_has_nothing_to_write_lets_its_transactor_rest(bench: Bench, monkeyp
     assert len(rested) == 1
 
 
+def test_calls_of_who_lost_its_membership_are_passed_on(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """K10: who has the partition now answers them, however long this process takes to join its group again."""
+    bench.ask(Add(counter="a", by=1))
+    bench.call(Add(counter="a", by=2), lambda _: None, id="waits")
+    served = bench.unit._served
+
+    def poll(_: LocalConsumer, *__: object) -> Batch:
+        served.lost([*served.partitions])
+        return Batch([], None)
+
+    monkeypatch.setattr(LocalConsumer, "poll", poll)
+    bench.unit.step(0.0)
+
+    assert [call.metadata.id for call in bench.moved] == ["waits"]
+
+
 def test_a_unit_whose_last_commit_is_refused_leaves_its_group(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A member that is left behind would hold its partitions as long as it may go without a poll: a minute."""
     bench.ask(Add(counter="a", by=1))
