@@ -108,6 +108,7 @@ class Process:
             InputFailed: the handler raised; the message is in the dead letters.
             IdReused: the id stands for another command; nothing happened.
             AskTimedOut: no answer came in time; the outcome is unknown. Ask again with the same `id`.
+            UnknownType, Undecodable: it happened; this code cannot read the answer, which newer code gave.
             DestinationNotHosted: this service does not host the destination, and nobody else sees its memory:// log.
             LogClosed: the service stopped before the answer came; the outcome is unknown.
             MessageTooLarge: the command does not fit into a record.

@@ -115,6 +115,7 @@ class Runtime(Protocol):
             InputFailed: the decision raised; the message is in the dead letters.
             IdReused: another message was asked under this id.
             AskTimedOut: no answer came in time; the outcome is unknown.
+            UnknownType, Undecodable: it happened; this code cannot read the answer, which newer code gave.
             TopicMissing: nobody ever took messages for `to`.
             DestinationNotHosted: nobody here takes them, and nobody else sees the log.
         """

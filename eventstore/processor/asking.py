@@ -250,11 +250,15 @@ class Asking:
     def _take(self, headers: Headers, value: bytes | None) -> None:
         """Hand an answer to whoever waits for it; this partition is shared with other processes' answers."""
         try:
-            metadata = Metadata.decode(dict(headers)["meta"])
-            if value is not None and self._waiting.find(metadata.correlation) is not None:
-                self._waiting.tell(metadata.correlation, (self._host.serde.decode(value), None))
+            correlation = Metadata.decode(dict(headers)["meta"]).correlation
         except (KeyError, SchemaError) as error:
             log.warning("reply_unreadable", error=type(error).__name__, detail=str(error))
+            return
+        if value is not None and self._waiting.find(correlation) is not None:
+            try:
+                self._waiting.tell(correlation, (self._host.serde.decode(value), None))
+            except SchemaError as error:
+                self._fail(correlation, error)
 
     def resolve(self, answers: Sequence[Answered]) -> None:
         """Local calls were committed. If one was not answered, the answer comes to the call's address later."""

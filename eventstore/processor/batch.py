@@ -255,7 +255,11 @@ class Decisions:
             partition = self._touch(at)
             assert partition is not None, "only served partitions have instants"
             for due in partition.timers.due(min(instant, self._now_ms), BATCH_INPUTS):
-                partition.handle(self._intake.timer(due), self.out)
+                item = self._intake.timer(due)
+                if isinstance(item, Unread):
+                    partition.undecided.wait(item.stub, item.error)
+                else:
+                    partition.handle(item, self.out)
 
 
 def runs(records: Sequence[Record]) -> Iterator[tuple[TopicPartition, Sequence[Record]]]:

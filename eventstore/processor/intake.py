@@ -73,9 +73,12 @@ class Intake:
         except SchemaError as error:
             return Unread(Fault.POISON, error, Input(part.key, _NOTHING, part.metadata))
 
-    def timer(self, due: Due) -> Input:
+    def timer(self, due: Due) -> Input | Unread:
         """A due timer as an input."""
-        message: Message = self._serde.decode(due.payload)
+        try:
+            message: Message = self._serde.decode(due.payload)
+        except SchemaError as error:
+            return Unread(Fault.STASH, error, Input(due.key, _NOTHING, Metadata(id=due.id), timer=due.name))
         return Input(due.key, message, Metadata(id=due.id, type=message.__type_name__), timer=due.name)
 
 

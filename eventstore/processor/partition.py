@@ -129,10 +129,7 @@ class Partition(Generic[S]):
             raise
         except NotKnownHere as unknown:
             self._entities.forget(item.key)
-            if item.record is None:
-                return self.undecided.poison(item, unknown, out)
-            self.undecided.stash(item, out)
-            return None
+            return self.undecided.unknown(item, unknown, out)
         except Exception as error:
             self._entities.forget(item.key)
             if isinstance(error, LogError) and not isinstance(error, (MessageTooLarge, InvalidRecord)):

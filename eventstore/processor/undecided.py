@@ -2,7 +2,7 @@
 
 A repeat gets the answer of the first (K8). A late do of a saga is refused, and the undo of what was never done has
 nothing to do (P2). What fails by its own fault is dead-lettered (K7). What this code does not know is stashed until an
-owner does (K7).
+owner does, and a timer stays set (K7).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from eventstore.processor.writes import Writes
 from eventstore.raised import Raised
 from eventstore.state.errors import StateError
 from eventstore.state.port import State
-from schemas import Failure, Nothing, Serde, UnknownType
+from schemas import Failure, Message, Nothing, SchemaError, Serde, UnknownType
 
 log = structlog.get_logger()
 
@@ -63,9 +63,13 @@ class Undecided:
         if differ(known.content, item.metadata.content, self._serde):
             return self._reused(item, out)
         answer = known.answer
-        message = None if answer is None else self._serde.decode(answer)
-        message = None if isinstance(message, Nothing) else message
+        message: Message | None = None
         if answer is not None:
+            try:
+                message = self._serde.decode(answer)
+            except SchemaError as error:
+                message = _unread(error)  # who asked from elsewhere gets the bytes, and may know more
+            message = None if isinstance(message, Nothing) else message
             send_reply(item, message, "reply", self._serde, self._writes.now_ms, out, answer)
         return None if item.call is None else Answered(item.call, message, answer is not None)
 
@@ -112,10 +116,26 @@ class Undecided:
         """
         if isinstance(error, StateError | LogError | MemoryError) or getattr(error, "is_retryable", False):
             raise error
-        if isinstance(error, UnknownType | NotKnownHere) and item.record is not None:
-            self.stash(item, out)
-            return None
+        if isinstance(error, UnknownType | NotKnownHere):
+            return self.unknown(item, error, out)
         return self.poison(item, error, out)
+
+    def unknown(self, item: Input, error: Exception, out: list[Outgoing]) -> Answered | None:
+        """K7: newer code knows what to do. A record and a timer wait for it; a caller here is told."""
+        if item.timer:
+            self.wait(item, error)
+        elif item.record is not None:
+            self.stash(item, out)
+        else:
+            return self.poison(item, error, out)
+        return None
+
+    def wait(self, item: Input, error: Exception) -> None:
+        """K7: a due timer that this code cannot handle stays set. It is due again when the partition is taken next."""
+        log.warning(
+            "timer_waits", processor=self._processor, partition=self._number, key=item.key, timer=item.timer,
+            error=type(error).__name__, detail=str(error)[:500],
+        )  # fmt: skip
 
     def stash(self, item: Input, out: list[Outgoing]) -> None:
         """K7: keep an input of a type that this code does not know, until an owner does."""
@@ -152,3 +172,8 @@ class Undecided:
             for row in self._timers.rows(item.key, self._writes.step, {}, {item.timer}):
                 self._writes.journal(row, out)
             self._timers.change(item.key, self._writes.step, {}, {item.timer})
+
+
+def _unread(error: SchemaError) -> Failure:
+    """What a caller here is told of a stored answer that only other code can read."""
+    return Failure(error=type(error).__name__, detail=f"it was done before; its answer: {error}"[:2000], final=True)

@@ -12,7 +12,7 @@ from consumers import Client, Service, dlq
 from eventstore import Aggregate, AskTimedOut, InputFailed, decide, evolve
 from eventstore.log import open_log
 from eventstore.processor.entities import Entities
-from schemas import Command, Event, Reply
+from schemas import Command, Event, Reply, UnknownType
 
 
 class Bought(Event, name="test.histories.bought"):
@@ -133,3 +133,48 @@ async def test_memory_that_is_short_says_nothing_of_the_entity(url: str, monkeyp
     async with Service("gym", components=[Members], log=url) as service:
         assert await service.ask(Buy(member="old")) == Credits(credits=2)
     assert not list(dlq.find(open_log(url)))
+
+
+class Priced(Reply, name=Credits.__type_name__, version=2):
+    """Newer code's."""
+
+    cents: int
+
+
+@Priced.upcast(from_version=1)
+def _(old: Mapping[str, Any]) -> Mapping[str, object]:
+    return {"cents": 100 * old["credits"]}
+
+
+class Purchase(Command[Priced], to="histories", key="member", name=Buy.__type_name__):
+    member: str
+    credits: int = 1
+
+
+class Buyers(Aggregate[Bought], name="histories", partitions=1):
+    """The members, as newer code has them."""
+
+    total: int = 0
+
+    @decide
+    def buy(self, command: Purchase) -> Priced:
+        self.record(Bought(credits=command.credits))
+        return Priced(cents=100 * self.total)
+
+    @evolve
+    def bought(self, event: Bought) -> None:
+        self.total += event.credits
+
+
+async def test_who_cannot_read_an_answer_is_told_at_once(url: str) -> None:
+    """K8: newer code did it. Neither who asks again nor anybody else waits for a time-out."""
+    async with Service("gym", components=[Buyers], log=url) as newer:
+        assert await newer.ask(Purchase(member="new"), id="once") == Priced(cents=100)
+
+    async with Service("gym", components=[Members], log=url) as older:
+        with pytest.raises(InputFailed, match="it was done before; its answer: this code has no"):
+            await older.ask(Buy(member="new"), id="once")
+        async with Client(log=url) as client:
+            with pytest.raises(UnknownType):
+                await client.ask(Buy(member="new"), id="once")
+        assert await older.ask(Buy(member="old")) == Credits(credits=1)
