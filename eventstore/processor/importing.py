@@ -11,14 +11,17 @@ Not promised: timers. Those that the events' origin had set are not set here.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from eventstore.processor.inputs import Outgoing
 from eventstore.processor.parts import Part
 from eventstore.processor.questions import PageRead, ReadPage
 from eventstore.processor.tombstones import Erasures
 from eventstore.processor.writes import Writes
-from schemas import Event, Message, Refusal, Reply, Serde, Undecodable
+from schemas import Event, Message, Metadata, Refusal, Reply, Serde, Undecodable
+
+_MOST: Final = 1 << 62
+"""A version or time that none comes near."""
 
 
 class ImportEvents(Message, name="sagalog.import"):
@@ -75,10 +78,15 @@ class Imports:
         `is_new`: the stream never had an event.
 
         Raises:
-            UnknownSchema, UnknownType, Undecodable: one of them cannot be read here. Nothing is part of the batch.
+            UnknownSchema, UnknownType, Undecodable: one of them cannot be read here, or would not be by who
+                restores the partition. Nothing is part of the batch.
         """
         if not 0 < len(given.values) == len(given.metas) == len(given.timestamps_ms):
             raise Undecodable("an import", "its lists differ in length, or are empty")
+        if not 0 <= given.first <= _MOST or not all(0 <= timestamp_ms <= _MOST for timestamp_ms in given.timestamps_ms):
+            raise Undecodable("an import", "a version or a time in it is none")
+        if any(Metadata.decode(meta).done is not None for meta in given.metas):
+            raise Undecodable("an import", "its metadata says what another log's owner has handled")
         events = [self._read(value) for value in given.values]
         if given.first > 0 and is_new:
             self._writes.journal(self._erasures.begin(key, step, given.first), out)

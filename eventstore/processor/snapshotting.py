@@ -133,7 +133,7 @@ class PartitionSnapshots:
         known = None if row is None else decode_snapshot(row)
         is_same = known is not None and known.fingerprint == given.fingerprint
         is_later = known is None or known.version + is_same <= given.version  # versions never go down, as on restore
-        is_kept = given.version <= head and is_later and stands(given.version, self._erasures.find(key))
+        is_kept = 0 <= given.version <= head and is_later and stands(given.version, self._erasures.find(key))
         if is_kept:
             self._keep(key, given.aggregate, Snapshot(given.version, given.fingerprint, given.state), out)
         return SnapshotOffered(is_kept=is_kept)
