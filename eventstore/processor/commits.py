@@ -114,6 +114,23 @@ class Commits:
         self._sent_ms = self._clock.now_ms()
         return ends
 
+    def commit_poison(
+        self, batch: Batch, written: Collection[TopicPartition], out: Sequence[Outgoing]
+    ) -> dict[TopicPartition, int]:
+        """As `commit`, of one input that the log refused. If it does again, without answers: they go where others say.
+
+        Raises: see `commit`.
+        """
+        try:
+            return self.commit(batch, written, out)
+        except DataRefused as error:
+            without = [record for record in out if not isinstance(record, AnswerOut)]
+            if len(without) == len(out):
+                raise
+            self.abort()
+            log.warning("answers_dropped", why=str(error), places=sorted({record[:2] for record in out})[:10])
+            return self.commit(batch, written, without)
+
     def _with_a_place(self, out: Sequence[Outgoing]) -> Sequence[Outgoing]:
         """The records but answers to partitions that do not exist: whoever asked has gone with its topic.
 

@@ -16,7 +16,7 @@ from eventstore.processor.index import StoredEvent, StreamIndex
 from eventstore.processor.inputs import AnswerOut, Outgoing
 from eventstore.processor.port import Destination, Processor
 from eventstore.processor.routes import Routes
-from eventstore.processor.topics import events_of, inbox_of
+from eventstore.processor.topics import events_of, inbox_of, takes_answers
 from schemas import Command, Event, Message, Metadata, Nothing, ReplyTo, Serde, key_of
 
 S = TypeVar("S")
@@ -134,6 +134,8 @@ class InputContext(Generic[S]):
         return Destination(topic, self._routes.partition(topic, key), key)
 
     def send_to(self, to: ReplyTo, message: Message, *, id: str | None = None) -> None:
+        if not takes_answers(to.topic):
+            return
         metadata = Metadata(
             id=id or self.new_id(), type=message.__type_name__, correlation=to.correlation, causation=self.metadata.id
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from eventstore.dead_letters import dead_letter_headers, fitting
 from eventstore.log.records import Headers
 from eventstore.processor.inputs import AnswerOut, Input, Outgoing
-from eventstore.processor.topics import dead_letters_of
+from eventstore.processor.topics import dead_letters_of, takes_answers
 from schemas import Message, Metadata, Nothing, Serde
 
 _FINAL = {"refusal": "final"}
@@ -27,7 +27,7 @@ def send_reply(
     answer's bytes, where they are known already.
     """
     to = item.metadata.reply
-    if to is None or item.call is not None:
+    if to is None or item.call is not None or not takes_answers(to.topic):
         return
     answer: Message = Nothing() if message is None else message
     meta = Metadata(

@@ -30,6 +30,7 @@ from eventstore.processor.index import StreamIndex
 from eventstore.processor.inputs import Answered, AnyCall, Input
 from eventstore.processor.pages import packed, read_page, size_of
 from eventstore.processor.snapshots import Wanted, encode_snapshot
+from eventstore.processor.topics import takes_answers
 from eventstore.state.errors import StateError
 from schemas import Message, Metadata, Reply, Serde
 from schemas.schema import TypeName
@@ -207,7 +208,7 @@ class Questions:
 
     def _send(self, asked: Metadata, answer: PageRead) -> None:
         to = asked.reply
-        if to is None:
+        if to is None or not takes_answers(to.topic):
             return
         metadata = Metadata(
             id=f"{asked.id}.page", type=answer.__type_name__, correlation=to.correlation, causation=asked.id

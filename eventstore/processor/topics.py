@@ -21,6 +21,10 @@ compacted, whatever the events topic is.
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+from typing import Final
+
 from eventstore.log.records import Topic
 from eventstore.processor.port import AnyProcessor, Retaining, Retention, keeps_states
 from schemas.names import check_name
@@ -35,6 +39,11 @@ TOMBSTONE_RETENTION_MS = DAY_MS
 
 ERASED_WITHIN_MS = 28 * DAY_MS
 """How long the cleaner may leave erased events in a topic that is written to: less than the month that laws grant."""
+
+_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+"""What Kafka takes for a topic's name."""
+_OWN: Final = frozenset(("sagalog.keys", "sagalog.schemas"))
+"""See `eventstore.subject_keys.ring` and `eventstore.registry`."""
 
 SEGMENT_MS = 7 * DAY_MS
 _SEGMENTS = {"segment.ms": str(SEGMENT_MS), "segment.bytes": str(1 << 30)}
@@ -80,6 +89,17 @@ def state_beside(events_topic: str) -> str:
 def replies_of(service: str) -> str:
     """The topic that answers to callers come back on (K10)."""
     return f"{service}.replies"
+
+
+@lru_cache(maxsize=1_000)
+def takes_answers(topic: str) -> bool:
+    """Whether an answer may go to a topic of this name, which is the asker's word (K10).
+
+    Not if it is a journal, which holds what its processor writes and nothing else (K1), or one of the brokers' or this
+    library's own, or no name of a topic.
+    """
+    is_own = topic in _OWN or topic.startswith("__") or topic.endswith((events_of(""), state_of("")))
+    return not is_own and _NAME.fullmatch(topic) is not None and topic.strip(".") != ""
 
 
 def dead_letters_of(topic: str, group: str) -> str:

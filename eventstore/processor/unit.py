@@ -280,7 +280,7 @@ class Unit:
         try:
             for call in calls:
                 decisions.poison_call(call, error)
-            ends = self._commits.commit(batch, decisions.changed, decisions.out)
+            ends = self._commits.commit_poison(batch, decisions.changed, decisions.out)
         except BaseException:
             self._calls.put_back(calls)
             raise

@@ -67,10 +67,20 @@ def test_an_inbox_record_is_answered_where_it_says(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", [ReplyTo("gone.replies", 0, "c"), ReplyTo("gone.inbox", 0, "c"), ReplyTo("answers", 9, "c")]
+    "address",
+    [
+        ReplyTo("gone.replies", 0, "c"),
+        ReplyTo("gone.inbox", 0, "c"),
+        ReplyTo("answers", 9, "c"),
+        ReplyTo("", 0, "c"),
+        ReplyTo("no topic/", 0, "c"),
+        ReplyTo("__consumer_offsets", 0, "c"),
+        ReplyTo("counter.events", 0, "c", "a/0"),
+        ReplyTo("counter.state", 0, "c", "key"),
+    ],
 )
 def test_an_answer_that_has_no_place_keeps_nothing_from_happening(bench: Bench, address: ReplyTo) -> None:
-    """K10: whoever asked has gone, and its topic with it."""
+    """K10: whoever asked has gone, and its topic with it; or there never was one that takes answers."""
     bench.log.create([Topic(name="answers", partitions=1)])
     bench.post(Add(counter="a", by=3), reply=address)
     bench.post(Add(counter="a", by=4), reply=ReplyTo("answers", 0, "d"))
@@ -78,6 +88,17 @@ def test_an_answer_that_has_no_place_keeps_nothing_from_happening(bench: Bench, 
 
     assert bench.events("a") == [(0, 3), (1, 4)]
     assert len(records_of(bench.log, "answers")) == 1
+
+
+def test_an_answer_that_its_topic_refuses_makes_a_dead_letter_of_the_input(bench: Bench) -> None:
+    """K6, K7: the failure would be told there too, and be refused as well; all others are served."""
+    bench.log.create([Topic(name="compacted", partitions=1, compacted=True)])
+    bench.post(Add(counter="a", by=3), reply=ReplyTo("compacted", 0, "c"))
+    bench.post(Add(counter="a", by=4))
+    bench.run()
+
+    assert bench.events("a") == [(0, 4)]
+    assert len(bench.records("counter.inbox.bench.dlq")) == 1
 
 
 def test_events_are_never_dropped_like_answers(bench: Bench) -> None:
