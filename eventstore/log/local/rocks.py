@@ -4,6 +4,11 @@ An append or a unit is one write batch, so it is there as a whole or not at all.
 kill −9 of the process; `fsync` also a power failure: then an acknowledgement waits until the log is on disk. Readers
 may see a record a moment before that; whatever they write in consequence comes later in the same write-ahead log.
 
+Where the write-ahead log cannot be read to its end, the log ends before that place: a power failure leaves it so, and
+what was not synced is gone. A disk that changes bytes there does the same to what was; nobody can tell the two apart,
+so the log says it by `embedded_tail_lost` whenever it is opened like that. Not promised: to notice that the file was
+cut off, or taken away.
+
 Byte layout, version 1. Integers are big-endian; every value begins with the version byte 1, then:
 
 =========================================================  ==========================================================
@@ -28,7 +33,8 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import msgspec
-from rocksdict import DBCompressionType, Options, Rdict, WriteBatch
+import structlog
+from rocksdict import DBCompressionType, DBRecoveryMode, Options, Rdict, WriteBatch
 
 from eventstore.log.errors import EmbeddedBroken, OutcomeUnknown
 from eventstore.log.local.rows import (
@@ -51,7 +57,11 @@ _RECENT = 2_048
 """Records per partition that are kept decoded, for readers at its end."""
 _ROWS_PER_BATCH = 2_000
 
+CORRUPTION = "Corruption"
+"""What RocksDB's errors begin with when bytes are not as they were written."""
+
 T = TypeVar("T")
+log = structlog.get_logger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
 _offset = struct.Struct(">Q").pack
 
@@ -144,8 +154,9 @@ class RocksStore(Store):
         self.folder, self._fsync = folder, fsync
         self._failure: str | None = None
         self._numbers: dict[str, int] = {}
+        _check_is_whole(folder)
         try:
-            self._database = Rdict(str(folder), _options())
+            self._database = _opened(folder)
             known = cast("bytes | None", self._database.get(b"F"))
             if known is None:
                 self._database.put(b"F", FORMAT)
@@ -249,8 +260,34 @@ def _topic_key(number: int) -> bytes:
     return b"T" + number.to_bytes(4, "big")
 
 
-def _options() -> Options:
+def _check_is_whole(folder: Path) -> None:
+    """Without its file CURRENT RocksDB would begin anew in the folder, and remove what is there.
+
+    Raises:
+        EmbeddedBroken: that file alone is missing.
+    """
+    if not (folder / "CURRENT").exists() and any(each.suffix in (".sst", ".log") for each in folder.glob("*")):
+        raise EmbeddedBroken(str(folder), "its file CURRENT is missing")
+
+
+def _opened(folder: Path) -> Rdict:
+    """The database; without what stands behind a place in the write-ahead log that cannot be read, which is told."""
+    try:
+        return Rdict(str(folder), _options(DBRecoveryMode.tolerate_corrupted_tail_records()))
+    except Exception as error:
+        if not str(error).startswith(CORRUPTION):
+            raise
+        database = Rdict(str(folder), _options(DBRecoveryMode.point_in_time()))
+        log.error(
+            "embedded_tail_lost", folder=str(folder), why=str(error),
+            next="after a power failure: nothing; else look at the disk, and put back a copy if something is missing",
+        )  # fmt: skip
+        return database
+
+
+def _options(recovery: DBRecoveryMode) -> Options:
     options = Options(raw_mode=True)
+    options.set_wal_recovery_mode(recovery)
     options.create_if_missing(True)
     options.set_compression_type(DBCompressionType.lz4())
     options.set_write_buffer_size(32 * _MIB)
