@@ -1,4 +1,4 @@
-"""Rows as bytes: a version byte, then the row.
+"""Rows as bytes: a version byte, then the row. One that would come back as another row is refused.
 
 Layouts, by version byte:
 
@@ -19,6 +19,7 @@ from pydantic_core import PydanticSerializationError
 from consumers.view_errors import BadRow, RowTypeChanged, RowTypeUnfit
 from eventstore.fingerprint import fingerprint_of_type
 from eventstore.processor.row_layout import RowDamaged
+from schemas.kept_types import PASSING, holds_passing, kept
 from schemas.same import is_same
 
 V = TypeVar("V")
@@ -39,6 +40,8 @@ class ValueCodec(Generic[V]):
             adapter.json_schema(mode="serialization")
         except Exception as error:  # pydantic raises errors of several families for types it cannot take
             raise RowTypeUnfit(annotation, str(error).splitlines()[0]) from error
+        if holds_passing(adapter.core_schema):
+            raise RowTypeUnfit(annotation, PASSING)
         self.annotation = annotation
         self.exact: type[Any] | None = annotation if isinstance(annotation, type) else None
         """Instances of exactly this class need no check."""
@@ -47,11 +50,11 @@ class ValueCodec(Generic[V]):
         is_plain = (
             isinstance(annotation, type) and issubclass(annotation, BaseModel) and not annotation.model_computed_fields
         )
-        write = adapter.serializer.to_json
+        write = partial(adapter.serializer.to_json, by_alias=False)
         self._to_json: Callable[[Any], bytes] = write if is_plain else partial(write, round_trip=True)
-        self._from_json = adapter.validator.validate_json
+        self._from_json = partial(adapter.validator.validate_json, by_alias=False, by_name=True)
         self._is_bytes = annotation is bytes
-        self._proven = False
+        self._known = kept(adapter.core_schema)
 
     @cached_property
     def form(self) -> str:
@@ -70,7 +73,7 @@ class ValueCodec(Generic[V]):
             data = self._to_json(row)
         except PydanticSerializationError as error:
             raise BadRow(row, self.type_name, str(error)) from error
-        if not self._proven or b"null" in data:  # NaN and infinity are written as null
+        if self._known.is_in_doubt(row, data):
             self._prove(row, data)
         return _JSON + data
 
@@ -112,12 +115,12 @@ class ValueCodec(Generic[V]):
             back = self._from_json(data)
         except ValidationError as error:
             raise BadRow(row, self.type_name, f"it cannot be read back ({_first(error)})") from error
-        if not is_same(back, row):
+        if back != row and not is_same(back, row):
             why = (
-                "it would come back different; check excluded fields, NaN, infinity, and zones whose offset has seconds"
+                "it would come back different; check excluded fields, NaN, infinity, zones whose offset has seconds, "
+                "and unions of what looks alike in JSON"
             )
             raise BadRow(row, self.type_name, why)
-        self._proven = True
 
 
 def _refuse_mutable(annotation: Any) -> None:

@@ -86,8 +86,8 @@ class AvroCodec:
             return _foreign_decoder(derived.form, writer, validate)
         read = _fields_reader(derived.parsed, derived.is_tagged)
         if back := derived.form.back:
-            return lambda data: validate(back(read(data)), strict=False, by_name=True)
-        return lambda data: validate(read(data), strict=False, by_name=True)
+            return lambda data: validate(back(read(data)), strict=False, by_alias=False, by_name=True)
+        return lambda data: validate(read(data), strict=False, by_alias=False, by_name=True)
 
     def reader(self, writer: Schema) -> Read:
         """See `Codec`. Records and enums remember their names (`schemas.avro_noted`), for `load`."""
@@ -99,7 +99,7 @@ class AvroCodec:
             self._recalls[model] = _recall(model)
         recall = self._recalls[model]
         known = fields if recall is None else recall(fields)
-        return model.model_validate(known, strict=False, extra="ignore", by_name=True)
+        return model.model_validate(known, strict=False, extra="ignore", by_alias=False, by_name=True)
 
 
 def _recall(model: type[BaseModel]) -> Convert | None:
@@ -113,7 +113,7 @@ def _recall(model: type[BaseModel]) -> Convert | None:
 
 def _foreign_decoder(form: Form, writer: Schema, validate: Callable[..., Any]) -> Decode:
     read = _foreign_reader(form, writer)
-    return lambda data: validate(read(data), strict=False, extra="ignore", by_name=True)
+    return lambda data: validate(read(data), strict=False, extra="ignore", by_alias=False, by_name=True)
 
 
 def _foreign_reader(form: Form | None, writer: Schema) -> Read:

@@ -117,9 +117,7 @@ LEAVES: dict[Any, Form] = {
     timedelta: Form({"type": "long", "logicalType": "sagalog-duration-micros"}, (timedelta,)),
     pydantic.AwareDatetime: _INSTANT,
     pydantic.PastDatetime: _INSTANT,
-    pydantic.FutureDatetime: _INSTANT,
     pydantic.PastDate: _DAY,
-    pydantic.FutureDate: _DAY,
 }
 """The forms of what holds nothing else."""
 

@@ -48,6 +48,7 @@ from schemas.avro_forms import LEAVES, AvroSchema, Convert, Form
 from schemas.avro_unions import branch_of, union_of
 from schemas.definition import Definition, members
 from schemas.errors import FieldNotSupported
+from schemas.kept_types import why_unread_again
 from schemas.literals import READ_FROM_AVRO, why_unread
 from schemas.personal_data import Personal
 from schemas.schema import VERSION_PROPERTY
@@ -75,6 +76,10 @@ class _Place(NamedTuple):
         definition = vars(self.model).get("__definition__")
         line = str(definition.line(self.field)) if isinstance(definition, Definition) else ""
         return FieldNotSupported(f"{self.model.__name__}.{self.field}", why, line)
+
+    def refuse_if(self, why: str) -> None:
+        if why:
+            raise self.refuse(why)
 
 
 class Deriver:
@@ -147,6 +152,7 @@ class Deriver:
         return form
 
     def _form(self, place: _Place, annotation: Any, metadata: Iterable[Any] = ()) -> Form:
+        place.refuse_if(why_unread_again(annotation, metadata))
         origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
         if origin is typing.Annotated:
             return self._form(place, arguments[0], (*arguments[1:], *metadata))
@@ -223,8 +229,7 @@ class Deriver:
         return self._enums[owner]
 
     def _literal(self, place: _Place, values: tuple[Any, ...]) -> Form:
-        if why := why_unread(values, READ_FROM_AVRO):
-            raise place.refuse(why)
+        place.refuse_if(why_unread(values, READ_FROM_AVRO))
         kinds: dict[Any, list[Any]] = {}
         for value in map(forms.value_of, values):
             kinds.setdefault(type(value), []).append(value)

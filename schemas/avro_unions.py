@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Iterable
+from datetime import date
 from typing import Any, Final, cast
 
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from schemas.avro_forms import Convert, Form
 
 _READ_AS: Final[dict[str, type]] = {
+    "int": date,
     "array": list,
     "map": dict,
     "boolean": bool,
@@ -95,6 +97,8 @@ def member_of(form: Form, back: Convert | None) -> Convert | None:
 
     def instance(fields: Any) -> Any:
         content = fields if back is None else back(fields)
-        return made.__pydantic_validator__.validate_python(content, strict=False, extra="ignore", by_name=True)
+        return made.__pydantic_validator__.validate_python(
+            content, strict=False, extra="ignore", by_alias=False, by_name=True
+        )
 
     return instance

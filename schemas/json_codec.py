@@ -3,17 +3,18 @@
 Bytes are base64 (URL-safe), instants keep their offset; one of hours, minutes and seconds, as of local mean time, is
 refused, since JSON's would be another instant. Classes whose serializers write something else are refused
 (`schemas.json_serializers`); what they once wrote is read. A union is decoded as pydantic chooses: where two members
-look alike in JSON (two models with the same fields, `UUID | str`), give them a field that tells them apart, or use
-Avro.
+look alike in JSON (two models with the same fields, `UUID | str`), a value that would come back as another one is
+refused when it is written; give them a field that tells them apart, or use Avro. Which values come back is known of
+most types (`schemas.kept_types`); those of others are read back once.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Iterator
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
+from functools import partial
 from typing import Any, cast
 
 from pydantic import BaseModel, PydanticSchemaGenerationError
@@ -25,13 +26,12 @@ from schemas.errors import FieldNotSupported
 from schemas.evolution import Fields
 from schemas.json_serializers import refuse_serializers
 from schemas.json_shapes import bare
+from schemas.kept_json import why_changed
+from schemas.kept_types import has_odd_offset, kept
 from schemas.messages import Message
 from schemas.personal_data import Personal, sealed_text
 from schemas.schema import VERSION_PROPERTY, Format, Schema
 from schemas.wire import HEADER_BYTES
-
-_INSTANTS = re.compile(r'"format":"(date-)?time"')
-_MINUTE = timedelta(minutes=1)
 
 
 class JsonCodec:
@@ -56,19 +56,26 @@ class JsonCodec:
     def encoder(self, message: type[Message], header: bytes) -> Encode:
         """See `Codec`."""
         complete(message)
-        serialize = message.__pydantic_serializer__.to_json
-        if _INSTANTS.search(self.schema_of(message).text):
-            return lambda message: header + _written(_offsets_checked(message), serialize)
-        if '"$defs"' in self.schema_of(message).text:
-            return lambda message: header + _written(message, serialize)
-        return lambda message: header + serialize(message, exclude_computed_fields=True)
+        write = partial(message.__pydantic_serializer__.to_json, by_alias=False, exclude_computed_fields=True)
+        known = kept(message.__pydantic_core_schema__)
+        if known.is_sure:
+            return lambda message: header + write(message)
+        read = partial(message.__pydantic_validator__.validate_json, by_alias=False, by_name=True)
+
+        def encode(message: Message) -> bytes:
+            text = _written(message, write)
+            if known.is_in_doubt(message, text):
+                _refuse_changed(message, text, read)
+            return header + text
+
+        return encode
 
     def decoder(self, message: type[Message], writer: Schema) -> Decode:
         """See `Codec`."""
         validate = message.__pydantic_validator__.validate_json
         if writer == self._derived(message):
-            return lambda data: validate(data[HEADER_BYTES:], by_name=True)
-        return lambda data: validate(data[HEADER_BYTES:], extra="ignore", by_name=True)
+            return lambda data: validate(data[HEADER_BYTES:], by_alias=False, by_name=True)
+        return lambda data: validate(data[HEADER_BYTES:], extra="ignore", by_alias=False, by_name=True)
 
     def reader(self, writer: Schema) -> Read:
         """See `Codec`."""
@@ -77,12 +84,12 @@ class JsonCodec:
     def load(self, model: type[BaseModel], fields: Fields) -> BaseModel:
         """See `Codec`."""
         text = to_json(fields, bytes_mode="base64", inf_nan_mode="strings", fallback=_personal_text)
-        return model.model_validate_json(text, extra="ignore", by_name=True)
+        return model.model_validate_json(text, extra="ignore", by_alias=False, by_name=True)
 
 
-def _written(message: Message, serialize: Callable[..., bytes]) -> bytes:
+def _written(message: Message, write: Callable[[Message], bytes]) -> bytes:
     try:
-        return _checked(message, serialize(message, exclude_computed_fields=True))
+        return write(message)
     except PydanticSerializationError as error:
         raise ValueError(
             f"{error}; if these are bytes in a model that is no message, give the model "
@@ -90,11 +97,18 @@ def _written(message: Message, serialize: Callable[..., bytes]) -> bytes:
         ) from error
 
 
-def _offsets_checked(message: Message) -> Message:
+def _refuse_changed(message: Message, text: bytes, read: Callable[[bytes], Any]) -> None:
+    """Raises ValueError: the text is read as something else."""
+    if why := why_changed(message, text, read):
+        _refuse_odd_offsets(message)
+        _refuse_lost_numbers(vars(message).values())
+        raise ValueError(why)
+
+
+def _refuse_odd_offsets(message: Message) -> None:
     for value in _leaves(vars(message).values()):
-        if isinstance(value, datetime | time) and (value.utcoffset() or timedelta(0)) % _MINUTE:
+        if isinstance(value, datetime | time) and has_odd_offset(value):
             raise ValueError(f"{value!r} has an offset with seconds, which JSON has not: take astimezone(UTC)")
-    return message
 
 
 def _leaves(values: Iterable[Any]) -> Iterator[Any]:
@@ -107,13 +121,6 @@ def _leaves(values: Iterable[Any]) -> Iterator[Any]:
             yield from _leaves(cast("Any", value))
         else:
             yield value
-
-
-def _checked(message: Message, text: bytes) -> bytes:
-    """The text, unless a number that JSON lacks became null in a model that is no message."""
-    if b"null" in text:
-        _refuse_lost_numbers(vars(message).values())
-    return text
 
 
 def _refuse_lost_numbers(values: Iterable[Any]) -> None:

@@ -1,5 +1,5 @@
-"""Find what pydantic would write as something else, or not read again: serializers, fields that are left out, and
-members of plain enums in a `Literal` (`schemas.literals`).
+"""Find what pydantic would write as something else, or not read again: serializers, fields that are left out, secrets,
+members of plain enums in a `Literal` (`schemas.literals`), and enums of other values than text and numbers.
 
 Fields are written as they are (`schemas.messages`), but pydantic's JSON is what a class's serializers make of them.
 Looked at are models, dataclasses, typed dicts and named tuples, at every depth; not what a type's own core schema does,
@@ -9,18 +9,24 @@ which `Personal` needs, nor what a Personal holds.
 from __future__ import annotations
 
 import dataclasses
+import enum
+import types
 import typing
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any, Literal, NamedTuple, NewType
+from typing import Any, Final, Literal, NamedTuple, NewType
 
-from pydantic import PlainSerializer, WrapSerializer
+from pydantic import PlainSerializer, Secret, SecretBytes, SecretStr, WrapSerializer
 from typing_extensions import TypeAliasType, is_typeddict
 
 from schemas.definition import Definition
 from schemas.errors import FieldNotSupported
+from schemas.kept_types import why_unread_again
 from schemas.literals import READ_FROM_JSON, why_unread
 from schemas.personal_data import Personal
+
+_SECRETS: Final = (SecretStr, SecretBytes, Secret)
+_VALUES: Final = (str, int, float, types.NoneType)
 
 
 class _Change(NamedTuple):
@@ -77,7 +83,22 @@ def _changed(what: str) -> str:
 
 
 def _unread(part: Any) -> str:
-    return why_unread(typing.get_args(part), READ_FROM_JSON) if typing.get_origin(part) is Literal else ""
+    if typing.get_origin(part) is Literal:
+        return why_unread(typing.get_args(part), READ_FROM_JSON)
+    if isinstance(part, type) and issubclass(part, enum.Enum):
+        return _why_no_value(part)
+    if why := why_unread_again(part):
+        return why
+    if part in _SECRETS or typing.get_origin(part) in _SECRETS:
+        return "JSON would hold stars in its place: declare what it holds, or Personal[…], which is encrypted"
+    return ""
+
+
+def _why_no_value(part: type[enum.Enum]) -> str:
+    odd = [member for member in part if not isinstance(member.value, _VALUES)]
+    if not odd:
+        return ""
+    return f"{odd[0]} has the value {odd[0].value!r}, by which JSON does not read it again: give it text or a number"
 
 
 def _fields(owner: Any) -> Iterator[tuple[str, Iterable[Any]]]:

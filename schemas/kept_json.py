@@ -1,24 +1,23 @@
-"""Models as JSON text that is kept, and read back as what they were.
+"""Values as JSON that is kept, and read back as what they were.
 
 JSON has no classes: where a field is a union whose members look alike there (two models with the same fields, an enum
-and text), reading chooses one that may be another; a subclass comes back as its base, NaN not at all. So what is
-written is read back once, unless the class holds nothing but text, integers, truth values, and lists of these.
+and text), reading chooses one that may be another; a subclass comes back as its base, NaN not at all, what a serializer
+hides as what it shows. So what is written is read back once, unless nothing of its type can change
+(`schemas.kept_types`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, Final, cast
+from typing import Any
 
-from pydantic import BaseModel, PydanticUserError, ValidationError
-from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic import BaseModel, ValidationError
 
 from schemas.errors import Unencodable
+from schemas.kept_types import PASSING, Kept, holds_passing, kept
 from schemas.personal_fields import sealed_json
 from schemas.same import is_same
-
-_PLAIN: Final = frozenset({"string", "integer", "boolean"})
 
 
 def kept_json(model: BaseModel) -> str:
@@ -29,28 +28,49 @@ def kept_json(model: BaseModel) -> str:
         Unencodable: it holds what JSON cannot, or what JSON gives back as something else.
     """
     text = sealed_json(model)
-    if _is_plain(type(model)):
-        return text
-    try:
-        back = type(model).model_validate_json(text)
-    except ValidationError as error:
-        raise Unencodable(type(model).__name__, f"its JSON cannot be read back ({_first(error)})") from None
-    if not is_same(back, model):
-        raise Unencodable(type(model).__name__, _changed(model, back))
+    if _kept(type(model)).is_in_doubt(model, text.encode()) and (why := why_changed(model, text, read_of(type(model)))):
+        raise Unencodable(type(model).__name__, why)
     return text
 
 
-def _changed(model: BaseModel, back: BaseModel) -> str:
-    for name, value in vars(model).items():
-        other = getattr(back, name)
-        if not is_same(value, other):
-            one, two = type(value).__name__, type(other).__name__
-            became = f"{one} comes back as {two}" if one != two else "what it holds comes back as something else"
+def read_of(model: type[BaseModel]) -> Callable[[str | bytes], Any]:
+    """Reads what was kept of a model, also before it lost a field.
+
+    It raises pydantic's ValidationError.
+    """
+    validate = model.__pydantic_validator__.validate_json
+    return lambda text: validate(text, extra="ignore", by_alias=False, by_name=True)
+
+
+def why_changed(value: Any, text: str | bytes, read: Callable[[Any], Any]) -> str:
+    """Why the value, which was written as this text, would be read as another one; empty: it is read as itself."""
+    try:
+        back = read(text)
+    except ValidationError as error:
+        return f"its JSON cannot be read back ({_first(error)})"
+    if back == value or is_same(back, value):
+        return ""
+    return _changed(value, back)
+
+
+def _changed(value: Any, back: Any) -> str:
+    for name, one, other in _fields(value, back):
+        if not is_same(one, other):
+            here, there = type(one).__name__, type(other).__name__
+            became = f"{here} comes back as {there}" if here != there else "what it holds comes back as something else"
             return (
-                f"of its field {name}, {became}, since they look alike in JSON; give models a field that tells them "
-                'apart, such as kind: Literal["card"] = "card", and one type instead of two to what is text'
+                f"of its field {name}, {became}, since they look alike in JSON, or a serializer changes it; give "
+                'models a field that tells them apart, such as kind: Literal["card"] = "card", one type instead of two '
+                "to what is text, and each field the type of what it holds"
             )
     return "it comes back as something else"
+
+
+def _fields(value: Any, back: Any) -> list[tuple[str, Any, Any]]:
+    if not isinstance(value, BaseModel) or type(value) is not type(back):
+        return []
+    known: Mapping[str, Any] = vars(value)
+    return [(name, known[name], getattr(back, name)) for name in type(value).model_fields if name in known]
 
 
 def _first(error: ValidationError) -> str:
@@ -60,20 +80,9 @@ def _first(error: ValidationError) -> str:
 
 
 @cache
-def _is_plain(model: type[BaseModel]) -> bool:
-    """Whether each value of the class comes back as it is."""
-    try:
-        schema = model.model_json_schema()
-    except (PydanticInvalidForJsonSchema, PydanticUserError):
-        return False  # who knows
-    return all(map(_is_plain_schema, schema.get("properties", {}).values())) and "$defs" not in schema
-
-
-def _is_plain_schema(schema: Mapping[str, Any]) -> bool:
-    members = [each for each in schema.get("anyOf", [schema]) if each != {"type": "null"}]
-    if len(members) != 1:
-        return False
-    kind, content = members[0].get("type"), cast("Mapping[str, Any]", members[0])
-    if kind == "array":
-        return isinstance(items := content.get("items"), dict) and _is_plain_schema(cast("Any", items))
-    return kind in _PLAIN and content.get("format") in (None, "uuid")
+def _kept(model: type[BaseModel]) -> Kept:
+    if not model.__pydantic_complete__:
+        model.model_rebuild()
+    if holds_passing(model.__pydantic_core_schema__):
+        raise Unencodable(model.__name__, PASSING)
+    return kept(model.__pydantic_core_schema__)

@@ -86,7 +86,7 @@ def _is_kept(made: Any, kind: Any) -> bool:
 
 
 def _read(text: bytes, kind: Any) -> Any:
-    return _adapter(kind).validate_json(text, extra="ignore", by_name=True)
+    return _adapter(kind).validate_json(text, extra="ignore", by_alias=False, by_name=True)
 
 
 @lru_cache(maxsize=1_000)

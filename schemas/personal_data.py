@@ -40,8 +40,8 @@ T = TypeVar("T")
 
 SUBJECT_PROPERTY: Final = "sagalog.subject"
 """The property of a field's JSON schema that says which field names the subject."""
-_KIND: Final = "sagalog_kind"
-"""Where pydantic's schema of a field has the type that is sealed there."""
+KIND: Final = "sagalog_kind"
+"""Where pydantic's schema of personal data has the type that is sealed there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,12 +217,12 @@ class Personal(Generic[T_co]):
             serialization=core_schema.plain_serializer_function_ser_schema(
                 sealed_text, return_schema=core_schema.str_schema(), when_used="json"
             ),
-            metadata={_KIND: kind},
+            metadata={KIND: kind},
         )
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        kind = schema.get("metadata", {}).get(_KIND, Any)
+        kind = schema.get("metadata", {}).get(KIND, Any)
         return {"type": "string", "format": PERSONAL_LOGICAL, **apart(holds(kind))}
 
 

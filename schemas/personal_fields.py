@@ -150,7 +150,7 @@ def sealed_json(model: BaseModel) -> str:
         Unencodable: it holds what JSON cannot.
     """
     try:
-        return model.model_dump_json()
+        return model.model_dump_json(by_alias=False, round_trip=True)
     except PydanticSerializationError as error:
         check_sealed(model)
         raise Unencodable(type(model).__name__, str(error)) from error

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -17,16 +20,22 @@ def is_same(one: Any, other: Any) -> bool:
         return bool(one - _EPOCH == other - _EPOCH)
     if isinstance(one, BaseModel):
         return type(one) is type(other) and is_same(_content(one), _content(other))
+    if dataclasses.is_dataclass(one) and not isinstance(one, type):
+        return type(one) is type(other) and is_same(_fields(one), _fields(other))
     if _are(Mapping, one, other):
         return bool(one.keys() == other.keys()) and all(is_same(one[key], other[key]) for key in one)
     if _are((list, tuple), one, other):
         return len(one) == len(other) and all(map(is_same, one, other))
-    return bool(one == other) or repr(one) == repr(other)
+    return bool(one == other) or (_are((float, Decimal), one, other) and math.isnan(one) and math.isnan(other))
 
 
 def _content(model: BaseModel) -> dict[str, Any]:
-    private = model.__pydantic_private__
-    return {**vars(model), **(model.__pydantic_extra__ or {}), **(private or {})}
+    fields = {name: value for name, value in vars(model).items() if name in type(model).model_fields}
+    return {**fields, **(model.__pydantic_extra__ or {}), **(model.__pydantic_private__ or {})}
+
+
+def _fields(made: Any) -> dict[str, Any]:
+    return {each.name: getattr(made, each.name) for each in dataclasses.fields(made)}
 
 
 def _is_instant(value: Any) -> bool:

@@ -9,11 +9,11 @@ from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from schemas import Event, Incompatible, MemoryRegistry, Serde
+from schemas import Event, Incompatible, MemoryRegistry, Serde, Unencodable
 from schemas.avro_shapes import avro_shape
 from schemas.json_shapes import json_shape
 from schemas.resolution import mismatches
@@ -268,10 +268,16 @@ PAIRS: st.SearchStrategy[Pair] = st.recursive(
 @given(PAIRS, st.data())
 @settings(deadline=None, max_examples=400, print_blob=True)
 def test_what_is_accepted_reads_as_what_was_written(kind: Format, pair: Pair, data: st.DataObject) -> None:
-    """Whatever the types are: the change is refused, or each value is itself, of its class if the new type has it."""
+    """Whatever the types are: the change is refused, or each value is itself, of its class if the new type has it; or
+    it is not written, since JSON does not tell it from another one.
+    """
     if not refusal(pair.old, pair.new, kind):
         value = data.draw(pair.values)
-        found = read(pair.old, pair.new, value, kind)
+        try:
+            found = read(pair.old, pair.new, value, kind)
+        except Unencodable:
+            assume(kind != "json")
+            raise
 
         assert plain(found) == plain(value)
         for one, other in zip(leaves(value), leaves(found), strict=True):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -164,3 +165,34 @@ def test_bytes_that_are_no_row_are_damaged() -> None:
 
     with pytest.raises(RowDamaged):
         ValueCodec[Longer](Longer).decode(stored[:-1])
+
+
+class Sub(Inner):
+    """One more field than its table's rows declare."""
+
+    extra: int = 1
+
+
+class Loose(BaseModel):
+    model_config = ConfigDict(frozen=True)
+    id: UUID | str = ""
+    at: datetime | None = None
+    inner: Inner | None = None
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        Loose(id=str(UUID(int=1))),
+        Loose(at=datetime(1900, 1, 1, tzinfo=timezone(timedelta(seconds=61)))),
+        Loose(inner=Sub()),
+    ],
+    ids=["union", "offset", "subclass"],
+)
+def test_each_row_is_refused_that_would_come_back_different(row: Loose) -> None:
+    """Not only the first one that is written: what comes before it says nothing of it."""
+    codec = ValueCodec[Loose](Loose)
+    codec.encode(Loose(id="x", inner=Inner()))
+
+    with pytest.raises(BadRow, match="come back different"):
+        codec.encode(row)
