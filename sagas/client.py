@@ -32,10 +32,11 @@ from sagas.messages import (
     start_command,
 )
 from sagas.orchestrator import processor_messages
+from sagas.state import Text, decoded
 from sagas.timeline import Happened, lines, timeline
 from sagas.waits import M, Wait
 from schemas import Event, Message, Refusal, Serde
-from schemas.kept_json import kept_json
+from schemas.kept_json import kept_json, read_kept
 
 T_co = TypeVar("T_co", covariant=True, default=None)
 
@@ -278,10 +279,10 @@ def outcome_of(saga: type[Saga[Any, O]], answer: Message | None) -> Completed[O]
     assert isinstance(answer, SagaOutcome), f"asked for an outcome, got {answer!r}"
     graph = saga.__graph__
     if answer.completed:
-        result = graph.output.model_validate_json(answer.result) if graph.output and answer.result else None
+        result = read_kept(graph.output, answer.result) if graph.output and answer.result else None
         return Completed(cast("O", result))
     if answer.type:
-        refusal = graph.types[answer.type].model_validate_json(answer.refusal)
+        refusal = decoded(graph, Text(answer.type, answer.version, answer.refusal))
         assert isinstance(refusal, Refusal)
         return Undone(step=answer.step, reason=refusal)
     return Undone(step=answer.step, reason=_REASONS.get(answer.reason, "failed"), detail=answer.detail)

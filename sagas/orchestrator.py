@@ -40,10 +40,11 @@ from sagas.messages import (
     undo_type,
 )
 from sagas.questions import page_of, status_of
-from sagas.state import Phase, SagaState, Stage
+from sagas.state import Phase, SagaState, Stage, Text, decoded
 from sagas.turn import TIMER, Turn, outcome_of
 from sagas.waits import Wait
 from schemas import Event, Message
+from schemas.kept_json import read_kept
 
 UNKNOWN_VERSION_NAP = timedelta(seconds=30)
 """How long a saga sleeps whose version is not known here. An answer that it misses is asked for again in time."""
@@ -112,7 +113,7 @@ class SagaProcessor:
         graph = self._graphs.get(message.version)
         if graph is None:
             raise SagaVersionUnknown(self.name, message.version, list(self.versions))
-        graph.input.model_validate_json(message.input)
+        read_kept(graph.input, message.input)
         turn = Turn(state, context, graph, self._raised)
         deadline_ms = 0 if graph.deadline is None else turn.now_ms + int(graph.deadline.total_seconds() * 1000)
         context.append(
@@ -142,7 +143,7 @@ class SagaProcessor:
         if given == state.input:
             return True
         model = self._turn_graph(state).input
-        return model.model_validate_json(given) == model.model_validate_json(state.input)
+        return read_kept(model, given) == read_kept(model, state.input)
 
     def _answer(self, state: SagaState, message: Message, context: DecideContext[SagaState]) -> None:
         """An answer of a participant; what belongs to no command of this saga changes nothing."""
@@ -198,7 +199,7 @@ class SagaProcessor:
         elif progress is not None and progress.stage is not Stage.WAITING:
             context.reply(Refused(why=f"{message.wait} was {progress.stage.value} before"))
         else:
-            wait.message.model_validate_json(message.message)
+            decoded(graph, Text(message.type, message.version, message.message))
             turn, before_ms = self._turn(state, context), state.next_due_ms()
             forward.signalled(turn, wait, message)
             context.reply(Noted())

@@ -9,9 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from enum import Enum
-from typing import Any, NamedTuple
-
-from pydantic import BaseModel
+from typing import Any, Final, NamedTuple, cast
 
 from eventstore.processor.port import Destination
 from sagas.children import Child
@@ -19,6 +17,10 @@ from sagas.errors import ReplyNotThere
 from sagas.graph import Graph
 from sagas.messages import SagaOutcome
 from schemas import Message, Nothing, Undecodable, UnknownType
+from schemas.json_codec import JsonCodec
+from schemas.kept_json import read_kept
+
+_json: Final = JsonCodec()
 
 
 class Phase(Enum):
@@ -175,17 +177,13 @@ def decoded(graph: Graph, text: Text) -> Message:
         raise UnknownType(text.type, text.version)
     try:
         if text.version == message.__type_version__:
-            return message.model_validate_json(text.json)
+            return read_kept(message, text.json)
         fields: Mapping[str, Any] = json.loads(text.json)
         for step in steps or ():
-            fields = step(fields, _load)
-        return message.model_validate_json(json.dumps(fields))
+            fields = step(fields, _json.load)
+        return cast("Message", _json.load(message, fields))
     except Exception as error:  # steps are a user's: whatever they raise, the text is not what they take
         raise Undecodable(f"{text.type} in a history", f"{type(error).__name__}: {error}") from error
-
-
-def _load(model: type[BaseModel], fields: Mapping[str, Any]) -> BaseModel:
-    return model.model_validate_json(json.dumps(fields))
 
 
 def decoded_reply(graph: Graph, text: Text) -> Message | None:
@@ -200,14 +198,14 @@ def _read(graph: Graph, name: str, text: Text) -> Any:
     if not isinstance(leaf, Child) or not isinstance(message, SagaOutcome):
         return message
     output = leaf.saga.__graph__.output
-    return None if output is None else output.model_validate_json(message.result)
+    return None if output is None else read_kept(output, message.result)
 
 
 def view_of(state: SagaState, graph: Graph) -> Any:
     """The instance of the definition that builders run on."""
     if state.view is None:
         view: Any = object.__new__(graph.saga)
-        view.input = graph.input.model_validate_json(state.input)
+        view.input = read_kept(graph.input, state.input)
         view._replies = Replies(state, graph)
         state.view = view
     return state.view

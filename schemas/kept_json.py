@@ -9,8 +9,8 @@ hides as what it shows. So what is written is read back once, unless nothing of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
-from typing import Any
+from functools import cache, partial
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -18,6 +18,8 @@ from schemas.errors import Unencodable
 from schemas.kept_types import PASSING, Kept, holds_passing, kept
 from schemas.personal_fields import sealed_json
 from schemas.same import is_same
+
+M = TypeVar("M", bound=BaseModel)
 
 
 def kept_json(model: BaseModel) -> str:
@@ -28,18 +30,16 @@ def kept_json(model: BaseModel) -> str:
         Unencodable: it holds what JSON cannot, or what JSON gives back as something else.
     """
     text = sealed_json(model)
-    if _kept(type(model)).is_in_doubt(model, text.encode()) and (why := why_changed(model, text, read_of(type(model)))):
+    if _kept(type(model)).is_in_doubt(model, text.encode()) and (
+        why := why_changed(model, text, partial(read_kept, type(model)))
+    ):
         raise Unencodable(type(model).__name__, why)
     return text
 
 
-def read_of(model: type[BaseModel]) -> Callable[[str | bytes], Any]:
-    """Reads what was kept of a model, also before it lost a field.
-
-    It raises pydantic's ValidationError.
-    """
-    validate = model.__pydantic_validator__.validate_json
-    return lambda text: validate(text, extra="ignore", by_alias=False, by_name=True)
+def read_kept(model: type[M], text: str | bytes) -> M:
+    """The model that was kept, also before its class lost a field. Raises pydantic's ValidationError."""
+    return model.model_validate_json(text, extra="ignore", by_alias=False, by_name=True)
 
 
 def why_changed(value: Any, text: str | bytes, read: Callable[[Any], Any]) -> str:
