@@ -24,6 +24,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from schemas.codec import Decode, Encode, Read, complete
 from schemas.errors import FieldNotSupported
 from schemas.evolution import Fields
+from schemas.json_schema import MessageSchemas
 from schemas.json_serializers import refuse_serializers
 from schemas.json_shapes import bare
 from schemas.kept_json import why_changed
@@ -162,7 +163,7 @@ def _schema_of(message: type[Message]) -> Schema:
     complete(message)
     name, version = message.__type_name__, message.__type_version__
     try:
-        content = bare(message.model_json_schema(by_alias=False))
+        content = bare(message.model_json_schema(by_alias=False, schema_generator=MessageSchemas))
     except (PydanticInvalidForJsonSchema, PydanticSchemaGenerationError) as error:
         raise FieldNotSupported(message.__name__, str(error), format="JSON") from error
     text = json.dumps({**content, "title": name, VERSION_PROPERTY: version}, separators=(",", ":"), sort_keys=True)

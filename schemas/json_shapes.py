@@ -2,8 +2,9 @@
 
 Of JSON Schema, what pydantic writes for models is understood: `type`, `properties`, `required`, `$ref`, `anyOf`,
 `items`, `prefixItems`, `uniqueItems`, `additionalProperties`, `propertyNames`, `enum`, `const` and `format`. Limits
-such as `maximum` are not looked at, and a `Decimal` cannot be told from `float | str`. A property that is not required
-has a default; a writer of ours writes it in any case.
+such as `maximum` are not looked at. What it has no word for are properties of ours (`schemas.json_schema`): that a
+number or text is a decimal, and what the keys of a map are. A property has a default if the schema tells it, or is an
+array or map that need not be there: what another function makes would be another value at each reading.
 
 What is sealed in a field has a schema with definitions of its own: there `$dynamicRef` stands for `$ref`, as `#Name`.
 """
@@ -11,6 +12,7 @@ What is sealed in a field has a schema with definitions of its own: there `$dyna
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 from schemas.shapes import FieldShape, Shape, symbol
@@ -19,6 +21,10 @@ PERSONAL_LOGICAL = "sagalog-personal"
 """The format, in Avro the logical type, of personal data: its sealed form."""
 HOLDS_PROPERTY = "sagalog.holds"
 """The property that holds the JSON schema of what is sealed there."""
+DECIMAL_PROPERTY = "sagalog.decimal"
+"""The property of a schema that takes decimals: true."""
+KEYS_PROPERTY = "sagalog.keys"
+"""The property of a map whose keys are no text: what they are."""
 _REFERENCE, _APART = "$ref", "$dynamicRef"
 _DATA = ("default", "const", "enum", "examples")
 _KINDS = {"integer": "long", "number": "double", "boolean": "boolean", "null": "null", "string": "string"}
@@ -79,9 +85,11 @@ class _Reader:
         for word in (_REFERENCE, _APART):
             if word in content:
                 return self._referred(_name_in(content[word]))
-        for word in ("anyOf", "oneOf"):
-            if word in content:
-                return _union([self.shape(each) for each in content[word]])
+        if content.get(DECIMAL_PROPERTY):
+            return Shape("decimal")
+        if alternatives := content.get("anyOf") or content.get("oneOf"):
+            tag = content.get("discriminator", {}).get("propertyName")
+            return _union([_tagged(self.shape(each), tag) for each in alternatives])
         if "enum" in content or "const" in content:
             return self._enum(content)
         kind = content.get("type")
@@ -115,13 +123,23 @@ class _Reader:
 
     def _object(self, content: Mapping[str, Any], shape: Shape) -> Shape:
         if "properties" not in content and content.get("additionalProperties", True) is not False:
-            names = self.shape(content.get("propertyNames"))
-            keys = names.symbols if names.kind == "enum" else ()
-            return Shape("map", item=self.shape(content.get("additionalProperties")), symbols=keys)
+            return self._map(content)
         required = content.get("required", ())
         for name, each in content.get("properties", {}).items():
-            shape.fields[name] = FieldShape(self.shape(each), name not in required)
+            found = self.shape(each)
+            is_told = found.kind in ("array", "map") or (isinstance(each, dict) and "default" in each)
+            shape.fields[name] = FieldShape(found, name not in required and is_told)
         return shape
+
+    def _map(self, content: Mapping[str, Any]) -> Shape:
+        names: Any = content.get("propertyNames", {})
+        keys = self.shape(names)
+        return Shape(
+            "map",
+            item=self.shape(content.get("additionalProperties")),
+            symbols=keys.symbols if keys.kind == "enum" else (),
+            logical=content.get(KEYS_PROPERTY) or names.get("format", ""),
+        )
 
     def _enum(self, content: Mapping[str, Any]) -> Shape:
         values: list[Any] = content["enum"] if "enum" in content else [content["const"]]
@@ -129,6 +147,13 @@ class _Reader:
         for value in values:
             kinds.setdefault(_kind(value), []).append(symbol(value))
         return _union([_closed(kind, tuple(symbols)) for kind, symbols in kinds.items()])
+
+
+def _tagged(shape: Shape, tag: str | None) -> Shape:
+    """The member of a union that this field tells: it must be there, whatever its default."""
+    if tag is None or tag not in shape.fields:
+        return shape
+    return replace(shape, fields={**shape.fields, tag: replace(shape.fields[tag], has_default=False)})
 
 
 def _union(members: list[Shape]) -> Shape:

@@ -10,8 +10,10 @@ value, or the class none:
   Avro's and one that is none are read as each other. In a union an enum of Avro's is read as the one of its name,
   before any other; what is none is read as an enum of Avro's only if one alone has its values.
 
-JSON's shapes have no names and may be `any`; a closed set of values is read where all values of its type are. Personal
-data that does not say what it holds is read as any, and any as it.
+JSON's shapes have no names and may be `any`; a closed set of values is read where all values of its type are. Text is
+not read as a union in which some text is something else, such as a date, unless it was in that union before. A decimal
+reads decimals and whole numbers, and a number or text of a schema that does not say whether it is one. The keys of maps
+stay what they are. Personal data that does not say what it holds is read as any, and any as it.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ Rule: TypeAlias = Literal[
     "LOGICAL_TYPE_MISMATCH",
 ]
 _PROMOTED: dict[str, frozenset[str]] = {
-    "int": frozenset({"long", "float", "double"}),
-    "long": frozenset({"float", "double"}),
+    "int": frozenset({"long", "float", "double", "decimal"}),
+    "long": frozenset({"float", "double", "decimal"}),
     "float": frozenset({"double"}),
 }
 _NAMED = frozenset({"record", "enum", "fixed"})
@@ -70,6 +72,13 @@ class _Pairs:
     def compare(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
         if reader.kind == "any":
             return
+        writer = _said(writer, reader)
+        if new := _texts(reader, writer):
+            yield Mismatch(path, "LOGICAL_TYPE_MISMATCH", str(reader), str(writer), new)
+        else:
+            yield from self._resolve(reader, writer, path)
+
+    def _resolve(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
         if writer.kind == "union":
             yield from self._each_member(reader, writer, path)
         elif reader.kind == "union":
@@ -78,7 +87,7 @@ class _Pairs:
             yield from self._plain(reader, writer, path)
 
     def _each_member(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
-        found = [list(self.compare(reader, member, path)) for member in writer.members]
+        found = [list(self._resolve(reader, member, path)) for member in writer.members]
         unread = [str(member) for member, each in zip(writer.members, found, strict=True) if _is_whole(each, path)]
         if unread:
             yield Mismatch(path, "MISSING_UNION_BRANCH", str(reader), str(writer), tuple(unread))
@@ -114,7 +123,8 @@ class _Pairs:
             yield Mismatch(path, "LOGICAL_TYPE_MISMATCH", *said)
 
     def _containers(self, reader: Shape, writer: Shape, path: str) -> Iterator[Mismatch]:
-        is_limited = reader.logical not in ("", writer.logical) or bool(reader.symbols and not writer.symbols)
+        is_other = reader.logical != writer.logical and (reader.kind == "map" or reader.logical != "")
+        is_limited = is_other or bool(reader.symbols and not writer.symbols)
         if reader.places is not None and writer.places is not None and len(reader.places) == len(writer.places):
             for number, (one, other) in enumerate(zip(reader.places, writer.places, strict=True)):
                 yield from self.compare(one, other, f"{path}[{number}]")
@@ -151,6 +161,28 @@ class _Pairs:
             elif not field.has_default:
                 yield Mismatch(here, "READER_FIELD_MISSING_DEFAULT_VALUE", str(field.shape), _NO_FIELD)
         self._open.discard(pair)
+
+
+def _said(writer: Shape, reader: Shape) -> Shape:
+    """The writer's type; where the reader's holds decimals, a number or text that does not say what it is, is one."""
+    plain = [each for each in writer.members if each.kind in ("double", "string") and not each.logical]
+    if len(plain) != 2 or "decimal" not in {each.kind for each in (reader, *reader.members)}:
+        return writer
+    rest = [each for each in writer.members if each not in plain]
+    return Shape("union", members=(*rest, Shape("decimal"))) if rest else Shape("decimal")
+
+
+def _texts(reader: Shape, writer: Shape) -> tuple[str, ...]:
+    """Types besides text that the reader's union would make of some of the writer's text, and the writer's did not."""
+    written = {each.logical or each.kind for each in (writer, *writer.members)}
+    if reader.kind != "union" or writer.kind == "any" or "string" not in written:
+        return ()
+    found = {each.logical or each.kind for each in reader.members if each.kind == "decimal" or _is_told_text(each)}
+    return tuple(sorted(found - written))
+
+
+def _is_told_text(shape: Shape) -> bool:
+    return shape.kind == "string" and bool(shape.logical)
 
 
 def _written(name: str, field: FieldShape, writer: Shape) -> FieldShape | None:

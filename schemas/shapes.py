@@ -25,11 +25,12 @@ class Shape:
     """A type. Recursive types are the same object again."""
 
     kind: str
-    """Avro's type: `long`, `record`, `union`, …; `any` stands for whatever there is (JSON only)."""
+    """Avro's type: `long`, `record`, `union`, …; in JSON only `decimal`, and `any` for whatever there is."""
     name: str = ""
     """Of a record, enum or fixed, without its namespace; empty: names do not count."""
     logical: str = ""
-    """The logical type with its parameters: `decimal(12, 2)`; `set` of an array that is one."""
+    """The logical type with its parameters: `decimal(12, 2)`; `set` of an array that is one; of a map what its keys are
+    if they are no text."""
     symbols: tuple[str, ...] = ()
     """Of an enum, its values; of a map, its keys, if it has no others. See `symbol`."""
     has_default: bool = False
@@ -52,6 +53,8 @@ class Shape:
             return f"one of {', '.join(self.symbols)}"
         if self.item is not None and (self.logical or self.kind in ("array", "map")):
             keys = f" by {', '.join(self.symbols)}" if self.symbols else ""
+            if self.kind == "map" and self.logical:
+                return f"map of {self.item} by {self.logical}"
             return f"{self.logical or self.kind} of {self.item}{keys}"
         return self.logical or f"{self.kind} {self.name}".strip()
 
