@@ -20,6 +20,7 @@ from consumers.view_errors import BadRow, RowTypeChanged, RowTypeUnfit
 from eventstore.fingerprint import fingerprint_of_type
 from eventstore.processor.row_layout import RowDamaged
 from schemas.kept_types import PASSING, holds_passing, kept
+from schemas.personal_fields import hide_inputs
 from schemas.same import is_same
 
 V = TypeVar("V")
@@ -35,6 +36,7 @@ class ValueCodec(Generic[V]):
     def __init__(self, annotation: Any) -> None:
         """Raises RowTypeUnfit: rows of this type could change after they were stored, or have no JSON form."""
         _refuse_mutable(annotation)
+        hide_inputs(annotation)
         try:
             adapter: TypeAdapter[Any] = TypeAdapter(annotation)
             adapter.json_schema(mode="serialization")

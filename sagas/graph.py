@@ -19,6 +19,7 @@ from sagas.steps import Step, Unset
 from sagas.waits import Wait
 from schemas import Command, Message, Nothing, Undo, answers
 from schemas.definition import annotations_of, definition_of, members
+from schemas.personal_fields import hide_inputs
 
 Leaf: TypeAlias = Step[Any, Any] | Wait[Any, Any] | Child[Any, Any]
 AnySaga: TypeAlias = type[Saga[Any, Any]]
@@ -53,6 +54,7 @@ class Graph:
         flow: Node = vars(saga)["flow"]
         leaves = leaves_of(saga)
         source, output = parameters_of(saga)
+        hide_inputs(source | output if output else source)
         found, types = dict[str, frozenset[type[Message]]](), set[type[Message]]()
         for name, leaf in leaves.items():
             found[name], used = _types_of(leaf, definition_of(saga).locals)

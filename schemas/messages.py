@@ -38,7 +38,7 @@ from schemas.definition import Body, DefinitionError, Line, definition_of, membe
 from schemas.evolution import F, Upcasts
 from schemas.options import knows_its_options
 from schemas.personal_data import personal
-from schemas.personal_fields import check_personal, hide_inputs
+from schemas.personal_fields import check_personal, hide_inputs, holds_personal
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True, field_specifiers=(Field, PrivateAttr, personal))
@@ -81,7 +81,8 @@ class Message(BaseModel, metaclass=MessageType):
     @classmethod
     def __pydantic_on_complete__(cls) -> None:
         super().__pydantic_on_complete__()
-        hide_inputs(cls)
+        if holds_personal(cls):
+            hide_inputs(cls)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler, /) -> CoreSchema:

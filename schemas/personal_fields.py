@@ -63,11 +63,30 @@ def holds_personal(model: type[BaseModel]) -> bool:
     return bool(fields.own or fields.nested)
 
 
-def hide_inputs(model: type[BaseModel]) -> None:
-    """Let errors of a class that holds personal data not show what it was given. It must be complete."""
-    if holds_personal(model) and not model.model_config.get("hide_input_in_errors"):
-        model.model_config["hide_input_in_errors"] = True
-        model.model_rebuild(force=True)
+def hide_inputs(annotation: Any) -> None:
+    """Let errors of models that hold personal data, and of those that hold these, not show what they were given.
+
+    `annotation`: a model, or a type that holds some. Models that are not complete yet are left as they are.
+    """
+    for model in dict.fromkeys(_models_below(annotation, set())):
+        is_hidden = model.model_config.get("hide_input_in_errors")
+        if model.__pydantic_complete__ and not is_hidden and any(map(_mentions_personal, _models_below(model, set()))):
+            model.model_config["hide_input_in_errors"] = True
+            model.model_rebuild(force=True)
+
+
+def _mentions_personal(model: type[BaseModel]) -> bool:
+    return any(_mentions(info.annotation) for info in model.model_fields.values())
+
+
+def _models_below(annotation: Any, seen: set[type[BaseModel]]) -> Iterator[type[BaseModel]]:
+    """The models in a type, and in their fields, the inner ones first."""
+    for model in _models(annotation):
+        if model not in seen:
+            seen.add(model)
+            for info in model.model_fields.values():
+                yield from _models_below(info.annotation, seen)
+            yield model
 
 
 def check_personal(model: type[BaseModel]) -> None:

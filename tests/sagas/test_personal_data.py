@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from consumers import Reactor, Service
 from eventstore import ANY, Component, EventStore
@@ -94,6 +94,14 @@ def service(unique: Callable[[str], str], monkeypatch: pytest.MonkeyPatch) -> Se
     name = unique("personal")
     components: list[Component] = [Welcome, CheckIn, greeters, arrivals, welcoming]
     return Service(name, components=components, log=f"memory://{name}", state="memory://")
+
+
+def test_no_error_of_an_input_shows_the_value() -> None:
+    """It is no message, and errors of its making end up in logs and dead letters."""
+    with pytest.raises(ValidationError) as raised:
+        Guest(id="ada", name=ADA)  # type: ignore[arg-type]
+
+    assert ADA not in f"{raised.value} {raised.value!r}"
 
 
 async def test_an_input_that_is_not_sealed_is_refused_by_name_and_then_sealed(service: Service) -> None:

@@ -171,6 +171,29 @@ def test_nor_does_one_of_a_class_that_was_completed_later() -> None:
     assert SECRET not in str(raised.value)
 
 
+class Guest(BaseModel):
+    who: str
+    name: Personal[str] = personal(subject="who")
+
+
+class Party(BaseModel):
+    guests: list[Guest] = []
+    at: int = 0
+
+
+def test_nor_does_one_of_a_model_that_stands_in_a_message() -> None:
+    """Also of the model by itself, and of one that holds it: dead letters keep the texts of errors."""
+
+    class Invited(Event, name="sample.invited"):
+        party: Party | None = None
+
+    assert Invited()
+    for wrong in (lambda: Guest(who="ada", name=SECRET), lambda: Party(at=SECRET)):  # type: ignore[arg-type]
+        with pytest.raises(ValidationError) as raised:
+            wrong()
+        assert SECRET not in f"{raised.value} {raised.value!r}"
+
+
 def test_a_value_of_another_type_is_told_and_not_shown(ring: Ring) -> None:
     """Errors go to logs and dead letters, where nothing is forgotten."""
     sealed = ring.seal(Personal(SECRET), "ada").sealed
