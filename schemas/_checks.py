@@ -27,6 +27,20 @@ def is_generic(cls: type[BaseModel]) -> bool:
     return generic["origin"] is not None or bool(generic["parameters"])
 
 
+def refuse_parameters(cls: type[BaseModel]) -> None:
+    """Refuse a generic class with its parameters filled in: it has no name of its own in the log.
+
+    Raises:
+        DefinitionError: names the line of the generic class.
+    """
+    template: Any = cls.__pydantic_generic_metadata__["origin"]
+    if template is not None:
+        raise DefinitionError(
+            definition_of(template).class_line,
+            f"{cls.__name__} has no name in the log: give it one, class Named({cls.__name__}, name=…), and use that",
+        )
+
+
 def snake_case(name: str) -> str:
     """`OrderPlaced` as `order_placed`."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()

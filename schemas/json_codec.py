@@ -14,10 +14,10 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, time
-from functools import partial
+from functools import cache, partial
 from typing import Any, cast
 
-from pydantic import BaseModel, PydanticSchemaGenerationError
+from pydantic import BaseModel, ConfigDict, PydanticSchemaGenerationError
 from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
@@ -25,7 +25,7 @@ from schemas.codec import Decode, Encode, Read, complete
 from schemas.errors import FieldNotSupported
 from schemas.evolution import Fields
 from schemas.json_schema import MessageSchemas
-from schemas.json_serializers import refuse_serializers
+from schemas.json_serializers import parts, refuse_serializers
 from schemas.json_shapes import bare
 from schemas.kept_json import why_changed
 from schemas.kept_types import has_odd_offset, kept
@@ -84,8 +84,11 @@ class JsonCodec:
 
     def load(self, model: type[BaseModel], fields: Fields) -> BaseModel:
         """See `Codec`."""
-        text = to_json(fields, bytes_mode="base64", inf_nan_mode="strings", fallback=_personal_text)
-        return model.model_validate_json(text, extra="ignore", by_alias=False, by_name=True)
+        text = to_json(fields, by_alias=False, bytes_mode="base64", inf_nan_mode="strings", fallback=_personal_text)
+        if issubclass(model, Message):
+            return model.model_validate_json(text, extra="ignore", by_alias=False, by_name=True)
+        made = _with_bytes_of_messages(model).model_validate_json(text, extra="ignore", by_alias=False, by_name=True)
+        return made if type(made) is model else model.model_construct(made.model_fields_set, **vars(made))
 
 
 def _written(message: Message, write: Callable[[Message], bytes]) -> bytes:
@@ -143,6 +146,17 @@ def _refuse_infinite(model: BaseModel) -> None:
                 f"{type(model).__name__}.{name} is {value}, which JSON lacks: give the model "
                 'model_config = ConfigDict(ser_json_inf_nan="strings")'
             )
+
+
+@cache
+def _with_bytes_of_messages(model: type[BaseModel]) -> type[BaseModel]:
+    """The model of an upcast, which stands for a message: its own bytes are base64, whatever its configuration says."""
+    is_like = model.model_config.get("val_json_bytes") == "base64"
+    if is_like or not any(part is bytes for info in model.model_fields.values() for part in parts(info.annotation)):
+        return model
+    body = {"model_config": ConfigDict(val_json_bytes="base64"), "__module__": model.__module__}
+    made: type[BaseModel] = cast("Any", type(model))(model.__name__, (model,), body)
+    return made
 
 
 def _personal_text(value: Any) -> str:

@@ -56,7 +56,7 @@ def _changes(owner: type, seen: set[type]) -> Iterator[_Change]:
     if decorators is not None:
         yield from _decorated(owner, decorators)
     for name, declared in _fields(owner):
-        for part in (part for annotation in declared for part in _parts(annotation)):
+        for part in (part for annotation in declared for part in parts(annotation)):
             if isinstance(part, PlainSerializer | WrapSerializer):
                 yield _Change(owner, name, _changed(f"its {type(part).__name__} writes something else"))
             elif why := _unread(part):
@@ -113,19 +113,19 @@ def _fields(owner: Any) -> Iterator[tuple[str, Iterable[Any]]]:
                 yield name, (annotation,)
 
 
-def _parts(annotation: Any) -> Iterator[Any]:
+def parts(annotation: Any) -> Iterator[Any]:
     """What an annotation is made of, metadata included; what a Personal holds is not looked into."""
     origin = typing.get_origin(annotation)
     if isinstance(annotation, TypeAliasType):
-        yield from _parts(annotation.__value__)
+        yield from parts(annotation.__value__)
     elif isinstance(annotation, NewType):
-        yield from _parts(annotation.__supertype__)
+        yield from parts(annotation.__supertype__)
     elif origin is typing.Annotated:
         for part in typing.get_args(annotation):
-            yield from _parts(part)
+            yield from parts(part)
     elif origin is None or origin is Literal:
         yield annotation
     elif origin is not Personal:
         yield origin
         for part in typing.get_args(annotation):
-            yield from _parts(part)
+            yield from parts(part)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any, cast
 
+from schemas._checks import refuse_parameters
 from schemas.answers import Failure, Nothing
 from schemas.avro import AvroCodec
 from schemas.codec import Codec, Decode, Encode
@@ -67,6 +68,7 @@ class Serde:
         Raises:
             SchemaConflict: another class has the same type name and version.
             FieldNotSupported: a field has no form in the format.
+            DefinitionError: a generic class with its parameters filled in has no name.
             Incompatible: a schema was changed as the mode of its subject forbids.
             UpcastMissing: an older version is in the registry, and neither its class nor steps from it are here.
         """
@@ -95,6 +97,8 @@ class Serde:
         return newest.__upcasts__.path(schema.version) is not None or schema.type_name in self._classes
 
     def _know(self, message: type[Message]) -> None:
+        if not issubclass(message, Undo):
+            refuse_parameters(message)
         name = TypeName(message.__type_name__, message.__type_version__)
         known = self._classes.setdefault(name, message)
         if known is not message:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 import pytest
 from hypothesis import given, settings
@@ -246,3 +247,19 @@ def test_damaged_messages_raise_named_errors_only(event: Everything, draw: st.Da
 def test_headers_keep_their_id(id: int) -> None:
     """An id is read as it was written."""
     assert schema_id_of(header_of(id) + b"rest") == id
+
+
+def test_a_generic_class_needs_a_name_of_its_own() -> None:
+    """With its parameters filled in it would be `boxed[int]` in the log, whatever name the template has."""
+    item = TypeVar("item")
+
+    class Boxed(Event, Generic[item], name="sample.boxed"):
+        item: item
+
+    class BoxedNumber(Boxed[int], name="sample.boxed.number"):
+        pass
+
+    with pytest.raises(DefinitionError, match=r"Boxed\[int\] has no name in the log"):
+        Serde(MemoryRegistry(), [Boxed[int]])
+    serde = Serde(MemoryRegistry(), [BoxedNumber])
+    assert serde.decode(serde.encode(BoxedNumber(item=1))) == BoxedNumber(item=1)
