@@ -27,14 +27,14 @@ def is_generic(cls: type[BaseModel]) -> bool:
     return generic["origin"] is not None or bool(generic["parameters"])
 
 
-def refuse_parameters(cls: type[BaseModel]) -> None:
-    """Refuse a generic class with its parameters filled in: it has no name of its own in the log.
+def refuse_parameters(cls: Any) -> None:
+    """Refuse a generic class with its parameters filled in: it has no name of its own in the log. `Undo[…]` has.
 
     Raises:
         DefinitionError: names the line of the generic class.
     """
     template: Any = cls.__pydantic_generic_metadata__["origin"]
-    if template is not None:
+    if template is not None and not cls.__type_name__.startswith(UNDO):
         raise DefinitionError(
             definition_of(template).class_line,
             f"{cls.__name__} has no name in the log: give it one, class Named({cls.__name__}, name=…), and use that",

@@ -99,7 +99,7 @@ def holds_passing(schema: Any) -> bool:
     if isinstance(schema, Mapping):
         content = cast("Mapping[str, Any]", schema)
         return content.get("now_op") == "future" or any(map(holds_passing, content.values()))
-    return isinstance(schema, list) and any(map(holds_passing, cast("list[Any]", schema)))
+    return isinstance(schema, list) and any(map(holds_passing, cast("Any", schema)))
 
 
 _DOUBTED: Final = Kept(is_doubted=True)

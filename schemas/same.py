@@ -20,7 +20,7 @@ def is_same(one: Any, other: Any) -> bool:
         return bool(one - _EPOCH == other - _EPOCH)
     if isinstance(one, BaseModel):
         return type(one) is type(other) and is_same(_content(one), _content(other))
-    if dataclasses.is_dataclass(one) and not isinstance(one, type):
+    if _is_dataclass(one):
         return type(one) is type(other) and is_same(_fields(one), _fields(other))
     if _are(Mapping, one, other):
         return bool(one.keys() == other.keys()) and all(is_same(one[key], other[key]) for key in one)
@@ -32,6 +32,10 @@ def is_same(one: Any, other: Any) -> bool:
 def _content(model: BaseModel) -> dict[str, Any]:
     fields = {name: value for name, value in vars(model).items() if name in type(model).model_fields}
     return {**fields, **(model.__pydantic_extra__ or {}), **(model.__pydantic_private__ or {})}
+
+
+def _is_dataclass(value: Any) -> bool:
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
 
 
 def _fields(made: Any) -> dict[str, Any]:

@@ -97,8 +97,7 @@ class Serde:
         return newest.__upcasts__.path(schema.version) is not None or schema.type_name in self._classes
 
     def _know(self, message: type[Message]) -> None:
-        if not issubclass(message, Undo):
-            refuse_parameters(message)
+        refuse_parameters(message)
         name = TypeName(message.__type_name__, message.__type_version__)
         known = self._classes.setdefault(name, message)
         if known is not message:

@@ -70,7 +70,8 @@ def code_of(deploy: int) -> type[Any]:
 
         @step(undo=None)
         def again(self) -> Book:
-            return Book.model_validate({**dict(self.input), "id": self.book.ref})
+            booked: Any = self.book
+            return Book.model_validate({**dict(self.input), "id": booked.ref})
 
         @result
         def booked(self) -> Booked:
@@ -83,7 +84,8 @@ def code_of(deploy: int) -> type[Any]:
 
 def start(code: Any, answer: Any) -> World:
     def hotels(command: Any, metadata: Metadata) -> Message:
-        return answer()
+        made: Message = answer()
+        return made
 
     world = World(SagaProcessor([code]), participants={"deployed_hotels": hotels})
     world.refold = True
@@ -98,7 +100,12 @@ def test_a_saga_goes_on_after_its_messages_changed() -> None:
     world = start(old, lambda: old.__graph__.types["deployed.booked"](ref="r"))
 
     world.processors["deployed"] = SagaProcessor([new])
-    world.participants["deployed_hotels"] = lambda *_: new.__graph__.types["deployed.booked"](ref="s", at=WHEN, price=1)
+
+    def hotels(command: Any, metadata: Metadata) -> Message:
+        made: Message = new.__graph__.types["deployed.booked"](ref="s", at=WHEN, price=1)
+        return made
+
+    world.participants["deployed_hotels"] = hotels
     world.ask("deployed", "a", Signal(wait="go", type="deployed.go", version=1, message="{}"))
     world.run()
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID, uuid4
 
 import pytest
 from pydantic import BaseModel, Field
 
 from schemas import Event, Incompatible, MemoryRegistry, Serde
-from schemas.json_schema import DECIMAL_PROPERTY
+from schemas.json_shapes import DECIMAL_PROPERTY
 from schemas.schema import Schema
 from tests.schemas.test_accepted import event, read, refusal
 
@@ -91,7 +91,7 @@ def test_a_default_that_a_function_makes_is_none() -> None:
 
     class Empty(Event, name="sample.held"):
         value: int
-        ids: list[UUID] = Field(default_factory=list)
+        ids: list[UUID] = Field(default_factory=list[UUID])
 
     registry = MemoryRegistry()
     Serde(registry, [Before], format="json")
@@ -119,10 +119,11 @@ def test_a_decimal_of_a_schema_that_does_not_say_so_may_stay_one(annotation: Any
 def _unsaid(schema: Any) -> Any:
     """As pydantic writes it: unions in unions are one."""
     if isinstance(schema, list):
-        return [_unsaid(each) for each in schema]
+        return [_unsaid(each) for each in cast("Any", schema)]
     if not isinstance(schema, dict):
         return schema
-    made = {key: _unsaid(value) for key, value in schema.items() if key != DECIMAL_PROPERTY}
+    content = cast("dict[str, Any]", schema)
+    made: dict[str, Any] = {key: _unsaid(value) for key, value in content.items() if key != DECIMAL_PROPERTY}
     if "anyOf" in made:
         made["anyOf"] = [one for each in made["anyOf"] for one in each.get("anyOf", [each])]
     return made

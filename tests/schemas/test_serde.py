@@ -31,6 +31,8 @@ from schemas.registry import Entry
 from schemas.wire import header_of, schema_id_of
 from tests.schemas.samples import Everything, Flat, Reserve, Reserved, everythings
 
+T = TypeVar("T")
+
 
 class Counting(MemoryRegistry):
     """Counts what a serde asks of it."""
@@ -251,10 +253,9 @@ def test_headers_keep_their_id(id: int) -> None:
 
 def test_a_generic_class_needs_a_name_of_its_own() -> None:
     """With its parameters filled in it would be `boxed[int]` in the log, whatever name the template has."""
-    item = TypeVar("item")
 
-    class Boxed(Event, Generic[item], name="sample.boxed"):
-        item: item
+    class Boxed(Event, Generic[T], name="sample.boxed"):
+        item: T
 
     class BoxedNumber(Boxed[int], name="sample.boxed.number"):
         pass

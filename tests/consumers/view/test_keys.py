@@ -168,7 +168,7 @@ def test_bytes_that_are_no_row_are_damaged() -> None:
         ValueCodec[Longer](Longer).decode(stored[:-1])
 
 
-class Sub(Inner):
+class Sub(Inner, frozen=True):
     """One more field than its table's rows declare."""
 
     extra: int = 1
