@@ -56,7 +56,8 @@ class ValueCodec(Generic[V]):
         self._to_json: Callable[[Any], bytes] = write if is_plain else partial(write, round_trip=True)
         self._from_json = partial(adapter.validator.validate_json, by_alias=False, by_name=True)
         self._is_bytes = annotation is bytes
-        self._known = kept(adapter.core_schema)
+        known = kept(adapter.core_schema)
+        self._is_in_doubt = None if known.is_sure else known.is_in_doubt
 
     @cached_property
     def form(self) -> str:
@@ -75,7 +76,7 @@ class ValueCodec(Generic[V]):
             data = self._to_json(row)
         except PydanticSerializationError as error:
             raise BadRow(row, self.type_name, str(error)) from error
-        if self._known.is_in_doubt(row, data):
+        if self._is_in_doubt is not None and self._is_in_doubt(row, data):
             self._prove(row, data)
         return _JSON + data
 

@@ -2,14 +2,15 @@
 
 Text, whole numbers, truth values, decimals, UUIDs, dates, durations, personal data, enums and literals of text or whole
 numbers, and lists, sets, tuples and maps by text of these come back as they are. Instants do unless their offset has
-seconds, floats unless they are written as null. Of everything else (unions, models inside, what has validators or
-serializers, other keys, …) each value is *doubted*: only reading it back tells.
+seconds, floats unless they are written as null, a model in a field unless it is a subclass. Of everything else
+(unions, models in lists, what has validators or serializers, other keys, …) each value is *doubted*: only reading it
+back tells.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final, cast
 
@@ -23,6 +24,7 @@ _OF_ITEMS: Final = frozenset({"list", "set", "frozenset"})
 _MINUTE: Final = timedelta(minutes=1)
 _ZERO: Final = timedelta(0)
 _TIMEDELTA: Final = "ser_json_timedelta"
+_EXCLUDED: Final = ("serialization_exclude", "serialization_exclude_if")
 _TEMPORAL: Final = "ser_json_temporal"
 _DECODING: Final[tuple[Any, ...]] = (EncodedBytes, EncodedStr, InstanceOf, Json)
 PASSING: Final = "what is in the future when it is written is not when it is read"
@@ -38,17 +40,30 @@ class Kept:
     """Whether it holds floats that are written as null if they are no numbers."""
     instants: tuple[str, ...] = ()
     """The model's fields that hold an instant or a time of day, or None."""
+    inner: tuple[tuple[str, type, Kept], ...] = ()
+    """The model's fields that hold another model, or None: the model's class, and what is known of it."""
 
     @property
     def is_sure(self) -> bool:
         """Whether every value comes back as it is."""
-        return not (self.is_doubted or self.has_numbers or self.instants)
+        return not (self.is_doubted or self.has_numbers or self.instants or self.inner)
 
     def is_in_doubt(self, value: Any, text: bytes) -> bool:
         """Whether this value, which was written as this text, must be read back to know."""
         if self.is_doubted or (self.has_numbers and b"null" in text):
             return True
-        return any(has_odd_offset(getattr(value, name)) for name in self.instants)
+        for name in self.instants:
+            if has_odd_offset(getattr(value, name)):
+                return True
+        for name, model, known in self.inner:
+            held = getattr(value, name)
+            if held is not None and (type(held) is not model or known.is_in_doubt(held, text)):
+                return True
+        return False
+
+
+_DOUBTED: Final = Kept(is_doubted=True)
+_KNOWN: Final = Kept()
 
 
 def has_odd_offset(value: Any) -> bool:
@@ -62,23 +77,34 @@ def kept(schema: Any) -> Kept:
         schema = schema["schema"]
     if schema["type"] != "model" or "serialization" in schema or schema["root_model"] or schema["custom_init"]:
         return _joined([_Walk(schema.get("config", {})).kept(schema)])
-    config, inner = schema.get("config", {}), schema["schema"]
-    if inner["type"] != "model-fields" or "serialization" in inner or config.get("extra_fields_behavior") == "allow":
-        return Kept(is_doubted=True)
-    walk, found, instants = _Walk(config), list[Kept](), list[str]()
-    for name, field in inner["fields"].items():
-        if field.get("serialization_exclude"):
-            return Kept(is_doubted=True)
-        if walk.is_instant(field["schema"]):
+    config, fields = schema.get("config", {}), schema["schema"]
+    if fields["type"] != "model-fields" or "serialization" in fields or config.get("extra_fields_behavior") == "allow":
+        return _DOUBTED
+    walk, found = _Walk(config), list[Kept]()
+    instants, inner = list[str](), list[tuple[str, type, Kept]]()
+    for name, field in fields["fields"].items():
+        held = _bare(field["schema"])
+        if any(option in field for option in _EXCLUDED):
+            return _DOUBTED
+        if walk.is_instant(held):
             instants.append(name)
+        elif held["type"] == "model":
+            inner.append((name, held["cls"], kept(held)))
         else:
-            found.append(walk.kept(field["schema"]))
-    return _joined(found, tuple(instants))
+            found.append(walk.kept(held))
+    return replace(_joined(found), instants=tuple(instants), inner=tuple(inner))
 
 
-def _joined(found: Iterable[Kept], instants: tuple[str, ...] = ()) -> Kept:
+def _bare(schema: Any) -> Any:
+    """What is there if it is not None, nor the default."""
+    while schema["type"] in ("default", "nullable") and "serialization" not in schema:
+        schema = schema["schema"]
+    return schema
+
+
+def _joined(found: Iterable[Kept]) -> Kept:
     known = list(found)
-    return Kept(any(each.is_doubted for each in known), any(each.has_numbers for each in known), instants)
+    return Kept(any(each.is_doubted for each in known), any(each.has_numbers for each in known))
 
 
 def why_unread_again(annotation: Any, metadata: Iterable[Any] = ()) -> str:
@@ -102,19 +128,13 @@ def holds_passing(schema: Any) -> bool:
     return isinstance(schema, list) and any(map(holds_passing, cast("Any", schema)))
 
 
-_DOUBTED: Final = Kept(is_doubted=True)
-_KNOWN: Final = Kept()
-
-
 class _Walk:
-    """Walks what a model's fields, or a type, are made of; models inside are doubted, as they may be subclasses."""
+    """Walks what a model's fields, or a type, are made of; models in there are doubted, as they may be subclasses."""
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         self._config = config
 
     def is_instant(self, schema: Any) -> bool:
-        while schema["type"] in ("default", "nullable") and "serialization" not in schema:
-            schema = schema["schema"]
         return schema["type"] in _INSTANTS and self._is_exact(schema)
 
     def _is_exact(self, schema: Any) -> bool:

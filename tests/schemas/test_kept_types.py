@@ -205,6 +205,20 @@ def test_flat_types_need_no_second_reading() -> None:
     assert (known.is_doubted, known.instants) == (False, ("at",))
 
 
+def test_a_model_in_a_field_is_read_back_only_if_it_is_another_class() -> None:
+    """Or if something in it is in doubt."""
+
+    class Holding(BaseModel):
+        one: Base | None = None
+        of: Numbers = Numbers()
+
+    known = kept(Holding.__pydantic_core_schema__)
+
+    assert not known.is_in_doubt(Holding(one=Base()), b"")
+    assert known.is_in_doubt(Holding(one=Derived()), b"")
+    assert known.is_in_doubt(Holding(of=Numbers(of=[math.nan])), b"null")
+
+
 def test_kept_json_refuses_what_serializers_hide_and_what_passes() -> None:
     """A saga's input with a masked card would be booked with the mask."""
 
