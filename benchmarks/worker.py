@@ -98,7 +98,7 @@ class Replies:
         sent: Future[int] = self._producer.send(self._topic, record.partition, record.key, record.value, record.headers)
         return (sent,)
 
-    def failed(self, delivery: Delivery, error: Exception) -> Waits | None:
+    def failed(self, delivery: Delivery, error: BaseException) -> Waits | None:
         """See `Answering`."""
         return None
 

@@ -81,7 +81,7 @@ class Answering(Protocol):
         """The handler returned `value`. What this raises is a failure of the attempt."""
         ...
 
-    def failed(self, delivery: Delivery, error: Exception) -> Waits | None:
+    def failed(self, delivery: Delivery, error: BaseException) -> Waits | None:
         """No attempt is left, or none was possible: answer that, or return None for a dead letter.
 
         `delivery.message` is None if it could not be decoded or is of no handled type.

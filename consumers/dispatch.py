@@ -23,6 +23,7 @@ from consumers.lanes import Lanes
 from consumers.outcomes import Outcomes
 from consumers.runner import Runner
 from consumers.work import Work
+from eventstore.raised import FROM_OUTSIDE
 from schemas.errors import SchemaError
 
 TURN = 100
@@ -195,7 +196,9 @@ class Dispatch:
             waits = await self._handle(runner, delivery, handler, began)
         except asyncio.CancelledError:
             self._cancelled(runner, delivery, handler)
-        except Exception as error:  # noqa: BLE001 - handlers may raise anything
+        except FROM_OUTSIDE:
+            raise
+        except BaseException as error:  # noqa: BLE001 - handlers may raise anything
             self.outcomes.failed(delivery, handler, error)
         else:
             self.outcomes.done(delivery, handler, waits, self._work.clock.monotonic() - began)

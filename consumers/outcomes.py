@@ -21,7 +21,8 @@ from consumers.errors import BreakerOpen, Permanent, RetryAfter
 from consumers.handlers import Bound
 from consumers.lanes import Lanes
 from consumers.work import Work
-from eventstore.raised import Raised
+from eventstore.raised import DETAIL_CHARACTERS, Raised
+from schemas.error_text import error_text
 from schemas.errors import SchemaError
 
 log = structlog.get_logger(__name__)
@@ -48,7 +49,7 @@ class Outcomes:
         self._lanes.finish(delivery)
         self._acknowledge(delivery, waits)
 
-    def failed(self, delivery: Delivery, handler: Bound, error: Exception) -> None:
+    def failed(self, delivery: Delivery, handler: Bound, error: BaseException) -> None:
         """The attempt failed: there is another one later, or it is given up."""
         if delivery.share.is_closed:
             return
@@ -70,7 +71,7 @@ class Outcomes:
         self._lanes.wait(delivery, due)
         self._arm(due)
 
-    def give_up(self, delivery: Delivery, error: Exception) -> None:
+    def give_up(self, delivery: Delivery, error: BaseException) -> None:
         """No attempt is left, or none was possible: it is answered, or dead-lettered."""
         answering = self._work.answering
         waits = None if answering is None else answering.failed(delivery, error)
@@ -83,7 +84,7 @@ class Outcomes:
         self._lanes.finish(delivery)
         self._acknowledge(delivery, waits)
 
-    def _tell(self, delivery: Delivery, error: Exception) -> None:
+    def _tell(self, delivery: Delivery, error: BaseException) -> None:
         record = delivery.record
         log.warning(
             "record_dead_lettered",
@@ -93,7 +94,7 @@ class Outcomes:
             offset=record.offset,
             attempts=delivery.attempt,
             error=type(error).__name__,
-            detail=str(error),
+            detail=error_text(error)[:DETAIL_CHARACTERS],
         )
 
     def _acknowledge(self, delivery: Delivery, waits: Waits) -> None:

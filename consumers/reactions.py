@@ -21,8 +21,10 @@ from eventstore.processor.context import OVERHEAD_BYTES, derived_id
 from eventstore.processor.inputs import Outgoing
 from eventstore.processor.routes import Routes
 from eventstore.processor.topics import dead_letters_of, inbox_of
+from eventstore.raised import FROM_OUTSIDE
 from eventstore.streams import Position, Recorded
 from schemas import Command, Event, Message, Metadata, key_of
+from schemas.error_text import error_text
 
 log = structlog.get_logger()
 
@@ -52,7 +54,7 @@ class Output(Protocol):
         """What one record leads to. Raises what stops the loop: an error of the surroundings."""
         ...
 
-    def of_refused(self, record: Record, error: Exception, /) -> list[Outgoing]:
+    def of_refused(self, record: Record, error: BaseException, /) -> list[Outgoing]:
         """What is written in place of that which the log does not take. Raises `error` if nothing may be."""
         ...
 
@@ -73,13 +75,15 @@ class Reactions:
             if not isinstance(error, MessageTooLarge):
                 raise
             return self.of_refused(record, error)
-        except Exception as error:  # noqa: BLE001 - whatever a user's handler raises makes the record poison
+        except FROM_OUTSIDE:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever a user's handler raises makes the record poison
             return self.of_refused(record, error)
 
-    def of_refused(self, record: Record, error: Exception) -> list[Outgoing]:
+    def of_refused(self, record: Record, error: BaseException) -> list[Outgoing]:
         log.warning(
             "record_dead_lettered", group=self._group, topic=record.topic, partition=record.partition,
-            offset=record.offset, error=type(error).__name__, detail=str(error)[:500],
+            offset=record.offset, error=type(error).__name__, detail=error_text(error)[:500],
         )  # fmt: skip
         self.failed += 1
         now_ms = self._host.clock.now_ms()

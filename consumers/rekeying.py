@@ -101,7 +101,7 @@ class Rekeyed:
         partition = partition_of(key, self._partitions)
         return [(self._topic, partition, key.encode(), record.value, headers, record.timestamp_ms)]
 
-    def of_refused(self, record: Record, error: Exception) -> list[Outgoing]:
+    def of_refused(self, record: Record, error: BaseException) -> list[Outgoing]:
         """A view with a hole would be wrong."""
         raise error
 

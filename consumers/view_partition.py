@@ -30,6 +30,7 @@ from eventstore.processor.row_layout import RowLayout
 from eventstore.state.port import Row, State
 from eventstore.streams import Position, Recorded
 from schemas import Event, Metadata, Serde
+from schemas.error_text import error_reason
 
 if TYPE_CHECKING:
     from consumers.view import Handling, View, ViewDefinition
@@ -208,7 +209,7 @@ class ViewPartition:
             rows.drop()
         self.pending, self._is_behind = 0, False
         where = f"{record.topic}[{record.partition}]@{record.offset}"
-        what = f"{type(error).__name__}: {error}"
+        what = error_reason(error)
         self.error = ViewStopped(self._definition.full_name, self.number, record=where, error=what)
         self.error.__cause__ = error
         self._positions = dict(self._visible)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 
 from eventstore.log.records import Headers
 from eventstore.processor.context import OVERHEAD_BYTES
+from schemas.error_text import error_text
 
 PREFIX = "__dlq.errors."
 ELIDED = "__dlq.value"
@@ -43,7 +44,7 @@ def dead_letter_headers(
         "offset": str(offset),
         "group": group,
         "type": type(error).__name__,
-        "message": str(error)[:MESSAGE_LIMIT],
+        "message": error_text(error)[:MESSAGE_LIMIT],
         "attempts": str(attempts),
         "time": datetime.fromtimestamp(now_ms / 1000, UTC).isoformat(),
     } | ({"input": input} if input else {})

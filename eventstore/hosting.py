@@ -38,6 +38,7 @@ from eventstore.processor.unit import Unit
 from eventstore.settling import busy_loop
 from eventstore.subject_keys.protection import Protection
 from schemas import Message
+from schemas.error_text import error_reason
 
 log = structlog.get_logger()
 
@@ -172,7 +173,7 @@ class Hosting:
         reasons: dict[str, str] = {}
         for thread in self.threads:
             if thread.error is not None:
-                reasons[thread.loop.name] = f"{type(thread.error).__name__}: {thread.error}"
+                reasons[thread.loop.name] = error_reason(thread.error)
             elif not thread.is_ready():
                 told = thread.loop.progress() if isinstance(thread.loop, Progressing) else ""
                 reasons[thread.loop.name] = self.host.log.trouble() or told or STARTING
@@ -218,7 +219,7 @@ class Hosting:
         failure = None if self._unit is None else self._unit.failure
         if failure is None or all(each.name != processor for each in self._processors):
             return ""
-        return f"; this process does not serve it: {type(failure).__name__}: {failure}"
+        return f"; this process does not serve it: {error_reason(failure)}"
 
     def _current_unit(self) -> Unit | None:
         if self._unit is None or self._unit.error is not None:

@@ -21,6 +21,7 @@ from eventstore.processor.snapshots import NotTaken, Snapshot, Wanted
 from eventstore.processor.snapshotting import OfferSnapshot, fits
 from eventstore.reading import Streams
 from eventstore.streams import check_stream_id
+from schemas.error_text import error_reason, error_text
 
 A = TypeVar("A", bound=Aggregate[Any])
 log = structlog.get_logger()
@@ -60,7 +61,7 @@ class Fold:
         try:
             self.state = self._form.decode(self._stream, snapshot.version, snapshot.state)
         except Exception as error:  # noqa: BLE001 - whatever a validator of the state raises: the events say the same
-            log.warning("snapshot_ignored", aggregate=self._form.name, key=self._stream, reason=str(error)[:500])
+            log.warning("snapshot_ignored", aggregate=self._form.name, key=self._stream, reason=error_text(error)[:500])
             return False
         self._began_after = self._version = snapshot.version
         return True
@@ -103,7 +104,7 @@ class Fold:
         try:
             data = form.encode(self.state)
         except Exception as error:  # noqa: BLE001 - whatever a serializer of the state raises: the load stands
-            return self._not_taken(form.name, NotTaken.NOT_EXACT, f"{type(error).__name__}: {error}")
+            return self._not_taken(form.name, NotTaken.NOT_EXACT, error_reason(error))
         if fits(self._stream, data, self._streams.record_bytes):
             return data
         return self._not_taken(form.name, NotTaken.TOO_LARGE, f"{len(data)} bytes")

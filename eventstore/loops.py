@@ -13,6 +13,7 @@ import structlog
 
 from eventstore.clock import Clock
 from eventstore.component import Loop
+from schemas.error_text import error_text
 
 log = structlog.get_logger()
 
@@ -98,9 +99,9 @@ class LoopThread:
         self.error = self.failure = error
         self.failures += 1
         self._opened.set()
-        log.error("loop_failed", loop=self.loop.name, error=type(error).__name__, detail=str(error))
+        log.error("loop_failed", loop=self.loop.name, error=type(error).__name__, detail=error_text(error))
         log.debug("loop_failed_at", loop=self.loop.name, exc_info=error)
         try:
             self.loop.stop(self._clock.monotonic())
         except Exception as again:  # noqa: BLE001 - it has failed already; this is only told
-            log.warning("loop_close_failed", loop=self.loop.name, error=type(again).__name__, detail=str(again))
+            log.warning("loop_close_failed", loop=self.loop.name, error=type(again).__name__, detail=error_text(again))

@@ -10,9 +10,15 @@ from typing import Any
 
 import structlog
 
+from schemas.error_text import error_text
+
 log = structlog.get_logger(__name__)
 
 DETAIL_CHARACTERS = 500
+
+FROM_OUTSIDE = (KeyboardInterrupt, GeneratorExit)
+"""What ends a user's code from outside. All else that comes out of it is its own, also what is no `Exception`: the
+`SystemExit` of `sys.exit()`, a cancellation that it did not catch, the panic of an extension."""
 
 
 class Raised:
@@ -31,4 +37,4 @@ class Raised:
     def tell(self, event: str, error: BaseException, **place: str) -> None:
         """A warning with the traceback for the first of its class at this place, then debug."""
         say: Any = log.warning if self.is_first(error, event, *place.values()) else log.debug
-        say(event, **place, error=type(error).__name__, detail=str(error)[:DETAIL_CHARACTERS], exc_info=error)
+        say(event, **place, error=type(error).__name__, detail=error_text(error)[:DETAIL_CHARACTERS], exc_info=error)

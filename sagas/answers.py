@@ -20,6 +20,7 @@ from eventstore.processor.context import derived_id
 from eventstore.processor.topics import inbox_of, inbox_topic
 from sagas.guard import UNDONE, Guard, GuardReader, Verdict, guard_of, guard_topic
 from schemas import Failure, Message, Metadata, Nothing, Refusal, SchemaError, answers, is_command
+from schemas.error_text import error_text
 
 if TYPE_CHECKING:
     from consumers.delivery import Delivery
@@ -109,13 +110,13 @@ class Answers:
         sent = self._send(metadata, answer, derived_id(metadata.id, "reply"), attributes)
         return (*sent, *self._noted(delivery))
 
-    def failed(self, delivery: Delivery, error: Exception) -> Waits | None:
+    def failed(self, delivery: Delivery, error: BaseException) -> Waits | None:
         try:
             metadata = delivery.metadata
         except SchemaError:
             return None
         failure = Failure(
-            error=type(error).__name__, detail=str(error)[:DETAIL_CHARACTERS], final=isinstance(error, Permanent)
+            error=type(error).__name__, detail=error_text(error)[:DETAIL_CHARACTERS], final=isinstance(error, Permanent)
         )
         record = delivery.record
         waits = self._send(metadata, failure, derived_id(metadata.id, f"failed {record.partition}/{record.offset}"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+from eventstore.raised import FROM_OUTSIDE
 from sagas.children import Child
 from sagas.errors import BadUndo
 from sagas.graph import Leaf
@@ -21,6 +22,7 @@ from sagas.state import NO_TEXT, Progress, Stage, Text, decoded_reply
 from sagas.steps import Step, Unset
 from sagas.turn import TIMED_OUT, Turn, retry_of, text_of
 from schemas import Command, Failure, Message, Refusal, Undo
+from schemas.error_text import error_text
 from schemas.personal_fields import sealed_json
 
 DETAIL_CHARACTERS = 500
@@ -113,9 +115,11 @@ def _has_undo(leaf: Leaf) -> bool:
 def _undo(turn: Turn, leaf: Leaf, progress: Progress) -> None:
     try:
         command = _undo_command(turn, leaf, progress)
-    except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
+    except (MemoryError, *FROM_OUTSIDE):
+        raise
+    except BaseException as error:  # noqa: BLE001 (whatever the user's code raises)
         turn.raised(leaf.name, error, undo=True)
-        detail = str(error)[:DETAIL_CHARACTERS]
+        detail = error_text(error)[:DETAIL_CHARACTERS]
         turn.context.append(UndoFailed(step=leaf.name, attempt=1, error=type(error).__name__, detail=detail))
         turn.context.append(UndoParked(step=leaf.name, error=type(error).__name__))
         return

@@ -7,6 +7,7 @@ from typing import Any
 
 from eventstore.log.errors import MessageTooLarge
 from eventstore.processor.port import Destination
+from eventstore.raised import FROM_OUTSIDE
 from sagas import backward
 from sagas.children import Child
 from sagas.flow import Node, Parallel, When
@@ -30,6 +31,7 @@ from sagas.steps import Step
 from sagas.turn import TIMED_OUT, Turn, retry_of, text_of
 from sagas.waits import Wait
 from schemas import Command, Failure, Message, Refusal
+from schemas.error_text import error_reason, error_text
 from schemas.kept_json import kept_json
 
 DETAIL_CHARACTERS = 500
@@ -114,7 +116,7 @@ def attempt_failed(turn: Turn, leaf: Leaf, progress: Progress, error: str, detai
             backward.turn_back(turn, leaf.name, "failed", detail=_said(error, detail))
 
 
-def not_built(turn: Turn, name: str, error: Exception) -> None:
+def not_built(turn: Turn, name: str, error: BaseException) -> None:
     """A builder raised: turn back, or, after the pivot, try again for ever (code can be mended)."""
     progress = turn.state.steps.get(name)
     attempt = progress.attempt + 1 if progress is not None and progress.stage is Stage.NOT_BUILT else 1
@@ -125,13 +127,13 @@ def not_built(turn: Turn, name: str, error: Exception) -> None:
         StepNotBuilt(
             step=name,
             error=type(error).__name__,
-            detail=str(error)[:DETAIL_CHARACTERS],
+            detail=error_text(error)[:DETAIL_CHARACTERS],
             attempt=attempt,
             retry_ms=retry_ms,
         )
     )
     if not turn.state.pivot_passed:
-        backward.turn_back(turn, name, "failed", detail=_said(type(error).__name__, str(error)))
+        backward.turn_back(turn, name, "failed", detail=error_reason(error))
 
 
 def _said(error: str, detail: str) -> str:
@@ -142,7 +144,7 @@ def _said(error: str, detail: str) -> str:
 class _NotAnswered(Exception):
     """A condition raised."""
 
-    def __init__(self, condition: str, error: Exception) -> None:
+    def __init__(self, condition: str, error: BaseException) -> None:
         super().__init__(condition)
         self.condition, self.error = condition, error
 
@@ -179,7 +181,9 @@ def _answer(turn: Turn, node: When) -> bool | None:
             return None
         try:
             known = bool(node.test.test(turn.view))
-        except Exception as error:
+        except (MemoryError, *FROM_OUTSIDE):
+            raise
+        except BaseException as error:
             raise _NotAnswered(name, error) from error
         turn.context.append(ConditionAnswered(condition=name, answer=known))
     return known
@@ -193,7 +197,9 @@ def _begin(turn: Turn, leaf: Leaf) -> None:
     try:
         command = _command(turn, leaf)
         text = text_of(command)
-    except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
+    except (MemoryError, *FROM_OUTSIDE):
+        raise
+    except BaseException as error:  # noqa: BLE001 (whatever the user's code raises)
         not_built(turn, leaf.name, error)
         return
     to, id_ = turn.context.destination(command), turn.context.new_id()
@@ -262,7 +268,9 @@ def _complete(turn: Turn) -> None:
         build: Callable[[Any], Any] = result.build
         try:
             text = kept_json(build(turn.view))
-        except Exception as error:  # noqa: BLE001 (whatever the user's code raises)
+        except (MemoryError, *FROM_OUTSIDE):
+            raise
+        except BaseException as error:  # noqa: BLE001 (whatever the user's code raises)
             not_built(turn, result.name, error)
             return
     waiting = turn.state.waiting

@@ -17,6 +17,7 @@ from sagas.errors import ReplyNotThere
 from sagas.graph import Graph
 from sagas.messages import SagaOutcome
 from schemas import Message, Nothing, Undecodable, UnknownType
+from schemas.error_text import error_reason
 from schemas.json_codec import JsonCodec
 from schemas.kept_json import read_kept
 
@@ -183,7 +184,7 @@ def decoded(graph: Graph, text: Text) -> Message:
             fields = step(fields, _json.load)
         return cast("Message", _json.load(message, fields))
     except Exception as error:  # steps are a user's: whatever they raise, the text is not what they take
-        raise Undecodable(f"{text.type} in a history", f"{type(error).__name__}: {error}") from error
+        raise Undecodable(f"{text.type} in a history", error_reason(error)) from error
 
 
 def decoded_reply(graph: Graph, text: Text) -> Message | None:

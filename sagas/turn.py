@@ -44,7 +44,7 @@ class Turn:
         """The instance that builders run on."""
         return view_of(self.state, self.graph)
 
-    def raised(self, step: str, error: Exception, *, undo: bool = False) -> None:
+    def raised(self, step: str, error: BaseException, *, undo: bool = False) -> None:
         """Tell on the log what a method of the definition raised."""
         self._raised.tell("undo_raised" if undo else "step_raised", error, saga=self.graph.name, step=step)
 

@@ -17,6 +17,7 @@ from schemas.answers import Failure, Nothing
 from schemas.avro import AvroCodec
 from schemas.codec import Codec, Decode, Encode
 from schemas.compatibility import problems
+from schemas.error_text import error_reason
 from schemas.errors import (
     SchemaConflict,
     SchemaError,
@@ -139,7 +140,7 @@ class Serde:
         except SchemaError:
             raise
         except Exception as error:
-            raise Unencodable(f"a message of type {message.__type_name__}", _reason(error)) from error
+            raise Unencodable(f"a message of type {message.__type_name__}", error_reason(error)) from error
 
     def decode(self, data: bytes) -> Message:
         """The message that the bytes are, of the newest version that this code has.
@@ -158,7 +159,7 @@ class Serde:
             raise
         except Exception as error:
             name, version = self.type_of(data)
-            raise Undecodable(f"a message of type {name} version {version}", _reason(error)) from error
+            raise Undecodable(f"a message of type {name} version {version}", error_reason(error)) from error
 
     def type_of(self, data: bytes) -> TypeName:
         """The type and version that the bytes were written as, by their schema id alone.
@@ -251,9 +252,9 @@ def _by_upcasts(newest: type[Message], version: int, done: int, error: Exception
     """Why data is none of its class after steps, `done` of which had ended."""
     steps = newest.__upcasts__.where(version)
     if done < len(steps):
-        return f"the upcast {steps[done]} raised {_reason(error)}: correct it"
+        return f"the upcast {steps[done]} raised {error_reason(error)}: correct it"
     ran = f"the upcast {steps[0]}" if done == 1 else f"the upcasts {' and '.join(steps)}"
-    return f"{ran} gave what is no {newest.__name__}, correct that or the class: {_reason(error)}"
+    return f"{ran} gave what is no {newest.__name__}, correct that or the class: {error_reason(error)}"
 
 
 def _sealed_only(encoder: Encode) -> Encode:
@@ -268,7 +269,3 @@ def _sealed_only(encoder: Encode) -> Encode:
 
 def _path(message: type[Message]) -> str:
     return f"{message.__module__}.{message.__qualname__}"
-
-
-def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

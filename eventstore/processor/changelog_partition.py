@@ -26,6 +26,7 @@ from eventstore.processor.questions import ReadPage
 from eventstore.processor.routes import Routes
 from eventstore.processor.rows import Outcome, SyncedTo
 from eventstore.processor.snapshotting import OfferSnapshot
+from eventstore.raised import FROM_OUTSIDE
 from eventstore.state.port import State
 from schemas import Message, Metadata, Serde
 
@@ -88,7 +89,9 @@ class StatePartition(Partition[S]):
             context.begin_on(kept, metadata)
             try:
                 state = decide(kept.state, message, context)
-            except Exception:  # noqa: BLE001 - `other` decides again, and knows what is to become of it
+            except FROM_OUTSIDE:
+                raise
+            except BaseException:  # noqa: BLE001 - `other` decides again, and knows what is to become of it
                 states.forget(kept.key)
                 other(record)
                 continue

@@ -40,7 +40,7 @@ def send_reply(
 
 
 def dead_letter_record(
-    item: Input, error: Exception, inbox: tuple[str, int], group: str, serde: Serde, now_ms: int, limit_bytes: int
+    item: Input, error: BaseException, inbox: tuple[str, int], group: str, serde: Serde, now_ms: int, limit_bytes: int
 ) -> Outgoing:
     """The input as it came, with its origin and the error. One that was no record is written as it would have come.
 

@@ -36,6 +36,7 @@ from eventstore.processor.tombstones import Erasures
 from eventstore.processor.topics import inbox_of
 from eventstore.processor.undecided import Undecided
 from eventstore.processor.writes import Writes
+from eventstore.raised import FROM_OUTSIDE
 from eventstore.state.buffered import BufferedState
 from eventstore.state.errors import StateError
 from eventstore.state.port import Row, State
@@ -125,12 +126,12 @@ class Partition(Generic[S]):
         try:
             self.processor.decide(entity.state, item.message, context)
             answer = context.encoded_answer()
-        except (StateError, MemoryError):
+        except (StateError, MemoryError, *FROM_OUTSIDE):
             raise
         except NotKnownHere as unknown:
             self._entities.forget(item.key)
             return self.undecided.unknown(item, unknown, out)
-        except Exception as error:
+        except BaseException as error:
             self._entities.forget(item.key)
             if isinstance(error, LogError) and not isinstance(error, (MessageTooLarge, InvalidRecord)):
                 raise

@@ -35,6 +35,7 @@ from eventstore.processor.writes import Writes
 from eventstore.state.errors import StateError
 from eventstore.state.port import State
 from schemas import Message, Reply
+from schemas.error_text import error_reason
 
 log = structlog.get_logger()
 
@@ -156,7 +157,7 @@ class PartitionSnapshots:
         except (MemoryError, StateError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever a serializer of the state raises: the command stands
-            self._not_taken(key, form, NotTaken.NOT_EXACT, f"{type(error).__name__}: {error}")
+            self._not_taken(key, form, NotTaken.NOT_EXACT, error_reason(error))
             return None
         if fits(key, encoded, self._record_bytes):
             return encoded

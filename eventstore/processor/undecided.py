@@ -27,6 +27,7 @@ from eventstore.raised import Raised
 from eventstore.state.errors import StateError
 from eventstore.state.port import State
 from schemas import Failure, Message, Nothing, SchemaError, Serde, UnknownType
+from schemas.error_text import error_text
 
 log = structlog.get_logger()
 
@@ -94,12 +95,12 @@ class Undecided:
         send_reply(item, answer, "reply", self._serde, writes.now_ms, out, encoded)
         return None if item.call is None else Answered(item.call, answer, True)
 
-    def poison(self, item: Input, error: Exception, out: list[Outgoing]) -> Answered | None:
+    def poison(self, item: Input, error: BaseException, out: list[Outgoing]) -> Answered | None:
         """Dead-letter an input that failed by its own fault, and answer its caller (K7)."""
         self._tell(item, error)
         writes = self._writes
         writes.step += 1  # each failure is an answer of its own
-        failure = Failure(error=type(error).__name__, detail=str(error)[:2000], final=False)
+        failure = Failure(error=type(error).__name__, detail=error_text(error)[:2000], final=False)
         if "saga" not in item.metadata.attributes:
             letter = dead_letter_record(
                 item, error, self._inbox, self._group, self._serde, writes.now_ms, self._record_bytes
@@ -156,13 +157,13 @@ class Undecided:
         self._writes.journal((key, None), out)
         return True
 
-    def _tell(self, item: Input, error: Exception) -> None:
+    def _tell(self, item: Input, error: BaseException) -> None:
         """A warning per dead letter, the first of its kind with a traceback; one warning for what a saga repeats."""
         is_first = self._raised.is_first(error, self._processor, item.metadata.type)
         say = log.warning if is_first or "saga" not in item.metadata.attributes else log.debug
         say(
             "input_failed", processor=self._processor, partition=self._number, key=item.key,
-            type=item.metadata.type, id=item.metadata.id, error=type(error).__name__, detail=str(error)[:500],
+            type=item.metadata.type, id=item.metadata.id, error=type(error).__name__, detail=error_text(error)[:500],
             **({"exc_info": error} if is_first else {}),
         )  # fmt: skip
 

@@ -68,7 +68,7 @@ class Notes:
         self.told.append(("answered", (delivery.metadata.id, value)))
         return self._wait()
 
-    def failed(self, delivery: Delivery, error: Exception) -> Waits | None:
+    def failed(self, delivery: Delivery, error: BaseException) -> Waits | None:
         self.told.append(("failed", type(error)))
         return None if delivery.message is None else self._wait()
 
