@@ -1,8 +1,8 @@
 """Look into dead letters, send them back to the group that failed, or lay them aside.
 
 All of it works on a log alone, beside running services. A dead letter that was redriven or discarded stays in its
-topic and is marked in the state topic; listings leave it out. It is marked after the log has its redriven record: a
-crash in between redrives it twice.
+topic and is marked in the state topic; listings leave it out. It is marked after the log has its redriven record, also
+when the redrive ends by an error or is interrupted: only a kill in between redrives it twice.
 
 A redriven record goes to the failing group only (see `consumers.dead_letters`), with key, bytes and metadata of the
 original, and counts: one that has been redriven `cap` times is left alone, so that a poison record does not run in
@@ -16,15 +16,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+import structlog
+
 from consumers.dead_letters import DeadLetter, dead_letter_of, dead_letter_topics
 from consumers.delivery import entity_key, metadata_of
-from consumers.errors import DeadLetterMissing, NoDeadLetters, OriginGone
+from consumers.errors import DeadLetterMissing, NoDeadLetters, NotADeadLetter, OriginGone
 from consumers.rate import Bucket, Rate
 from consumers.redriving import Redriving
 from eventstore.clock import Clock, SystemClock
 from eventstore.log.port import Log
 from eventstore.log.records import Record, TopicPartition
 from schemas.errors import SchemaError
+
+logger = structlog.get_logger(__name__)
 
 CHUNK = 200
 """So many are sent before they are marked."""
@@ -104,14 +108,14 @@ def type_of(letter: DeadLetter) -> str:
 def find(log: Log, choice: Choice = ALL) -> Iterator[DeadLetter]:
     """The dead letters that are neither redriven nor discarded, each once, oldest of each partition first.
 
+    Records that others write to a topic of such a name are passed over, with one warning a topic.
+
     Raises:
         NoDeadLetters: there is no such topic.
-        NotADeadLetter: something else writes to a dead-letter topic.
     """
     for topic, partitions in choice.topics(log).items():
         seen = set(_marks(log, topic, partitions))
-        for record in _read(log, topic, partitions):
-            letter = dead_letter_of(record)
+        for letter in _letters(log, topic, partitions):
             if letter.id not in seen and choice.takes(letter):
                 seen.add(letter.id)
                 yield letter
@@ -152,7 +156,7 @@ def redrive(
         wait: waits so many seconds.
 
     Raises:
-        CannotRedrive: the group of one does not read what would be sent; those before it were sent.
+        CannotRedrive: the group of one does not read what would be sent; those before it were sent, and are marked.
     """
     outcome = Outcome()
     chosen = islice(_uncapped(find(log, choice), cap, outcome), limit)
@@ -171,9 +175,8 @@ def redrive(
                 outcome.gone.append(letter)
                 continue
             outcome.done.append(letter)
-            if len(redriving.sent) >= CHUNK or bucket is not None:
-                redriving.mark("redriven")
-        redriving.mark("redriven")
+            if redriving.unmarked >= CHUNK or bucket is not None:
+                redriving.mark_sent()
     return outcome
 
 
@@ -184,8 +187,7 @@ def discard(
     outcome = Outcome(done=list(islice(find(log, choice), limit)))
     if not dry_run and outcome.done:
         with Redriving(log, clock or SystemClock()) as redriving:
-            redriving.sent.extend(outcome.done)
-            redriving.mark("discarded")
+            redriving.mark(outcome.done, "discarded")
     return outcome
 
 
@@ -201,6 +203,19 @@ def _pace(bucket: Bucket, clock: Clock, wait: Callable[[float], None]) -> None:
     while (delay := bucket.delay(clock.monotonic())) > 0:
         wait(delay)
     bucket.take(clock.monotonic())
+
+
+def _letters(log: Log, topic: str, partitions: int) -> Iterator[DeadLetter]:
+    is_told = False
+    for record in _read(log, topic, partitions):
+        try:
+            letter = dead_letter_of(record)
+        except NotADeadLetter as error:
+            if not is_told:
+                logger.warning("not_a_dead_letter", topic=topic, why=str(error))
+            is_told = True
+            continue
+        yield letter
 
 
 def _marks(log: Log, topic: str, partitions: int) -> Iterator[str]:

@@ -1,14 +1,16 @@
 """Send dead letters back to the group that failed, and mark what became of them.
 
-A redriven record has key, bytes and metadata of the original. It is marked after the log has it: a crash in between
-redrives it twice. A mark is a record of the dead letters' state topic: its key is the dead letter's id, its value JSON:
+A redriven record has key, bytes and metadata of the original. It is marked after the log has it, also when the redrive
+ends by an error or is interrupted; a kill in between redrives it twice. A mark is a record of the dead letters' state
+topic: its key is the dead letter's id, its value JSON:
 
     {"v":1,"state":"redriven","at_ms":1700000000000}
 """
 
 from __future__ import annotations
 
-from concurrent.futures import Future
+from collections.abc import Sequence
+from concurrent.futures import Future, wait
 from typing import Literal, Self, TypeAlias
 
 import msgspec
@@ -17,7 +19,7 @@ from consumers.dead_letters import DeadLetter, redrive_partition, redriven_heade
 from consumers.errors import CannotRedrive, OriginGone
 from eventstore.clock import Clock
 from eventstore.log.port import Log, Producer
-from eventstore.log.records import Headers, Topic, TopicPartition
+from eventstore.log.records import Topic, TopicPartition
 
 State: TypeAlias = Literal["redriven", "discarded"]
 FLUSH_SECONDS = 10.0
@@ -38,14 +40,21 @@ class Redriving:
         self._log, self._clock = log, clock
         self._producer: Producer = log.producer()
         self._ready: set[str] = set()
-        self._writes: list[Future[int]] = []
-        self.sent: list[DeadLetter] = []
+        self._sent: list[tuple[DeadLetter, Future[int]]] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._producer.close()
+        try:
+            self.mark_sent()
+        finally:
+            self._producer.close()
+
+    @property
+    def unmarked(self) -> int:
+        """How many were sent and are not noted yet."""
+        return len(self._sent)
 
     def send(self, letter: DeadLetter) -> None:
         """Buffer the original for the failing group.
@@ -61,27 +70,33 @@ class Redriving:
             self._ready.add(topic)
         headers = redriven_headers(letter.record.headers, letter.origin)
         value = value_of(self._log, letter)
-        self._write(topic, partition, letter.record.key, value, headers)
-        self.sent.append(letter)
+        self._sent.append((letter, self._producer.send(topic, partition, letter.record.key, value, headers)))
 
-    def mark(self, state: State) -> None:
-        """When what was sent is in the log: note it."""
-        self._flush()
+    def mark_sent(self) -> None:
+        """Note what the log has of what was sent.
+
+        Raises:
+            LogError: the log did not take the others, or did not say so in time. They are not noted.
+        """
+        sent, self._sent = self._sent, []
+        try:
+            self._producer.flush()
+        finally:
+            wait((write for _, write in sent), FLUSH_SECONDS)
+            self.mark([letter for letter, write in sent if write.done() and write.exception() is None], "redriven")
+        for _, write in sent:
+            write.result(0)
+
+    def mark(self, letters: Sequence[DeadLetter], state: State) -> None:
+        """Note what became of these."""
         mark = msgspec.json.encode(Mark(1, state, self._clock.now_ms()))
-        for letter in self.sent:
-            topic = self._state_topic(letter)
-            self._write(topic, letter.record.partition, letter.id.encode(), mark)
-        self._flush()
-        self.sent.clear()
-
-    def _write(self, topic: str, partition: int, key: bytes | None, value: bytes | None, headers: Headers = ()) -> None:
-        self._writes.append(self._producer.send(topic, partition, key, value, headers))
-
-    def _flush(self) -> None:
+        writes = [
+            self._producer.send(self._state_topic(letter), letter.record.partition, letter.id.encode(), mark)
+            for letter in letters
+        ]
         self._producer.flush()
-        for write in self._writes:
+        for write in writes:
             write.result(FLUSH_SECONDS)
-        self._writes.clear()
 
     def _state_topic(self, letter: DeadLetter) -> str:
         topic = state_of(letter.origin.topic, letter.group)
@@ -102,6 +117,8 @@ def value_of(log: Log, letter: DeadLetter) -> bytes | None:
         return letter.record.value
     origin = letter.origin
     if origin.input:
+        raise OriginGone(letter.id)
+    if origin.topic not in log.describe([origin.topic]):
         raise OriginGone(letter.id)
     reader = log.reader({TopicPartition(origin.topic, origin.partition): origin.offset})
     try:

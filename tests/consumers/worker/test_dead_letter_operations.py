@@ -8,16 +8,18 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumers import dlq
 from consumers.dead_letters import DeadLetter
-from consumers.errors import CannotRedrive, DeadLetterMissing, NoDeadLetters, NotADeadLetter, Permanent
+from consumers.errors import CannotRedrive, DeadLetterMissing, NoDeadLetters, Permanent
 from consumers.origin import REDRIVE, origin_of
 from consumers.rate import Rate
 from consumers.retry import Retry
 from consumers.worker import Worker
 from consumers.worker_loop import WorkerLoop
 from eventstore.clock import ManualClock
+from eventstore.dead_letters import ELIDED
 from eventstore.log.records import Topic
 from schemas import Event, MemoryRegistry, Serde
 from tests.consumers.worker.bench import Bench, Paid, Placed
@@ -192,39 +194,77 @@ def test_an_inbox_is_redriven_into_itself(bench: Bench) -> None:
     assert orders(dlq.find(bench.host.log)) == []
 
 
-def test_what_nobody_reads_is_not_redriven(bench: Bench) -> None:
-    """A dead letter of a group that subscribes no redrive topic stays, and the error says what to do."""
+def of_old_group(bench: Bench, *more: tuple[str, bytes]) -> None:
+    """A dead letter of a group that subscribes no redrive topic."""
     log = bench.host.log
-    log.create([Topic(name="orders", partitions=1), Topic(name="orders.old.dlq", partitions=1)])
+    log.create([Topic(name="orders", partitions=1), Topic(name="orders.zold.dlq", partitions=1)])
     why = {
         "topic": "orders",
         "partition": "0",
         "offset": "3",
-        "group": "old",
+        "group": "zold",
         "type": "E",
         "message": "",
         "attempts": "1",
     }
     headers = [(f"__dlq.errors.{name}", value.encode()) for name, value in why.items()]
     headers.append(("__dlq.errors.time", b"2026-01-01T00:00:00+00:00"))
-    log.producer().send("orders.old.dlq", 0, b"a", b"x", headers).result(10)
-
-    with pytest.raises(CannotRedrive, match=r"orders.old.redrive does not exist"):
-        dlq.redrive(log, dlq.Choice(group="old"))
+    log.producer().send("orders.zold.dlq", 0, b"a", b"x", [*headers, *more]).result(10)
 
 
-def test_unknown_topics_and_foreign_records_are_named(bench: Bench) -> None:
-    """A choice without a dead-letter topic, an unknown id, and a record that no worker wrote each have their error."""
+def test_what_nobody_reads_is_not_redriven(bench: Bench) -> None:
+    """A dead letter of a group that subscribes no redrive topic stays, and the error says what to do."""
+    of_old_group(bench)
+
+    with pytest.raises(CannotRedrive, match=r"orders.zold.redrive does not exist"):
+        dlq.redrive(bench.host.log, dlq.Choice(group="zold"))
+
+
+def test_what_was_sent_before_an_error_is_not_sent_again(mail: Mail) -> None:
+    """It is marked, however the redrive ends."""
+    log = mail.bench.host.log
+    of_old_group(mail.bench)
+
+    with pytest.raises(CannotRedrive):
+        dlq.redrive(log, dlq.ALL)
+
+    assert [letter.group for letter in dlq.find(log)] == ["zold"]
+    assert len(mail.bench.records("orders.shop.mailer.redrive")) == 3
+
+
+def test_a_value_whose_topic_is_gone_holds_up_no_other(bench: Bench) -> None:
+    """One that was too large for its dead letter is gone with the topic that it came from."""
+    log = bench.host.log
+    of_old_group(bench, (ELIDED, b"at origin"))
+    log.create([Topic(name="orders.zold.redrive", partitions=1)])
+    log.delete(["orders"])
+
+    outcome = dlq.redrive(log, dlq.ALL)
+
+    assert (outcome.done, orders(outcome.gone)) == ([], ["a"])
+
+
+def test_unknown_topics_and_ids_are_named(bench: Bench) -> None:
+    """A choice without a dead-letter topic, and an unknown id, each have their error."""
     log = bench.host.log
     with pytest.raises(NoDeadLetters, match="none exists"):
         list(dlq.find(log, dlq.Choice(topic="nothing")))
     with pytest.raises(DeadLetterMissing, match="no dead letter orders/0/9 waits"):
         dlq.show(log, "orders/0/9")
-    log.create([Topic(name="orders.x.dlq", partitions=1)])
-    log.producer().send("orders.x.dlq", 0, b"a", b"x").result(10)
 
-    with pytest.raises(NotADeadLetter, match=r"orders.x.dlq\[0\]@0"):
-        list(dlq.find(log))
+
+def test_what_others_write_to_such_a_topic_hides_no_dead_letter(mail: Mail) -> None:
+    """A cluster is shared, and a name that ends in .dlq is not ours alone: it is told once and passed over."""
+    log = mail.bench.host.log
+    log.create([Topic(name="a.dlq", partitions=1)])
+    for topic in ("a.dlq", "a.dlq", DLQ):
+        log.producer().send(topic, 0, b"a", b"x").result(10)
+
+    with capture_logs() as told:
+        found = orders(dlq.find(log))
+
+    assert found == ["a", "b", "c"]
+    assert [line["topic"] for line in told if line["event"] == "not_a_dead_letter"] == ["a.dlq", DLQ]
 
 
 def test_a_redriven_record_of_an_old_version_is_raised(bench: Bench) -> None:
