@@ -89,15 +89,19 @@ class TopicMissing(LogError):
 
 
 class PartitionCountChanged(LogError):
-    """A topic has other partitions than its manifest says: keys would move away from their state."""
+    """A topic has other partitions than its manifest says, or the program: keys would move away from their state."""
 
-    def __init__(self, topic: str, *, manifest: int, actual: int) -> None:
+    def __init__(self, topic: str, *, manifest: int, actual: int, is_asked: bool = False) -> None:
+        """`is_asked`: `manifest` is what the program asks for."""
+        said, wanted = f"the manifest says {manifest} partitions", actual
+        if is_asked:
+            said, wanted = f"{manifest} partitions are asked for", manifest
         super().__init__(
-            f"{topic}: the manifest says {manifest} partitions, found {actual}. Partition counts are frozen, because "
-            f"keys would move away from their state: copy the topic to a new name with {actual} partitions and "
-            f"switch over"
+            f"{topic}: {said}, found {actual}. Partition counts are frozen, because keys would move away from their "
+            f"state: {f'leave partitions= at {actual}, or ' if is_asked else ''}copy the topic to a new name with "
+            f"{wanted} partitions and switch over"
         )
-        self.topic, self.manifest, self.actual = topic, manifest, actual
+        self.topic, self.manifest, self.actual, self.is_asked = topic, manifest, actual, is_asked
 
 
 class PositionMissing(LogError):

@@ -159,6 +159,7 @@ class TopicPromises(ABC):
             bench.log.create([Topic(name=topic, partitions=5)])
 
         assert (caught.value.topic, caught.value.manifest, caught.value.actual) == (topic, 5, 2)
+        assert "5 partitions are asked for, found 2" in str(caught.value)
 
     def test_partitions_added_behind_the_manifest_are_refused(self, bench: LogBench) -> None:
         """A topic that got more partitions by other means does not start: keys have moved away from their state."""

@@ -76,9 +76,11 @@ class AvroWriter:
         self._file.flush()
 
     def close(self) -> None:
-        """Flush and close."""
-        self.flush()
-        self._file.close()
+        """Flush and close, also if what is left cannot be written."""
+        try:
+            self.flush()
+        finally:
+            self._file.close()
 
 
 class AvroReader:

@@ -24,6 +24,17 @@ class FileUnusable(TransferError):
         self.path = path
 
 
+class FileNotWritten(TransferError):
+    """The disk does not take what is written to the file: free space, and export to it again, which goes on there."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            f"{path} cannot be written on: {error.strerror or error}. Free space and export to it again: that goes on "
+            f"where it is whole"
+        )
+        self.path = path
+
+
 class ExportIncomplete(TransferError):
     """The file ends before its last entry: export to it again, which goes on there."""
 

@@ -32,6 +32,7 @@ from eventstore.registry_choice import open_registry
 from eventstore.scanning import Scan
 from eventstore.streams import Position
 from eventstore.transfer.entries import Content, EventEntry, Header, SchemaEntry
+from eventstore.transfer.errors import FileNotWritten
 from eventstore.transfer.event_schemas import EventSchemas
 from eventstore.transfer.files import FileFormat, FileWriter, Written, form_of, held, resumed, writer
 from schemas import Schema
@@ -89,7 +90,7 @@ def export_streams(
         ReadStalled: the log has records that could not be read in time.
         FileUnusable: the file cannot be opened.
         ValueError: the store's name or `after` is none.
-        OSError: the file cannot be written.
+        FileNotWritten: it cannot be written on, as on a full disk; the next call goes on with it.
     """
     check_store_name(store)
     position = Position.parse(after) if isinstance(after, str) else after
@@ -150,16 +151,22 @@ class _Export:
         """Write what is missing."""
         before = self._written.content.events
         if not self._written.is_complete:
-            file = writer(self._path, self._written.form, None if self._written.is_begun else self._header)
-            with closing(file):
-                if not self._written.is_begun:
-                    file.write(self._written.content.mark)
-                    file.flush()
-                self._copy(file, registry, progress)
-                file.write(self._written.content.end)
+            try:
+                self._write(registry, progress)
+            except OSError as error:
+                raise FileNotWritten(self._path, error) from error
         content = self._written.content
         end = content.end
         return Exported(self._path, end.events, end.events - before, self._until, end.checksum, content.has_personal)
+
+    def _write(self, registry: str | None, progress: Callable[[int], object]) -> None:
+        file = writer(self._path, self._written.form, None if self._written.is_begun else self._header)
+        with closing(file):
+            if not self._written.is_begun:
+                file.write(self._written.content.mark)
+                file.flush()
+            self._copy(file, registry, progress)
+            file.write(self._written.content.end)
 
     def _copy(self, file: FileWriter, url: str | None, progress: Callable[[int], object]) -> None:
         starts = self._starts()

@@ -21,6 +21,7 @@ from eventstore.registry_choice import open_registry
 from sagalog.cli.opening import Json, LogUrl, opened
 from sagalog.cli.output import show as tell
 from sagalog.cli.output import text_of
+from sagalog.cli.values import Count, PerSecond
 from schemas.avro import AvroCodec
 from schemas.json_codec import JsonCodec
 from schemas.wire import schema_id_of
@@ -58,7 +59,7 @@ EVERYTHING = Which()
     name="list",
     help_epilogue="Examples:\n  sagalog dlq list\n  sagalog dlq list --error Permanent --limit 20 --json\n",
 )
-def list_(*, log: LogUrl, which: Which = EVERYTHING, limit: int = 100, json: Json = False) -> None:
+def list_(*, log: LogUrl, which: Which = EVERYTHING, limit: Count = 100, json: Json = False) -> None:
     """List the dead letters that wait, oldest of each partition first.
 
     Parameters
@@ -104,9 +105,9 @@ def redrive(
     log: LogUrl,
     which: Which = EVERYTHING,
     everything: bool = False,
-    limit: int | None = None,
-    rate: int | None = None,
-    cap: int = DEFAULT_CAP,
+    limit: Count | None = None,
+    rate: PerSecond | None = None,
+    cap: Count = DEFAULT_CAP,
     dry_run: bool = False,
     json: Json = False,
 ) -> None:
@@ -146,7 +147,7 @@ def discard(
     log: LogUrl,
     which: Which = EVERYTHING,
     everything: bool = False,
-    limit: int | None = None,
+    limit: Count | None = None,
     dry_run: bool = False,
     json: Json = False,
 ) -> None:

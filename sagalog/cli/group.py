@@ -10,7 +10,7 @@ from consumers.positions import Move, Where, confirmed
 from consumers.positions import reset as reset_positions
 from sagalog.cli.opening import Json, LogUrl, opened
 from sagalog.cli.output import progress, show
-from sagalog.cli.values import GroupName
+from sagalog.cli.values import GroupName, TopicName
 
 group = App(name="group", help="Look at consumer groups, or say where one goes on.")
 
@@ -29,7 +29,9 @@ def list_(*, log: LogUrl, json: Json = False) -> None:
         "  sagalog group reset shop.mailer --topic orders.events --to end --yes --json\n"
     )
 )
-def reset(name: GroupName, /, *, log: LogUrl, topic: str, to: Where, yes: bool = False, json: Json = False) -> None:
+def reset(
+    name: GroupName, /, *, log: LogUrl, topic: TopicName, to: Where, yes: bool = False, json: Json = False
+) -> None:
     """Let a group go on at the start or at the end of a topic. Stop its members before.
 
     Parameters

@@ -42,6 +42,8 @@ def load_service(target: str) -> Service:
 
 def load_module(name: str) -> ModuleType:
     """The module, found from the working directory too."""
+    if not _is_dotted(name):
+        raise ServiceNotLoaded(f"{name!r} names no module: give it as Python imports it, such as shop.messages")
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

@@ -30,7 +30,8 @@ def progress(message: str) -> None:
 
 def explain(message: str, code: int) -> int:
     """Say in one line on standard error why the command failed; return the exit code."""
-    print("sagalog: " + " ".join(message.split()), file=sys.stderr, flush=True)
+    line = "sagalog: " + " ".join(message.split())
+    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr, flush=True)
     return code
 
 

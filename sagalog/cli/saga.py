@@ -16,6 +16,7 @@ from eventstore.registry_choice import open_registry
 from sagalog.cli.opening import Json, LogUrl, opened
 from sagalog.cli.output import Counter, text_of
 from sagalog.cli.output import show as tell
+from sagalog.cli.values import Count
 from sagas.errors import SagaNotFound
 from sagas.finding import saga_names
 from sagas.overview import Overview, Standing, read_history, read_overviews
@@ -40,7 +41,7 @@ def list_(
     *,
     log: LogUrl,
     state: Annotated[tuple[Standing, ...], Parameter(consume_multiple=True)] = (),
-    limit: int = 50,
+    limit: Count = 50,
     json: Json = False,
 ) -> None:
     """List sagas, the last changed first.

@@ -17,6 +17,7 @@ from sagalog.cli.opening import AnyLogUrl, Json, LogUrl, RegistryUrl, opened
 from sagalog.cli.output import show as tell
 from sagalog.cli.output import text_of
 from sagalog.cli.schemas_check import CHECK_EXAMPLES, check
+from sagalog.cli.values import Port
 from sagalog.logs import configure_unless_done
 from sagalog.schema_lookup import look_up, missing_type
 from schemas import Registered, Serde
@@ -192,7 +193,7 @@ def serve(
     *,
     log: LogUrl,
     host: str = "127.0.0.1",
-    port: int = 8081,
+    port: Port = 8081,
     json: bool = False,
 ) -> None:
     """Serve the log's schemas over the HTTP API of Confluent's registry, read-only, until Ctrl-C.

@@ -6,9 +6,8 @@ import asyncio
 import json as codec
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 from rich.table import Table
 
 from eventstore.registry_choice import open_registry
@@ -18,7 +17,7 @@ from eventstore.transfer.looking import Shown, Summary, events_of_stream, summar
 from sagalog.cli.opening import Json, LogUrl, RegistryUrl, check_kept, opened
 from sagalog.cli.output import Counter, text_of
 from sagalog.cli.output import show as tell
-from sagalog.cli.values import PositionText, StoreName, StreamId
+from sagalog.cli.values import Count, PositionText, Prefix, StoreName, StreamId, StreamIds
 from sagalog.logs import configure_unless_done
 
 _SEALED = "personal data  sealed; its keys are not in the file and stay in this log: in another one nobody can read it"
@@ -40,8 +39,8 @@ def export_(
     *,
     log: LogUrl,
     to: Path,
-    prefix: str = "",
-    stream: Annotated[tuple[str, ...], Parameter(name="--stream")] = (),
+    prefix: Prefix = "",
+    stream: StreamIds = (),
     after: PositionText = None,
     format: FileFormat | None = None,
     registry: RegistryUrl = None,
@@ -146,7 +145,7 @@ def import_(
     name="list",
     help_epilogue="Examples:\n  sagalog streams list orders\n  sagalog streams list orders --prefix eu- --json\n",
 )
-def list_(store: StoreName, /, *, log: LogUrl, prefix: str = "", limit: int = 100, json: Json = False) -> None:
+def list_(store: StoreName, /, *, log: LogUrl, prefix: Prefix = "", limit: Count = 100, json: Json = False) -> None:
     """List the streams of a store, by id. Reads the whole topic.
 
     Parameters
@@ -163,7 +162,8 @@ def list_(store: StoreName, /, *, log: LogUrl, prefix: str = "", limit: int = 10
     shown = every[:limit]
     facts = {"streams": len(every), "listed": [_summary(each) for each in shown]}
     more = f"\n{len(every) - limit} more: raise --limit" if len(every) > limit else ""
-    tell(facts, _table([_summary(each) for each in shown]) + more if shown else "no streams", json=json)
+    text = _table([_summary(each) for each in shown]) if shown else f"{len(every) or 'no'} streams"
+    tell(facts, text + more, json=json)
 
 
 @streams.command(
@@ -177,7 +177,7 @@ def show_(
     *,
     log: LogUrl,
     after: int = -1,
-    limit: int = 100,
+    limit: Count = 100,
     registry: RegistryUrl = None,
     json: Json = False,
 ) -> None:
@@ -195,8 +195,7 @@ def show_(
         At most so many; whether there are more is said in any case.
     """
     with opened(log) as found, open_registry(found, registry) as asked:
-        one_more = limit + 1 if limit >= 0 else limit
-        events = events_of_stream(found, asked, store, stream, after=after, limit=one_more)
+        events = events_of_stream(found, asked, store, stream, after=after, limit=limit + 1)
     shown, is_more = events[:limit], len(events) > limit
     facts = {"stream": stream, "events": [_event(each) for each in shown], "more": is_more}
     last = shown[-1].version if shown else after

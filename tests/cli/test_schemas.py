@@ -298,3 +298,10 @@ def test_a_module_that_is_missing_is_named(capsys: pytest.CaptureFixture[str]) -
     """It ends with 1 and one line."""
     assert run(["schemas", "check", "no_such_module_at_all", "--folder", "kept"]) == 1
     assert "there is no module 'no_such_module_at_all'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "..", "shop/messages.py"])
+def test_what_can_be_no_module_is_named(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """It is a mistake of who asks, and no defect."""
+    assert run(["schemas", "check", name, "--folder", "kept"]) == 1
+    assert f"{name!r} names no module" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import subprocess
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 
 from eventstore.expected import ANY
+from eventstore.transfer.avro_file import AvroWriter
+from eventstore.transfer.json_lines import JsonLinesWriter
 from sagalog.cli import execute as run
 from tests.eventstore.streams.accounts import accounts, deposits
 
@@ -156,6 +159,34 @@ def test_a_file_that_cannot_be_opened_is_one_line(url: str, tmp_path: Path, caps
         assert said in last_error(capsys)
 
 
+@pytest.mark.parametrize("name", ["all.jsonl", "all.avro"])
+def test_an_export_onto_a_full_disk_goes_on_when_there_is_room(
+    url: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is one line that says so, and no defect with a traceback."""
+    file = str(tmp_path / name)
+    arguments = ["export", "accounts", "--log", url, "--to", file]
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        for writer in (JsonLinesWriter, AvroWriter):
+            patched.setattr(writer, "flush", full)
+        assert run(["streams", *arguments]) == 1
+        assert "cannot be written on: No space left on device. Free space" in last_error(capsys)
+
+    assert answer(capsys, *arguments)["events"] == 3
+
+
+def test_no_stream_is_listed_where_none_is_wanted(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """How many there are is said in any case."""
+    capsys.readouterr()
+    assert run(["streams", "list", "accounts", "--log", url, "--limit", "0"]) == 0
+
+    assert capsys.readouterr().out == "2 streams\n2 more: raise --limit\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -169,6 +200,19 @@ def test_a_file_that_cannot_be_opened_is_one_line(url: str, tmp_path: Path, caps
         (["streams", "list", "bad name!"], "a store cannot have this name"),
         (["keys", "forget", ""], "1 to 500 are taken"),
         (["keys", "forget", "x" * 501], "501 bytes"),
+        (["streams", "list", "accounts", "--prefix", "\udcff"], "cannot be written in UTF-8"),
+        (["streams", "list", "accounts", "--limit", "-1"], "Must be >= 0"),
+        (["streams", "show", "accounts", "a", "--limit", "-1"], "Must be >= 0"),
+        (["streams", "export", "accounts", "--to", "x", "--prefix", "\udcff"], "cannot be written in UTF-8"),
+        (["streams", "export", "accounts", "--to", "x", "--stream", "a", "--stream", ""], "1 to 500 are taken"),
+        (["dlq", "list", "--limit", "-1"], "Must be >= 0"),
+        (["dlq", "redrive", "--everything", "--limit", "-1"], "Must be >= 0"),
+        (["dlq", "redrive", "--everything", "--rate", "0"], "Must be >= 1"),
+        (["dlq", "redrive", "--everything", "--cap", "-1"], "Must be >= 0"),
+        (["dlq", "discard", "--everything", "--limit", "-1"], "Must be >= 0"),
+        (["group", "reset", "shop", "--topic", "", "--to", "start"], "a topic has a name"),
+        (["saga", "list", "--limit", "-1"], "Must be >= 0"),
+        (["schemas", "serve", "--port", "65536"], "Must be <= 65535"),
     ],
 )
 def test_a_value_that_cannot_be_one_is_a_mistake(

@@ -148,9 +148,9 @@ def _description(name: str, id_: str, partitions: int, entry: Entry | None) -> T
 
 
 def _check(topic: Topic, *, frozen: int | None, actual: int) -> None:
-    for said in (frozen, topic.partitions):
+    for said, is_asked in ((frozen, False), (topic.partitions, True)):
         if said is not None and said != actual:
-            raise PartitionCountChanged(topic.name, manifest=said, actual=actual)
+            raise PartitionCountChanged(topic.name, manifest=said, actual=actual, is_asked=is_asked)
 
 
 def _once(names: Iterable[str]) -> list[str]:

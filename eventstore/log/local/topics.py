@@ -119,9 +119,9 @@ class Topics:
 
     def _check_count(self, topic: Topic) -> None:
         row = self.rows[topic.name]
-        for expected in (row.manifest, topic.partitions):
+        for expected, is_asked in ((row.manifest, False), (topic.partitions, True)):
             if expected is not None and expected != row.partitions:
-                raise PartitionCountChanged(topic.name, manifest=expected, actual=row.partitions)
+                raise PartitionCountChanged(topic.name, manifest=expected, actual=row.partitions, is_asked=is_asked)
 
     def _create(self, topic: Topic) -> None:
         partitions, settings = topic.partitions or self.default_partitions, topic.configuration

@@ -117,7 +117,7 @@ class Failed(msgspec.Struct, tag=True, frozen=True):
 
     error: str
     text: str
-    fields: dict[str, str | int]
+    fields: dict[str, str | int | bool]
 
 
 class Produced(msgspec.Struct, tag=True, frozen=True):
@@ -326,7 +326,9 @@ def _error_of(failed: Failed, given: Mapping[str, object]) -> LogError:
         case "MessageTooLarge":
             return MessageTooLarge(fields["topic"], size_bytes=fields["size_bytes"], limit_bytes=fields["limit_bytes"])
         case "PartitionCountChanged":
-            return PartitionCountChanged(fields["topic"], manifest=fields["manifest"], actual=fields["actual"])
+            return PartitionCountChanged(
+                fields["topic"], manifest=fields["manifest"], actual=fields["actual"], is_asked=fields["is_asked"]
+            )
         case "LogClosed":
             return LogClosed(failed.text)
         case "OutcomeUnknown":
