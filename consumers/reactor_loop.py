@@ -46,6 +46,7 @@ class ReactorLoop:
     def __init__(self, host: Host, group: str, topics: Sequence[str], output: Output) -> None:
         self._host, self._topics, self._output = host, list(topics), output
         self.group = group
+        self._dead_letters = {dead_letters_of(topic, group) for topic in topics}
         self.name = f"reactor {self.group}"
         self._id = f"{self.group}.{host.slot}"
         self._metadata = commit_metadata(self._id, host.address)
@@ -228,7 +229,7 @@ class ReactorLoop:
         self._forget_reached()
         self._sent_ms = self._host.clock.now_ms()
         self._counts["events"] += len(batch.records)
-        self._counts["commands"] += len(out)
+        self._counts["commands"] += sum(topic not in self._dead_letters for topic, *_ in out)
         if batch.records:
             self._limit = min(self._limit * 2, BATCH_RECORDS)
 

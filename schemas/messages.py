@@ -25,6 +25,7 @@ import sys
 import threading
 from collections.abc import Callable
 from operator import attrgetter
+from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeGuard, cast
 from typing import TypeVar as typing_TypeVar
 
@@ -150,6 +151,7 @@ class Command(Message, Generic[R_co, X_co]):
             raise _no_reply(cls)
         if not is_generic(cls):
             check_command(cls)
+            _check_answers(cls)
             cls.__read_key__ = attrgetter(cls.__key__)
 
 
@@ -217,6 +219,17 @@ def _no_reply(command: type[Command[Any, Any]]) -> DefinitionError:
     return DefinitionError(
         definition_of(command).class_line, f"{name} declares no reply: class {name}(Command[Reply, Refusal], …)"
     )
+
+
+def _check_answers(command: type[Command[Any, Any]]) -> None:
+    replies, refusals = answers(command)
+    for answer in (*replies, *refusals):
+        if isinstance(answer, type) and not issubclass(answer, (Message, NoneType)):
+            raise DefinitionError(
+                definition_of(command).class_line,
+                f"{command.__name__} declares the answer {answer.__name__}: give None, or a class derived from Reply "
+                "or Refusal that has it as a field",
+            )
 
 
 def key_of(command: Command[Any, Any]) -> str:

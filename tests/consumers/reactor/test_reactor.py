@@ -176,6 +176,8 @@ def test_an_event_that_cannot_be_handled_is_dead_lettered_whole() -> None:
     [dead] = world.records("source.events.test.reacting.dlq")
     assert dead.key == b"s/0"
     assert dict(dead.headers)["__dlq.errors.type"] == b"ValueError"
+    metrics = world.loop.metrics()
+    assert (metrics["reactor_commands_total"], metrics["reactor_failed_total"]) == (1, 1)
 
 
 def test_an_event_too_large_for_a_dead_letter_leaves_its_value_at_the_origin() -> None:
