@@ -27,6 +27,7 @@ from eventstore.errors import EventStoreError
 from eventstore.event_records import meta_of, place_of
 from eventstore.log.records import Record
 from eventstore.processor.row_layout import RowLayout
+from eventstore.raised import traceback_of
 from eventstore.state.port import Row, State
 from eventstore.streams import Position, Recorded
 from schemas import Event, Metadata, Serde
@@ -214,7 +215,7 @@ class ViewPartition:
         self.error.__cause__ = error
         self._positions = dict(self._visible)
         log.error("view_stopped", view=self._definition.full_name, partition=self.number, record=where, error=what)
-        log.debug("view_stopped_at", view=self._definition.full_name, partition=self.number, exc_info=error)
+        log.debug("view_stopped_at", view=self._definition.full_name, partition=self.number, **traceback_of(error))
         self._wake()
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ import structlog
 
 from eventstore.clock import Clock
 from eventstore.component import Loop
+from eventstore.raised import traceback_of
 from schemas.error_text import error_text
 
 log = structlog.get_logger()
@@ -100,7 +101,7 @@ class LoopThread:
         self.failures += 1
         self._opened.set()
         log.error("loop_failed", loop=self.loop.name, error=type(error).__name__, detail=error_text(error))
-        log.debug("loop_failed_at", loop=self.loop.name, exc_info=error)
+        log.debug("loop_failed_at", loop=self.loop.name, **traceback_of(error))
         try:
             self.loop.stop(self._clock.monotonic())
         except Exception as again:  # noqa: BLE001 - it has failed already; this is only told

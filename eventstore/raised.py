@@ -2,10 +2,15 @@
 
 First is judged per place, such as a handler or a step, and class of exception. Where an exception of a handler would
 else only be seen as an outcome ("failed"), its line in the user's code stands here.
+
+A traceback that UTF-8 cannot hold, such as one with half of a surrogate pair, is told as text: who writes a line of the
+log is not to fail by it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from traceback import format_exception
 from typing import Any
 
 import structlog
@@ -37,4 +42,14 @@ class Raised:
     def tell(self, event: str, error: BaseException, **place: str) -> None:
         """A warning with the traceback for the first of its class at this place, then debug."""
         say: Any = log.warning if self.is_first(error, event, *place.values()) else log.debug
-        say(event, **place, error=type(error).__name__, detail=error_text(error)[:DETAIL_CHARACTERS], exc_info=error)
+        detail = error_text(error)[:DETAIL_CHARACTERS]
+        say(event, **place, error=type(error).__name__, detail=detail, **traceback_of(error))
+
+
+def traceback_of(error: BaseException) -> Mapping[str, Any]:
+    """For a line of the log: the exception, or its traceback as text if not all of it could be written."""
+    text = "".join(format_exception(error))
+    if text.isascii():
+        return {"exc_info": error}
+    written = text.encode(errors="backslashreplace").decode()
+    return {"exc_info": error} if written == text else {"exception": written}

@@ -23,7 +23,7 @@ from eventstore.processor.stash import Stash
 from eventstore.processor.timers import Timers
 from eventstore.processor.topics import inbox_of
 from eventstore.processor.writes import Writes
-from eventstore.raised import Raised
+from eventstore.raised import Raised, traceback_of
 from eventstore.state.errors import StateError
 from eventstore.state.port import State
 from schemas import Failure, Message, Nothing, SchemaError, Serde, UnknownType
@@ -164,7 +164,7 @@ class Undecided:
         say(
             "input_failed", processor=self._processor, partition=self._number, key=item.key,
             type=item.metadata.type, id=item.metadata.id, error=type(error).__name__, detail=error_text(error)[:500],
-            **({"exc_info": error} if is_first else {}),
+            **(traceback_of(error) if is_first else {}),
         )  # fmt: skip
 
     def _clear_timer(self, item: Input, out: list[Outgoing]) -> None:
