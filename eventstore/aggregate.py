@@ -17,8 +17,9 @@
             self.on_hand -= event.quantity
 
 The annotations are the registration. A new stream starts from the fields' defaults. A handler whose third parameter is
-called `context` gets the `DecideContext`. A refusal says that nothing happened: recording first and refusing then is an
-error.
+called `context` gets the `DecideContext`. Fields are changed only in `@evolve`: what a decision changes itself is gone
+when the entity is read from its events again. A refusal says that nothing happened: recording first and refusing then
+is an error.
 """
 
 from __future__ import annotations
@@ -46,12 +47,16 @@ A = TypeVar("A", bound="Aggregate[Any]")
 
 
 def decide(handler: F) -> F:
-    """Answer a command: the annotation says which."""
+    """Answer a command: the annotation says which.
+
+    It changes no field, that is what `@evolve` is for: what no event tells of is lost when the events are read again.
+    `given(…).when(…)` finds it; a running service does not look.
+    """
     return cast("F", _marked(handler, "decide"))
 
 
 def evolve(handler: G) -> G:
-    """Apply an event: the annotation says which."""
+    """Apply an event: the annotation says which. Only here fields are changed."""
     return cast("G", _marked(handler, "evolve"))
 
 

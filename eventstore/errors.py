@@ -27,6 +27,7 @@
     │   ├── AnswerNotDeclared         a handler answered what its command does not declare
     │   ├── RefusedAfterRecording     a handler recorded events and then refused
     │   ├── RefusedAfterChanging      a handler changed a state and then refused
+    │   ├── ChangedWithoutEvent       a handler changed an aggregate itself, see `eventstore.refold`
     │   └── NoEventsKept              a processor of states was to record an event
     ├── RegistryError                 see `eventstore.registry_errors`
     ├── SubjectForgotten, ForgetUnfinished, MasterKey…, Keys…   see `eventstore.subject_keys`

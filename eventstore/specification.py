@@ -19,6 +19,7 @@ from typing_extensions import TypeVar as DefaultTypeVar
 from eventstore.aggregate import Aggregate, processor_of
 from eventstore.decider import Decider
 from eventstore.processor.port import Processor
+from eventstore.refold import Refold
 from eventstore.rehearsal import Rehearsal, Scheduled, Sent
 from schemas import Command, Event, Message, key_of
 from schemas.messages import R, X
@@ -55,7 +56,8 @@ class Then(Generic[N, Q]):
         """Compare with what should have been recorded, exactly, and with whatever else is given.
 
         `reply`: the answer, or the refusal. `sent`: the messages, in order. `scheduled`: the timers set, by name, each
-        with its instant; `cancelled`: the names of those that were cancelled.
+        with its instant and its message: `{"due": (instant, message)}`; `cancelled`: the names of those that were
+        cancelled.
 
         Raises:
             AssertionError: they differ.
@@ -83,14 +85,21 @@ class Given(Generic[E]):
     history: tuple[E, ...]
 
     def when(self, command: Command[R, X], /, *, now: datetime = DEFAULT_NOW) -> Then[E, R | X]:
-        """Decide on a command. What the handler raises goes through."""
+        """Decide on a command at the instant `now`, 2026-01-01 00:00 UTC unless given. What the handler raises goes
+        through.
+
+        Raises:
+            ChangedWithoutEvent: the decision changed the state itself; only `@evolve` may.
+        """
         key = key_of(command)
+        refold = Refold(self.processor, key, self.history)
         state = self.processor.initial(key)
         for event in self.history:
             state = self.processor.evolve(state, event)
         rehearsal = Rehearsal(self.processor, key, state, version=len(self.history) - 1, now=now)
         self.processor.decide(state, command, rehearsal)
         recorded: Any = tuple(rehearsal.events)
+        refold.compare(rehearsal.state, recorded)
         answer: Any = rehearsal.answer
         return Then(recorded, answer, rehearsal.scheduled, frozenset(rehearsal.cancelled), tuple(rehearsal.sent))
 
