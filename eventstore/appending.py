@@ -17,7 +17,7 @@ from typing import Literal
 from eventstore.errors import AppendTooLarge, EventNotDeclared, TooManyEvents
 from eventstore.expected import fits
 from eventstore.log.errors import MessageTooLarge
-from eventstore.processor.append_call import Append, AppendDone, AppendLost
+from eventstore.processor.append_call import Append, AppendDone, AppendLost, Erase
 from eventstore.processor.parts import Part
 from eventstore.processor.port import DecideContext, Retention, Stateless
 from eventstore.processor.questions import PageRead, ReadPage
@@ -30,14 +30,6 @@ BYTES_PER_APPEND = 64 * 1024 * 1024
 """What one append may hold altogether: its owner has all of it in memory, and in one transaction."""
 _BESIDE_BYTES = 1_280
 """Room for the metadata of an event's record, and for its version in the key."""
-
-
-class Erase(Message, name="sagalog.erase"):
-    """Erase the events of the stream that is the record's key: those below a version, or all."""
-
-    before: int | None
-    expected: int
-    fingerprint: str
 
 
 class EraseDone(Reply, name="sagalog.erase_done"):

@@ -20,6 +20,7 @@
     │   ├── IdReused                  the id of a command stands for another one
     │   ├── OwnerSilent               a consistent read was not answered by the owner of its partition
     │   ├── CommandNotHandled         a component of this service is sent a command that it does not handle
+    │   ├── AppendsNotTaken           what is no store is appended to, see `eventstore.processor.append_call`
     │   ├── DestinationNotHosted      what is asked is hosted nowhere that the log reaches
     │   └── AskTimedOut               no answer in time: the outcome is unknown
     ├── DecisionError

@@ -26,7 +26,7 @@ from eventstore.log.partition import partition_of
 from eventstore.loops import LoopThread
 from eventstore.offload import to_the_end
 from eventstore.process_host import make_host
-from eventstore.processor.append_call import Answer
+from eventstore.processor.append_call import WRITES, Answer
 from eventstore.processor.asking import Asking
 from eventstore.processor.importing import IMPORT_MESSAGES
 from eventstore.processor.index import StreamIndex
@@ -230,7 +230,7 @@ class Hosting:
 
 
 def _messages(plan: Plan) -> list[type[Message]]:
-    of_kernel = (*IMPORT_MESSAGES, *SNAPSHOT_MESSAGES) if plan.processors else ()
+    of_kernel = (*WRITES, *IMPORT_MESSAGES, *SNAPSHOT_MESSAGES) if plan.processors else ()
     return [*of_kernel, *plan.messages, *(message for one in plan.processors for message in one.messages)]
 
 

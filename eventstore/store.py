@@ -132,6 +132,7 @@ class EventStore(Generic[E]):
             ValueError: no events, a stream id that has not 1 to 500 bytes of UTF-8 or holds U+0000, an empty commit id.
             TypeError, ValueError: an id is no str of UTF-8, `events` no list of events, `expected` no version.
             EventNotDeclared: an event is of none of the store's types.
+            AppendsNotTaken: an aggregate, decider or saga of this name writes these streams; nothing happened.
             TooManyEvents, AppendTooLarge: it does not fit into one append; nothing was sent.
             MessageTooLarge: an event does not fit into a record; nothing was sent.
             SubjectForgotten: a subject was forgotten; nothing was appended, nor was before under this `commit_id`.
@@ -154,6 +155,7 @@ class EventStore(Generic[E]):
             WrongExpectedVersion: the stream is elsewhere; nothing happened.
             CommitIdReused: the commit id stands for something else; nothing happened.
             ErasureRefused: the store has retention="forever".
+            AppendsNotTaken: as for `append`.
             ValueError: a stream id that cannot be one, an empty commit id, or an impossible version.
             AskTimedOut: no answer came in time; delete again with the same `commit_id` to learn what happened.
             NotRunning: no service runs the store.
@@ -172,7 +174,8 @@ class EventStore(Generic[E]):
 
         Raises:
             ValueError: `before` is no version from 0 to 2⁶³ − 1; else as for `delete`.
-            WrongExpectedVersion, CommitIdReused, ErasureRefused, AskTimedOut, NotRunning: as for `delete`.
+            WrongExpectedVersion, CommitIdReused, ErasureRefused, AppendsNotTaken, AskTimedOut, NotRunning: as for
+                `delete`.
         """
         check_first_kept(stream, before)
         return await self._while_it_runs(self._writer).erase(stream, before, expected, commit_id)

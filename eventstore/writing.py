@@ -13,7 +13,6 @@ from typing import Generic, cast
 from typing_extensions import TypeVar
 
 from eventstore.appending import (
-    Erase,
     EraseDone,
     EraseRefused,
     StoreProcessor,
@@ -31,7 +30,7 @@ from eventstore.expected import ANY, NEVER, NO_STREAM, Expected, number_of
 from eventstore.ids import unique_id
 from eventstore.log.partition import partition_of
 from eventstore.log.records import TopicPartition
-from eventstore.processor.append_call import Answer, Append, AppendCall, AppendDone, AppendLost, Landed
+from eventstore.processor.append_call import Answer, Append, AppendCall, AppendDone, AppendLost, Erase, Landed
 from eventstore.processor.asking import answer_of
 from eventstore.processor.topics import inbox_of
 from eventstore.processor.waiting import Line

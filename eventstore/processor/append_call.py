@@ -1,4 +1,4 @@
-"""Appends to the streams of a store on their way to the owner of the stream's partition.
+"""Appends to the streams of a store, and erasures, on their way to the owner of the stream's partition.
 
 `sagalog.append` carries the events in wire format, so that the owner neither decodes nor knows their types.
 The reply repeats the fingerprint of what the *first* append of this id carried: the caller sees by it whether its
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import msgspec
 
+from eventstore.errors import ProcessorError
 from eventstore.log.records import TopicPartition
 from eventstore.processor.mailbox import Mailbox
 from schemas import Message, Metadata, Refusal, Reply, ReplyTo
@@ -44,6 +45,30 @@ class AppendLost(Refusal, name="sagalog.append_lost"):
     """The stream is at another version, −1 if it has no events. Nothing was appended."""
 
     actual: int
+
+
+class Erase(Message, name="sagalog.erase"):
+    """Erase the events of the stream that is the record's key: those below a version, or all."""
+
+    before: int | None
+    expected: int
+    fingerprint: str
+
+
+WRITES: tuple[type[Message], ...] = (Append, Erase)
+"""What a store takes and no other processor: every one knows these types, to refuse them (`AppendsNotTaken`)."""
+
+
+class AppendsNotTaken(ProcessorError):
+    """What was taken for a store is something else, which alone writes its streams: send it a command."""
+
+    def __init__(self, processor: str) -> None:
+        super().__init__(
+            f"{processor!r} is no event store but an aggregate, a decider, a saga or a state, which takes no appends, "
+            "deletions or truncations: send it a command, whose @decide records the events; an EventStore of this name "
+            "only reads its events. Nothing happened"
+        )
+        self.processor = processor
 
 
 class Landed(msgspec.Struct, frozen=True, gc=False):

@@ -24,7 +24,7 @@ from eventstore.log.partition import partition_of
 from eventstore.log.port import Producer, Reader
 from eventstore.log.records import Headers, Topic, TopicPartition
 from eventstore.processor import clock_check
-from eventstore.processor.append_call import Answer, Landed
+from eventstore.processor.append_call import Answer, AppendsNotTaken, Landed
 from eventstore.processor.clock_check import ClockCheck
 from eventstore.processor.inputs import Answered, AnyCall, Call
 from eventstore.processor.mailbox import Mailbox
@@ -286,11 +286,14 @@ def answer_of(to: str, answered: Answer | Landed) -> Answer:
     Raises:
         InputFailed: that it failed.
         IdReused: that it did something else under this id.
+        AppendsNotTaken: that it is no store.
     """
     assert not isinstance(answered, Landed), "only appends of this process land"
     answer, positions = answered
     if isinstance(answer, Failure):
         if answer.error == IdReused.__name__:
             raise IdReused(to, answer.detail)
+        if answer.error == AppendsNotTaken.__name__:
+            raise AppendsNotTaken(to)
         raise InputFailed(to, f"{answer.error}: {answer.detail}")
     return (None if isinstance(answer, Nothing) else answer), positions

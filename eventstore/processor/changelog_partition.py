@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from eventstore.errors import NoEventsKept
 from eventstore.log.records import Record
+from eventstore.processor.append_call import WRITES
 from eventstore.processor.changelog import PREFIX, Kept, States, header
 from eventstore.processor.changelog_context import AsProcessor, StateInputContext
 from eventstore.processor.context import OVERHEAD_BYTES, InputContext
@@ -32,7 +33,7 @@ from schemas import Message, Metadata, Serde
 
 S = TypeVar("S")
 
-_OF_KERNEL: frozenset[type[Message]] = frozenset((ImportEvents, OfferSnapshot, Part, ReadPage))
+_OF_KERNEL: frozenset[type[Message]] = frozenset((ImportEvents, OfferSnapshot, Part, ReadPage, *WRITES))
 
 
 class StatePartition(Partition[S]):
@@ -52,7 +53,7 @@ class StatePartition(Partition[S]):
     ) -> None:
         adapted = AsProcessor(processor)
         super().__init__(adapted, number, group, state, serde, routes, synced, counts, monotonic)
-        self._of_kernel = {ImportEvents: self._refuse, OfferSnapshot: self._refuse}
+        self._of_kernel |= {ImportEvents: self._refuse, OfferSnapshot: self._refuse}
         self._decide = processor.decide
         self._states = self._entities = States(processor, self.state, routes.message_max_bytes - OVERHEAD_BYTES)
         nothing = Kept("", b"", processor.initial(""), None)

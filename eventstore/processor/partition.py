@@ -14,6 +14,7 @@ import msgspec
 import structlog
 
 from eventstore.log.errors import InvalidRecord, LogError, MessageTooLarge
+from eventstore.processor.append_call import WRITES
 from eventstore.processor.appends import Appends
 from eventstore.processor.context import InputContext
 from eventstore.processor.counts import EntityCounts
@@ -85,6 +86,8 @@ class Partition(Generic[S]):
             ImportEvents: self._import,
             OfferSnapshot: self._keep_offered,
         }
+        if not isinstance(processor, Stateless):
+            self._of_kernel |= dict.fromkeys(WRITES, self.undecided.no_store)
         self._touched: dict[str, list[Event | None]] = {}
         """The entities that the batch may change, with their events."""
         self.appends = Appends(serde, self._writes, self._outcomes, self.undecided, self._entities, self._touched)

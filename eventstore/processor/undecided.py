@@ -13,6 +13,7 @@ from eventstore.content import differ
 from eventstore.errors import IdReused
 from eventstore.log.errors import LogError
 from eventstore.log.records import Record
+from eventstore.processor.append_call import AppendsNotTaken
 from eventstore.processor.envelopes import dead_letter_record, send_reply
 from eventstore.processor.guard import Guard, Verdict
 from eventstore.processor.inputs import Answered, Input, Outgoing
@@ -78,7 +79,15 @@ class Undecided:
         """Nothing happens; who asked is told."""
         self._writes.step += 1
         failure = Failure(error=IdReused.__name__, detail=item.metadata.id, final=True)
-        send_reply(item, failure, f"reused-{self._writes.step}", self._serde, self._writes.now_ms, out)
+        return self._declined(item, failure, "reused", out)
+
+    def no_store(self, item: Input, _: Message, out: list[Outgoing]) -> Answered | None:
+        """Refuse what only a store takes. Nothing is kept of it, and nobody needs a dead letter."""
+        self._writes.step += 1
+        return self._declined(item, Failure(error=AppendsNotTaken.__name__, detail=self._processor), "no-store", out)
+
+    def _declined(self, item: Input, failure: Failure, number: str, out: list[Outgoing]) -> Answered | None:
+        send_reply(item, failure, f"{number}-{self._writes.step}", self._serde, self._writes.now_ms, out)
         return None if item.call is None else Answered(item.call, failure, True)
 
     def guarded(self, item: Input, verdict: Verdict, out: list[Outgoing]) -> Answered | None:
