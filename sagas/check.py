@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from types import NoneType
 from typing import Any
 
@@ -129,6 +130,7 @@ class Check:
         for command in found:
             if not (isinstance(command, type) and issubclass(command, Command)):
                 raise DefinitionError(step.line, f"{name} sends {command!r}, which is no command")
+        step.sends = found
         return found
 
     def decisive(self, node: Leaf, name: str, *, branch: bool, beside: bool) -> None:
@@ -217,6 +219,10 @@ class Check:
             raise DefinitionError(found[0].line, f"the result of {name} is {said}, but its class says {declared}")
 
     def read(self, build: Callable[..., Any], done: set[str], who: str) -> None:
+        if iscoroutinefunction(build) or isgeneratorfunction(build) or isasyncgenfunction(build):
+            raise DefinitionError(
+                line_of(build), f"{who} is async or a generator: it only builds, so write a plain `def` that returns"
+            )
         for attribute, line in reads(build, {*self.leaves, *self.conditions}):
             if attribute not in done:
                 raise DefinitionError(line, f"{who} reads self.{attribute}, which may not be there by then")

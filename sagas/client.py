@@ -205,6 +205,7 @@ class SagaClient:
 
         Raises:
             SagaKeyReused: its key stands for a saga with other input.
+            SagaKeyEmpty: its key is empty.
             SagaVersionUnknown: its owner does not have the version of this class.
             PersonalOpen: personal data in the input is not sealed: `await service.protect(input)`, kept for a repeat.
             AskTimedOut: no owner answered in time; it may have been started, so start it again with the same input.
@@ -229,7 +230,7 @@ class SagaClient:
         Raises:
             AskTimedOut: it did not end in time. It goes on: follow it by `run`, or call this again.
             SagaKeyReused: its key stands for a saga with other input.
-            SagaVersionUnknown, PersonalOpen: as for `start`.
+            SagaKeyEmpty, SagaVersionUnknown, PersonalOpen: as for `start`.
         """
         check_is_saga(saga)
         key = saga.key_of(input)

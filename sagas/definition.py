@@ -25,6 +25,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from sagas.children import I, O
+from sagas.errors import SagaKeyEmpty
 from sagas.messages import start_command
 from schemas import Command, line_of
 from schemas.definition import BodyType
@@ -96,12 +97,16 @@ class Saga(Generic[I, O], metaclass=BodyType):
 
         Raises:
             TypeError: it is no input of this saga.
+            SagaKeyEmpty: its key is empty.
         """
         try:
-            return str(getattr(input, cls.__key__))
+            key = str(getattr(input, cls.__key__))
         except AttributeError:
             wanted, found = cls.__graph__.input.__name__, type(input).__name__
             raise TypeError(f"{cls.__name__} starts with one {wanted}, and got a {found}: give {wanted}(…)") from None
+        if not key:
+            raise SagaKeyEmpty(cls.__saga__, cls.__key__)
+        return key
 
     @classmethod
     def __component__(cls) -> Plan:

@@ -4,12 +4,14 @@
 
     SagaError
     ├── SagaKeyReused             the key stands for a saga that was started with other input
+    ├── SagaKeyEmpty              the input has an empty key
     ├── SagaNotFound              no saga was ever started under this key
     ├── SagaNameUnknown           no saga of this name ever ran on this log
     ├── SagaVersionUnknown        the saga was started by code of a version that this process does not have
     ├── SagaRejected              the orchestrator could not take the message
     ├── NotWaitedFor              a signal that the saga never waits for
     ├── ReplyNotThere             a builder reads a reply that is not there
+    ├── BadStep                   a step's builder does not give what it is annotated to
     ├── BadUndo                   an undo builder does not give one command
     └── HistoryNotReadable        a page of history could not be had
 
@@ -37,6 +39,17 @@ class SagaKeyReused(SagaError):
     def __init__(self, saga: str, key: str) -> None:
         super().__init__(f"{saga}/{key} was started with other input: give a new saga a key of its own")
         self.saga, self.key = saga, key
+
+
+class SagaKeyEmpty(SagaError, ValueError):
+    """The input's key is empty, and messages for the saga are sent by it: give each saga a key of its own."""
+
+    def __init__(self, saga: str, field: str) -> None:
+        super().__init__(
+            f"{saga} cannot be started with an empty {field}: that is its key, by which its messages are sent; give "
+            "each saga a key of its own"
+        )
+        self.saga, self.field = saga, field
 
 
 class SagaNotFound(SagaError):
@@ -96,11 +109,21 @@ class ReplyNotThere(SagaError):
         self.saga, self.name = saga, name
 
 
+class BadStep(SagaError):
+    """A step's builder gave something else than the command that its annotation names: return that one."""
+
+    def __init__(self, saga: str, step: str, given: str, declared: str) -> None:
+        super().__init__(
+            f"{saga}.{step} gave {given} and is annotated to return {declared}: return that, or annotate what it gives"
+        )
+        self.saga, self.step, self.given, self.declared = saga, step, given, declared
+
+
 class BadUndo(SagaError):
     """An undo builder did not give a command: return one."""
 
     def __init__(self, saga: str, step: str, given: str) -> None:
-        super().__init__(f"{saga}: the undo of {step} gave {given}, which is no command")
+        super().__init__(f"{saga}: the undo of {step} gave {given}, which is no command: return one")
         self.saga, self.step, self.given = saga, step, given
 
 

@@ -10,6 +10,7 @@ from eventstore.processor.port import Destination
 from eventstore.raised import FROM_OUTSIDE
 from sagas import backward
 from sagas.children import Child
+from sagas.errors import BadStep
 from sagas.flow import Node, Parallel, When
 from sagas.graph import Leaf
 from sagas.history import (
@@ -229,6 +230,9 @@ def _sent(step: str, command: Text, id_: str, to: Destination, due_ms: int) -> S
 def _command(turn: Turn, leaf: Step[Any, Any] | Child[Any, Any]) -> Command[Any, Any]:
     if not isinstance(leaf, Child):
         command: Command[Any, Any] = leaf.build(turn.view)
+        if type(command) not in leaf.sends:
+            declared = " | ".join(each.__name__ for each in leaf.sends)
+            raise BadStep(turn.graph.saga.__name__, leaf.name, _named(command), declared)
         return command
     child, built = leaf.saga, leaf.build(turn.view)
     return start_command(
@@ -238,6 +242,10 @@ def _command(turn: Turn, leaf: Step[Any, Any] | Child[Any, Any]) -> Command[Any,
         input=kept_json(built),
         wait=True,
     )
+
+
+def _named(built: object) -> str:
+    return "nothing (None)" if built is None else f"one {type(built).__name__}"
 
 
 def _refused(turn: Turn, step: str, refusal: Text, reason: str, *, is_final: bool, detail: str = "") -> None:

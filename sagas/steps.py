@@ -53,6 +53,8 @@ class Step(Node, Generic[C_co, N_co]):
         self.retry = retry or Retry()
         self.undo_builder = undo
         self.line, self.name = line_of(build), build.__name__
+        self.sends: tuple[type[Command[Any, Any]], ...] = ()
+        """What its builder is annotated to return; known when the saga's class is checked."""
 
     @overload
     def __get__(self, saga: None, owner: type, /) -> Self: ...

@@ -53,6 +53,11 @@ CASES: dict[str, Case] = {
         '        return BookSeat(trip_id="',
         "reads self.pay",
     ),
+    "an async step": (
+        [("    def hotel(self) -> BookHotel", "    async def hotel(self) -> BookHotel")],
+        "    @step(timeout=timedelta(seconds=30), retry=Retry(attempts=5))\n    async def hotel",
+        "BookTrip.hotel is async or a generator",
+    ),
     "undo reads its step's reply": (
         [("CancelHotel(trip_id=did.trip_id)", "CancelHotel(trip_id=self.hotel.ref)")],
         "        return CancelHotel(",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 from pydantic import BaseModel
 
 from sagas import ReplyNotThere, Saga, SagaProcessor, step
+from sagas.errors import BadStep, SagaKeyEmpty
 from sagas.history import StepNotBuilt
 from sagas.messages import AskOutcome, AskStatus, KeyTaken, SagaAccepted, SagaStatus, UnknownSaga, start_command
 from schemas import Failure, Metadata, Unencodable
@@ -232,6 +235,44 @@ def test_a_read_that_import_cannot_see_is_a_named_error() -> None:
 
     failed = [event for event in here.events("sly", "1") if isinstance(event, StepNotBuilt)]
     assert failed[0].error == ReplyNotThere.__name__
+
+
+def test_a_saga_without_a_key_is_refused() -> None:
+    """No answer would find it; by client, reactor and parent alike."""
+    with pytest.raises(SagaKeyEmpty, match="sly cannot be started with an empty id"):
+        Sly.start(Input(id=""))
+
+
+class Careless(Saga[Input], name="careless", key="id"):
+    gives: object = None
+
+    @step(undo=None)
+    def hotel(self) -> BookHotel:
+        return cast("BookHotel", self.gives)
+
+    flow = hotel
+
+
+@pytest.mark.parametrize(
+    ("gives", "told"),
+    [
+        (SendMail(trip_id="1", text="sent"), "Careless.hotel gave one SendMail and is annotated to return BookHotel"),
+        (None, "Careless.hotel gave nothing (None) and is annotated"),
+    ],
+)
+def test_a_builder_that_gives_something_else_turns_the_saga_back(
+    monkeypatch: pytest.MonkeyPatch, gives: object, told: str
+) -> None:
+    """Nothing is sent that the definition does not name: nobody could read its answer."""
+    monkeypatch.setattr(Careless, "gives", gives)
+    here = World(SagaProcessor([Careless]), participants=everybody())
+    here.ask("careless", "1", Careless.start(Input(id="1")))
+    here.settle()
+
+    failed = [event for event in here.events("careless", "1") if isinstance(event, StepNotBuilt)]
+    assert failed[0].error == BadStep.__name__
+    assert told in failed[0].detail
+    assert here.names("careless", "1")[-1] == "undone"
 
 
 class _Cash(BaseModel):
