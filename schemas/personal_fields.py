@@ -10,22 +10,19 @@ from __future__ import annotations
 import enum
 import typing
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from functools import cache, partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticSerializationError
-from typing_extensions import TypeAliasType
 
+from schemas.annotations import parts, unions
 from schemas.definition import Definition, DefinitionError
 from schemas.errors import SchemaError, Unencodable
 from schemas.personal_data import SUBJECT_PROPERTY, Personal, PersonalOpen
 
 M = TypeVar("M", bound=BaseModel)
-_ALIASES: tuple[type[Any], ...] = (TypeAliasType, getattr(typing, "TypeAliasType", TypeAliasType))
-"""Of the `type` statement, and of packages for earlier Pythons."""
 
 
 class PersonalOfAnother(SchemaError):
@@ -104,6 +101,10 @@ def check_personal(model: type[BaseModel]) -> None:
             )
         if declared is not None and not _mentions(info.annotation):
             raise _wrong(model, name, f"is declared to be personal data, which its type is not: {_as_personal(info)}")
+        if beside := next(_beside_personal(info.annotation), None):
+            raise _wrong(
+                model, name, f"may hold {beside} in place of a Personal, which would be written as it is: make it one"
+            )
         if declared is not None and (declared not in model.model_fields or declared == name):
             raise _wrong(model, name, f"has subject={declared!r}, which is no other field of {model.__name__}")
         if any(not value.is_sealed for value in _leaves(info.default, Personal)):
@@ -217,34 +218,23 @@ def _subject_of(info: Any) -> str | None:
 
 
 def _mentions(annotation: Any) -> bool:
-    return any(part is Personal for part in _parts(annotation))
+    return any(part is Personal for part in parts(annotation, Personal))
+
+
+def _beside_personal(annotation: Any) -> Iterator[str]:
+    """The members of unions with a `Personal` that are none; but None and literals, which are nobody's."""
+    for members in unions(annotation, Personal):
+        if any(map(_mentions, members)):
+            for member in members:
+                is_nobodys = member is type(None) or typing.get_origin(member) is typing.Literal
+                if not is_nobodys and not _mentions(member):
+                    yield getattr(member, "__name__", str(member))
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    for part in _parts(annotation):
+    for part in parts(annotation, Personal):
         if isinstance(part, type) and issubclass(part, BaseModel):
             yield part
-
-
-def _parts(annotation: Any, behind: frozenset[Any] = frozenset()) -> Iterator[Any]:
-    """What an annotation is made of; what a Personal holds is not looked into. `behind`: names already looked behind,
-    for an alias may name itself.
-    """
-    origin = typing.get_origin(annotation)
-    part = annotation if origin is None else origin
-    yield part
-    if isinstance(part, (typing.NewType, *_ALIASES)) and part not in behind:
-        yield from _parts(_meaning(part), behind | {part})
-    if part is not Personal:
-        for argument in typing.get_args(annotation):
-            yield from _parts(argument, behind)
-
-
-def _meaning(name: Any) -> Any:
-    """What an alias or a `NewType` stands for; None while it names what is not defined yet."""
-    with suppress(NameError):
-        return name.__supertype__ if isinstance(name, typing.NewType) else name.__value__
-    return None
 
 
 def _changed(

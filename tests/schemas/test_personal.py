@@ -7,8 +7,10 @@ import pickle
 import subprocess
 import sys
 from datetime import date
+from functools import partial
 from io import BytesIO
-from typing import Any
+from types import new_class
+from typing import Annotated, Any, Literal
 
 import fastavro
 import pytest
@@ -271,6 +273,25 @@ def test_a_field_that_is_declared_personal_and_would_be_written_open_is_refused_
 class Inner(BaseModel):
     who: str
     names: list[str] | None = personal(subject="who")
+
+
+@pytest.mark.parametrize(
+    "kind", [Personal[str] | str, list[Personal[str] | str] | None, dict[str, Annotated[Personal[int] | int, "years"]]]
+)
+def test_a_personal_field_that_may_hold_plain_values_is_refused_at_import(kind: Any) -> None:
+    """They would be written as they are, and `forget` would not reach them."""
+    with pytest.raises(DefinitionError, match=r"Half\.name may hold (str|int) in place of a Personal"):
+        new_class("Half", (Event,), {"name": "half"}, partial(_declare, kind))
+
+
+@pytest.mark.parametrize("kind", [Personal[str] | None, Personal[str] | Literal["unknown"], list[Personal[str]] | None])
+def test_a_personal_field_may_hold_what_is_nobodys_instead(kind: Any) -> None:
+    """None, and values that the type names."""
+    new_class("Whole", (Event,), {"name": "whole"}, partial(_declare, kind))
+
+
+def _declare(kind: Any, body: dict[str, Any]) -> None:
+    body.update(__module__=__name__, __annotations__={"who": str, "name": kind}, name=personal(subject="who"))
 
 
 def test_a_field_without_a_subject_is_refused_at_import() -> None:
