@@ -110,8 +110,10 @@ def redrive(
     cap: Count = DEFAULT_CAP,
     dry_run: bool = False,
     json: Json = False,
-) -> None:
+) -> int:
     """Send dead letters back to the group that failed on them, and to no other.
+
+    Ends with 1 if an id is of none that waits.
 
     Parameters
     ----------
@@ -134,7 +136,7 @@ def redrive(
     pace = None if rate is None else Rate(rate, per=timedelta(seconds=1))
     with opened(log) as found:
         outcome = operations.redrive(found, choice, limit=limit, rate=pace, cap=cap, dry_run=dry_run)
-    _report("redriven", outcome, dry_run=dry_run, json=json)
+    return _report("redriven", outcome, _missing(ids, outcome, limit), dry_run=dry_run, json=json)
 
 
 @dlq.command(
@@ -150,8 +152,10 @@ def discard(
     limit: Count | None = None,
     dry_run: bool = False,
     json: Json = False,
-) -> None:
+) -> int:
     """Lay dead letters aside for good. They stay in their topic; no listing or redrive sees them any more.
+
+    Ends with 1 if an id is of none that waits.
 
     Parameters
     ----------
@@ -169,7 +173,7 @@ def discard(
     choice = _chosen(which.choice(ids), everything=everything)
     with opened(log) as found:
         outcome = operations.discard(found, choice, limit=limit, dry_run=dry_run)
-    _report("discarded", outcome, dry_run=dry_run, json=json)
+    return _report("discarded", outcome, _missing(ids, outcome, limit), dry_run=dry_run, json=json)
 
 
 def _chosen(choice: Choice, *, everything: bool) -> Choice:
@@ -178,9 +182,15 @@ def _chosen(choice: Choice, *, everything: bool) -> Choice:
     return choice
 
 
-def _report(what: str, outcome: Outcome, *, dry_run: bool, json: bool) -> None:
+def _missing(ids: Iterable[str], outcome: Outcome, limit: int | None) -> list[str]:
+    """The ids that no dead letter has which waits; unknown where a limit left some out."""
+    found = {letter.id for some in (outcome.done, outcome.capped, outcome.gone) for letter in some}
+    return [] if len(outcome.done) == limit else [id for id in ids if id not in found]
+
+
+def _report(what: str, outcome: Outcome, missing: list[str], *, dry_run: bool, json: bool) -> int:
     done, capped, gone = ([letter.id for letter in some] for some in (outcome.done, outcome.capped, outcome.gone))
-    facts = {what: done, "capped": capped, "gone": gone, "dry_run": dry_run}
+    facts = {what: done, "capped": capped, "gone": gone, "missing": missing, "dry_run": dry_run}
     lines = [f"{'would be ' if dry_run else ''}{what}: {len(done)}", *(f"  {id}" for id in done[:20])]
     if len(done) > 20:
         lines.append(f"  … and {len(done) - 20} more")
@@ -190,7 +200,10 @@ def _report(what: str, outcome: Outcome, *, dry_run: bool, json: bool) -> None:
     if gone:
         lines.append(f"left alone, their values are not in the log any more (discard them): {len(gone)}")
         lines.extend(f"  {id}" for id in gone[:20])
+    if missing:
+        lines.append(f"no dead letter of these ids waits: {', '.join(missing[:20])}")
     tell(facts, "\n".join(lines), json=json)
+    return 1 if missing else 0
 
 
 def _facts(letter: DeadLetter) -> dict[str, object]:

@@ -98,13 +98,26 @@ def test_one_that_does_not_wait_is_not_shown(id: str, capsys: pytest.CaptureFixt
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("bench")
+@pytest.mark.parametrize("command", ["redrive", "discard"])
+def test_an_id_of_none_that_waits_is_named(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """What waits is done all the same; the command ends with 1."""
+    capsys.readouterr()
+    assert run(["dlq", command, "orders/0/0", "orders/0/99", "--json"]) == 1
+
+    said = json.loads(capsys.readouterr().out)
+    assert (len(said["redriven" if command == "redrive" else "discarded"]), said["missing"]) == (1, ["orders/0/99"])
+    assert run(["dlq", command, "orders/0/0"]) == 1
+    assert "no dead letter of these ids waits: orders/0/0" in capsys.readouterr().out
+
+
 def test_redrive_says_what_it_would_do_and_does_it(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
     """A dry run changes nothing; then the chosen one enters the group's redrive topic, and is listed no more."""
     dry = answer(capsys, "redrive", "--key", "a", "--dry-run")
     done = answer(capsys, "redrive", "--key", "a", "--rate", "100")
 
     assert dry == {**done, "dry_run": True}
-    assert done == {"redriven": ["orders/0/0"], "capped": [], "gone": [], "dry_run": False}
+    assert done == {"redriven": ["orders/0/0"], "capped": [], "gone": [], "missing": [], "dry_run": False}
     assert len(bench.records("orders.shop.mailer.redrive")) == 1
     assert answer(capsys, "list")["waiting"] == 1
 
