@@ -13,12 +13,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from datetime import timedelta
+from functools import partial
 from threading import Lock
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias
 
 from consumers.errors import BreakerOpen, Permanent
 from eventstore.clock import Clock, SystemClock
+from schemas.option_values import DURATION, NUMBER, WHOLE, check_value
 
 State: TypeAlias = Literal["closed", "open", "half-open"]
 PROBE_PATIENCE = 0.1
@@ -38,6 +40,11 @@ class Breaker:
         calls: int = 10,
     ) -> None:
         """`calls`: how many of the last calls are looked at; it stays closed before there are so many."""
+        check = partial(check_value, f"breaker {name}")
+        check("failure_ratio", failure_ratio, NUMBER)
+        check("slow_after", slow_after, DURATION, or_none=True)
+        check("reset", reset, DURATION)
+        check("calls", calls, WHOLE)
         if not 0 < failure_ratio <= 1:
             raise ValueError(f"breaker {name}: failure_ratio={failure_ratio} is a share above 0, at most 1")
         if calls < 1 or reset <= timedelta():

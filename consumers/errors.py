@@ -35,6 +35,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import ClassVar
 
+from schemas.option_values import DURATION, check_value
+
 
 class ConsumerError(Exception):
     """The root of all errors of `consumers`."""
@@ -53,6 +55,7 @@ class RetryAfter(ConsumerError):
     is_retryable = True
 
     def __init__(self, delay: timedelta, why: str = "") -> None:
+        check_value("RetryAfter", "delay", delay, DURATION)
         if delay < timedelta():
             raise ValueError(f"RetryAfter waits a time that is not negative, not {delay}")
         super().__init__(f"again after {delay.total_seconds():g} s{': ' if why else ''}{why}")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from schemas.option_values import DURATION, WHOLE, check_value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -16,3 +18,8 @@ class Limits:
     """Bytes in flight, likewise."""
     drain: timedelta = timedelta(seconds=10)
     """How long handlers may go on when their partition is revoked."""
+
+    def __post_init__(self) -> None:
+        check_value("Limits", "records", self.records, WHOLE)
+        check_value("Limits", "bytes", self.bytes, WHOLE)
+        check_value("Limits", "drain", self.drain, DURATION)

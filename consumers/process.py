@@ -25,6 +25,7 @@ from eventstore.process_host import ProcessHost, make_host
 from eventstore.streams import utf8_of
 from schemas import Command, Event, Refusal, Reply, key_of
 from schemas.names import LONGEST_SLOT, check_name
+from schemas.option_values import Kind, check_value
 from schemas.personal_fields import M
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ SLOT_VARIABLE = "SAGALOG_SLOT"
 DRAIN = timedelta(seconds=30)
 """How long what is under way may take when a service stops."""
 ANY_PORT = "127.0.0.1:0"
+LOG = Kind((str,), "URL", "'kafka://host:9092', 'embedded:///folder' or 'memory://'")
 
 
 class NotStarted(EventStoreError):
@@ -60,6 +62,7 @@ class Process:
 
     def __init__(self, name: str, log: str | None, state: str | None, slot: str | None) -> None:
         check_name(type(self).__name__, name, "shop")
+        check_value(name, "log", log, LOG, or_none=True)
         self.name = name
         self._url, self._state, self._slot = log, state, slot
         self._plans: tuple[Plan, ...] = ()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from schemas.option_values import DURATION, WHOLE, check_value
+
 BURST_SECONDS = 0.1
 
 
@@ -20,6 +22,8 @@ class Rate:
     per: timedelta
 
     def __post_init__(self) -> None:
+        check_value("Rate", "count", self.count, WHOLE)
+        check_value("Rate", "per", self.per, DURATION)
         if self.count < 1 or self.per <= timedelta():
             raise ValueError(f"Rate({self.count}, per={self.per}): give at least 1 per a time longer than nothing")
 

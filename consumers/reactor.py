@@ -28,6 +28,7 @@ from eventstore.component import Host, Plan
 from schemas import Command, DefinitionError, Event, Message, line_of
 from schemas.definition import annotations_of, members
 from schemas.names import check_name
+from schemas.option_values import check_several
 from schemas.options import knows_its_options
 
 B = TypeVar("B", bound=Callable[Concatenate[Any, ...], Iterable[Command[Any, Any]]])
@@ -44,8 +45,11 @@ class Reactor:
 
         Raises:
             ValueError: the name cannot be one (`schemas.names`).
+            TypeError: `topics` or `commands` is no list.
         """
         check_name("Reactor", name, "rebooking")
+        check_several(f"reactor {name}", "topics", topics)
+        check_several(f"reactor {name}", "commands", commands)
         self.name = name
         self._sources = tuple(topics)
         self._commands = tuple(commands)

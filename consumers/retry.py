@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 
+from schemas.option_values import DURATION, NUMBER, WHOLE, check_value
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
@@ -27,6 +29,11 @@ class Retry:
     """The share of each delay, 0 to 1, that chance may take away."""
 
     def __post_init__(self) -> None:
+        check_value("Retry", "attempts", self.attempts, WHOLE)
+        check_value("Retry", "first", self.first, DURATION)
+        check_value("Retry", "factor", self.factor, NUMBER)
+        check_value("Retry", "cap", self.cap, DURATION)
+        check_value("Retry", "jitter", self.jitter, NUMBER)
         if self.attempts < 1:
             raise ValueError(f"attempts={self.attempts}: the first attempt counts, so it is at least 1")
         if self.first < timedelta() or self.cap < self.first:

@@ -21,12 +21,14 @@ from consumers.signals import stopped_by_signals
 from eventstore.clock import seconds_of
 from eventstore.component import Component, Plan
 from schemas.names import check_name
+from schemas.option_values import DURATION, FLAG, Kind, check_value
 from schemas.options import knows_its_options
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
+HTTP = Kind((str,), "host:port", f"{ANY_PORT!r}")
 READY_SECONDS = 0.05
 """How often it is looked whether a service is ready."""
 SETTLED_SECONDS = 0.005
@@ -73,11 +75,13 @@ class Service(Process):
 
         Raises:
             ValueError: two components have one name, or a name cannot be one (`schemas.names`).
-            TypeError: something is no component.
+            TypeError: something is no component, or an option is of another type.
         """
         super().__init__(name, log, state, slot)
         if hasattr(components, "__component__") or not hasattr(components, "__iter__"):
             raise TypeError(f"{name}: components={components!r} is no list: give components=[…]")
+        check_value(name, "http", http, HTTP)
+        check_value(name, "standby", standby, FLAG)
         self._plans = tuple(_plan(name, component) for component in components)
         names = [plan.name for plan in self._plans]
         for twice in sorted({one for one in names if names.count(one) > 1}):
@@ -117,6 +121,7 @@ class Service(Process):
         """
         if self._is_entered:
             raise ValueError(f"{self.name} runs already: configure it before")
+        check_value(self.name, "drain", drain, DURATION, or_none=True)
         for one in only:
             if not any(_is_named(plan, one) for plan in self._plans):
                 raise ComponentUnknown(self.name, one, self.components)

@@ -48,6 +48,7 @@ from schemas.definition import (
     members,
 )
 from schemas.names import unfit
+from schemas.option_values import TEXT, WHOLE, check_several, check_value
 
 P = TypeVar("P", bound=Callable[Concatenate[Any, Any, ...], None])
 
@@ -110,6 +111,9 @@ class View(metaclass=BodyType):
         """
         super().__init_subclass__()
         body = definition_of(cls)
+        check_several(cls.__name__, "topics", topics, line=body.class_line)
+        check_value(cls.__name__, "version", version, WHOLE, line=body.class_line)
+        check_value(cls.__name__, "name", name, TEXT, or_none=True, line=body.class_line)
         name = name if name is not None else re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         if not _NAME.fullmatch(name) or version < 1 or not topics:
             raise DefinitionError(

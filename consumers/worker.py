@@ -36,6 +36,7 @@ from eventstore.component import Host, Plan
 from schemas import Message
 from schemas.definition import DefinitionError, line_of
 from schemas.names import check_name
+from schemas.option_values import DURATION, WHOLE, check_several, check_value, instance_of
 from schemas.options import knows_its_options, refuse_options
 
 H = TypeVar("H", bound=Callable[Concatenate[Any, ...], Awaitable[object]])
@@ -43,6 +44,7 @@ Order: TypeAlias = Literal["key", "partition", "none"]
 
 OPTIONS = ("retry", "timeout")
 """What a handler may say for itself."""
+RETRY = instance_of(Retry, "attempts=5")
 DEFAULT_TIMEOUT = timedelta(minutes=15)
 DEFAULT_LIMITS = Limits()
 
@@ -81,8 +83,17 @@ class Worker:
 
         Raises:
             ValueError: the name cannot be one (`schemas.names`), or a value is impossible.
+            TypeError: a value is of another type.
         """
         check_name(type(self).__name__, name, "mailer")
+        check = partial(check_value, f"worker {name}")
+        check_several(f"worker {name}", "topics", topics)
+        check_several(f"worker {name}", "breakers", breakers)
+        check("concurrency", concurrency, WHOLE)
+        check("retry", retry, RETRY, or_none=True)
+        check("timeout", timeout, DURATION, or_none=True)
+        check("rate", rate, instance_of(Rate, "20, per=timedelta(seconds=1)"), or_none=True)
+        check("limits", limits, instance_of(Limits, "records=1000"))
         if concurrency < 1:
             raise ValueError(f"worker {name}: concurrency={concurrency}, give at least 1")
         if order not in ("key", "partition", "none"):
@@ -127,6 +138,9 @@ class Worker:
         return register(handler) if handler is not None else register
 
     def _register(self, local: dict[str, Any], options: dict[str, Any], function: H) -> H:
+        called, line = f"{self.name}.on", line_of(function)
+        check_value(called, "retry", options.get("retry"), RETRY, or_none=True, line=line)
+        check_value(called, "timeout", options.get("timeout"), DURATION, or_none=True, line=line)
         handler = handler_of(
             function,
             local,

@@ -33,7 +33,7 @@ from typing_extensions import TypeVar as DefaultTypeVar
 
 from eventstore.aggregate_processor import AggregateProcessor, Entity, Options, entity_of
 from eventstore.component import Plan
-from eventstore.entity_class import CONFIG, EntityType, check_defaults, check_name, name_of
+from eventstore.entity_class import CONFIG, EntityType, check_defaults, check_name, check_options, name_of
 from eventstore.handlers import Handlers, declared_events
 from eventstore.processor.entities import ENTITIES_KEPT
 from eventstore.processor.snapshots import Snapshots
@@ -105,6 +105,8 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
                 definition_of(cls).class_line,
                 f"{cls.__name__} has no option {next(iter(unknown))}=: it takes name=, partitions=, snapshot=, cached=",
             )
+        line = definition_of(cls).class_line
+        check_options(cls.__name__, line, partitions=partitions, snapshot=snapshot, cached=cached)
         super().__init_subclass__()
         cls.__aggregate__ = name_of(cls) if name is None else name
         cls.__options__ = Options(partitions, snapshot, cached)

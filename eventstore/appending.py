@@ -16,6 +16,7 @@ from typing import Literal
 
 from eventstore.errors import AppendTooLarge, EventNotDeclared, TooManyEvents
 from eventstore.expected import fits
+from eventstore.handlers import check_event_types
 from eventstore.log.errors import MessageTooLarge
 from eventstore.processor.append_call import Append, AppendDone, AppendLost, Erase
 from eventstore.processor.parts import Part
@@ -23,6 +24,7 @@ from eventstore.processor.port import DecideContext, Retention, Stateless
 from eventstore.processor.questions import PageRead, ReadPage
 from eventstore.processor.topics import events_of
 from schemas import Event, Message, Refusal, Reply, Serde
+from schemas.option_values import TEXT, WHOLE, check_value
 from schemas.wire import HEADER_BYTES
 
 EVENTS_PER_APPEND = 1_000
@@ -48,13 +50,26 @@ def check_types(name: str, events: Sequence[type[Event]]) -> None:
     """Refuse what is no list of the types that a store holds.
 
     Raises:
-        TypeError: it is one type.
+        TypeError: it is one type, or holds something else than classes of events.
         ValueError: it is empty.
     """
     if isinstance(events, type):
         raise TypeError(f"{name}: events={events.__name__} is one type, not a list: events=[{events.__name__}]")
+    check_event_types(name, events)
     if not events:
         raise ValueError(f"{name} holds no events: name their types, events=[…]")
+
+
+def check_options(name: str, log: object, partitions: object, retention: object) -> None:
+    """Refuse options of a store that are of other types.
+
+    Raises:
+        TypeError: one is.
+    """
+    check_value(f"store {name}", "log", log, TEXT, or_none=True)
+    check_value(f"store {name}", "partitions", partitions, WHOLE, or_none=True)
+    if retention not in ("compacted", "forever"):
+        raise TypeError(f"store {name}: retention={retention!r} is neither 'compacted' nor 'forever'")
 
 
 class StoreProcessor(Stateless):

@@ -30,6 +30,20 @@ def seconds_of(timeout: object) -> float:
     return timeout.total_seconds()
 
 
+def due_ms(timer: str, at: object) -> int:
+    """When a timer is due, in milliseconds since 1970-01-01 UTC.
+
+    Raises:
+        TypeError: it is no datetime.
+        ValueError: it has no zone.
+    """
+    if not isinstance(at, datetime):
+        raise TypeError(f"timer {timer!r}: {at!r} is no instant: give one, such as context.now + timedelta(hours=1)")
+    if at.tzinfo is None:
+        raise ValueError(f"timer {timer!r}: {at!r} has no zone: give tzinfo=UTC, or count from context.now")
+    return int(at.timestamp() * 1000)
+
+
 class SystemClock:
     """The machine's clock."""
 

@@ -29,8 +29,9 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 from typing_extensions import TypeVar as DefaultTypeVar
 
 from eventstore.component import Plan
+from eventstore.entity_class import check_options
 from eventstore.errors import EventNotDeclared, RefusedAfterRecording
-from eventstore.handlers import Handlers, is_refusal, reply
+from eventstore.handlers import Handlers, check_event_types, is_refusal, reply
 from eventstore.processor.entities import ENTITIES_KEPT
 from eventstore.processor.port import DecideContext
 from eventstore.processor.snapshots import Snapshots, StateForm
@@ -69,11 +70,14 @@ class Decider(Generic[S, E]):
 
         Raises:
             ValueError: the name cannot be one (`schemas.names`).
-            DefinitionError: the state cannot be written into snapshots.
+            DefinitionError: the state cannot be written into snapshots, or an option is of another type.
+            TypeError: `events` holds something else than classes of events.
         """
         check_name("Decider", name, "stock")
         frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - the frame of the definition
         self._line = Line(frame.f_code.co_filename, frame.f_lineno)
+        check_options(f"decider {name}", self._line, partitions=partitions, snapshot=snapshot, cached=cached)
+        check_event_types(f"decider {name}", events)
         self.name, self.partitions = name, partitions
         self._initial, self._events = initial, tuple(events)
         self._handlers, self._cached = Handlers[S](name, name, self._events), cached

@@ -43,6 +43,7 @@ from eventstore.processor.port import DecideContext, NotKnownHere
 from eventstore.state.errors import StateUndecodable
 from schemas import Message, Refusal
 from schemas.definition import DefinitionError, definition_of, line_of
+from schemas.option_values import WHOLE, check_value
 
 _HEADER = struct.Struct(">BH")
 
@@ -87,6 +88,8 @@ class DurableState(BaseModel, metaclass=DurableType):
             raise DefinitionError(
                 line, f"{cls.__name__} has no option {next(iter(unknown))}=: it takes name=, version= and partitions="
             )
+        check_value(cls.__name__, "version", version, WHOLE, line=line)
+        check_value(cls.__name__, "partitions", partitions, WHOLE, or_none=True, line=line)
         if not 0 < version < 1 << 16:
             raise DefinitionError(line, f"{cls.__name__}: version={version} is no whole number from 1 to 65535")
         super().__init_subclass__()

@@ -1,17 +1,20 @@
 """What the classes of aggregates and of durable states have in common: they are models whose bodies are watched, and
-whose fields have defaults, because a new entity starts from them.
+whose fields have defaults, because a new entity starts from them. And what they and deciders refuse of their options.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from schemas.definition import Body, DefinitionError, definition_of
+from eventstore.processor.snapshots import Snapshots
+from schemas.definition import Body, DefinitionError, Line, definition_of
 from schemas.names import unfit
+from schemas.option_values import WHOLE, check_value, instance_of
 
 if TYPE_CHECKING:
     from pydantic._internal._model_construction import ModelMetaclass
@@ -82,3 +85,15 @@ def check_defaults(cls: type[BaseModel], new: str) -> None:
         if described.is_required():
             line = definition.line(name)
             raise DefinitionError(line, f"{cls.__name__}.{name} has no default: a new {new} starts from the defaults")
+
+
+def check_options(what: str, line: Line, *, partitions: object, snapshot: object, cached: object) -> None:
+    """Refuse options of aggregates and deciders that are of other types.
+
+    Raises:
+        DefinitionError: names the option.
+    """
+    check = partial(check_value, what, line=line)
+    check("partitions", partitions, WHOLE, or_none=True)
+    check("snapshot", snapshot, instance_of(Snapshots, "every=500"), or_none=True)
+    check("cached", cached, WHOLE)

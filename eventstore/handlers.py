@@ -12,12 +12,13 @@ import typing
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import NoneType
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from eventstore.errors import AnswerNotDeclared, DecisionNotMade, EventNotDeclared
 from eventstore.processor.port import DecideContext
 from schemas import Event, Message, Refusal, answers, is_command
 from schemas.definition import DefinitionError, Line, annotations_of, line_of, members
+from schemas.option_values import check_several
 
 S = TypeVar("S")
 Handler: TypeAlias = Callable[..., Any]
@@ -225,6 +226,22 @@ def _answering(
 
 def _named(annotation: Any) -> str:
     return "None" if annotation is NoneType else getattr(annotation, "__name__", repr(annotation))
+
+
+def check_event_types(what: str, events: object) -> None:
+    """Refuse what is no list of classes of events. `what` has it, such as `store orders`.
+
+    Raises:
+        TypeError: names the first that is none.
+    """
+    check_several(what, "events", events)
+    for event in cast("Sequence[object]", events):
+        if not (isinstance(event, type) and issubclass(event, Event)):
+            raise TypeError(f"{what}: events=[…] holds {_shown(event)}, which is no event: give classes of events")
+
+
+def _shown(given: object) -> str:
+    return f"the class {given.__name__}" if isinstance(given, type) else repr(given)
 
 
 def declared_events(union: Any) -> tuple[type[Event], ...]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from eventstore.clock import due_ms
 from eventstore.processor.index import StoredEvent
 from eventstore.processor.port import Destination, Processor
 from eventstore.processor.topics import inbox_of
@@ -111,7 +112,12 @@ class Rehearsal(Generic[S]):
         self.answer, self.is_answered, self.is_final = message, True, final
 
     def schedule(self, name: str, at: datetime, message: Message) -> None:
-        """Keep the timer."""
+        """Keep the timer.
+
+        Raises:
+            TypeError, ValueError: it is due at no instant.
+        """
+        due_ms(name, at)
         self.cancelled.discard(name)
         self.scheduled[name] = Scheduled(at, message)
 

@@ -18,7 +18,7 @@ from typing import Any, Generic, Self, TypeVar
 from typing_extensions import TypeVar as DefaultTypeVar
 
 from eventstore.aggregate import Aggregate
-from eventstore.appending import StoreProcessor, check_types
+from eventstore.appending import StoreProcessor, check_options, check_types
 from eventstore.component import Plan, Runtime
 from eventstore.errors import NotRunning
 from eventstore.expected import Expected, expects
@@ -52,16 +52,15 @@ class EventStore(Generic[E]):
         partitions: int | None = None,
         retention: Retention = "compacted",
     ) -> None:
-        """`events`: all types that it holds. `log`: the log's URL, for use alone. `partitions`: for its creation.
-
-        `retention`: with "compacted" streams can be deleted and truncated; with "forever" no event ever goes.
+        """`events`: all types that it holds. `log`: the log's URL, for use alone. `partitions`: for its creation. `retention`: with "compacted" streams can be deleted and truncated; with "forever" no event ever goes.
 
         Raises:
             ValueError: the name cannot be one (`schemas.names`), or no event types are given.
-            TypeError: `events` is one type.
+            TypeError: `events` is one type or holds others than events', or an option is of another type.
         """
         check_store_name(name)
         check_types(name, events)
+        check_options(name, log, partitions, retention)
         self.name, self.events, self.log = name, tuple(events), log
         self._processor = StoreProcessor(name, self.events, partitions, retention)
         self._declared = frozenset(self.events)

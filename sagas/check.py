@@ -18,6 +18,7 @@ from sagas.waits import Wait
 from schemas import Command, DefinitionError, Undo, answers, line_of
 from schemas.definition import Definition, annotations_of, definition_of, members, reads
 from schemas.names import unfit
+from schemas.option_values import DURATION, TEXT, WHOLE, check_value
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _TAKEN = frozenset({"input", "deadline", "start", "key_of", "flow"})
@@ -38,6 +39,10 @@ class Check:
     def header(self) -> None:
         """The class line: name, key, version, input."""
         line, name, saga = self.definition.class_line, self.saga.__name__, self.saga
+        for option, value in (("name", saga.__saga__), ("key", saga.__key__)):
+            check_value(name, option, value, TEXT, line=line)
+        check_value(name, "version", saga.__saga_version__, WHOLE, line=line)
+        check_value(name, "deadline", saga.deadline, DURATION, or_none=True, line=line)
         if not _NAME.fullmatch(saga.__saga__):
             raise DefinitionError(line, f"{name}: name={saga.__saga__!r} is not lower-case words joined by dots")
         if why := unfit(saga.__saga__, "book_trip"):

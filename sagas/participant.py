@@ -36,6 +36,7 @@ from consumers.retry import Retry
 from consumers.source import Source
 from consumers.worker import DEFAULT_LIMITS, DEFAULT_TIMEOUT, OPTIONS, Order, Worker
 from sagas.answers import Answers
+from schemas.option_values import WHOLE, check_value
 from schemas.options import knows_its_options, refuse_options
 
 H = TypeVar("H", bound=Callable[Concatenate[Any, ...], Awaitable[object]])
@@ -69,6 +70,7 @@ class Participant(Worker):
             retry: how a failed command is tried again here, before it is answered as unknown.
             partitions: how many its inbox gets when it is made; None: the log's default.
         """
+        check_value(f"participant {name}", "partitions", partitions, WHOLE, or_none=True)
         self._answers = Answers(name, partitions)
         super().__init__(
             name,

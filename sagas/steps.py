@@ -13,6 +13,7 @@ from typing_extensions import TypeVar
 from consumers.retry import Retry
 from sagas.flow import Node
 from schemas import Command, Reply, Undo, line_of
+from schemas.option_values import DURATION, FLAG, check_value, instance_of
 from schemas.options import refuse_options
 
 if TYPE_CHECKING:
@@ -49,6 +50,11 @@ class Step(Node, Generic[C_co, N_co]):
         timeout: timedelta | None = None,
         retry: Retry | None = None,
     ) -> None:
+        check = partial(check_value, f"step {build.__name__}", line=line_of(build))
+        check("pivot", pivot, FLAG)
+        check("optional", optional, FLAG)
+        check("timeout", timeout, DURATION, or_none=True)
+        check("retry", retry, instance_of(Retry, "attempts=5"), or_none=True)
         self.build, self.pivot, self.optional, self.timeout = build, pivot, optional, timeout
         self.retry = retry or Retry()
         self.undo_builder = undo

@@ -10,6 +10,7 @@ from typing_extensions import TypeVar
 from sagas.flow import Node
 from sagas.steps import N_co
 from schemas import Message
+from schemas.option_values import DURATION, FLAG, check_value
 
 if TYPE_CHECKING:
     from sagas.definition import Saga
@@ -51,4 +52,11 @@ def wait_for(message: Any, /, *, timeout: timedelta, optional: bool = False, una
 
     A wait that nobody answers undoes the saga; with `unanswered="continue"` it goes on, and the message reads as None.
     """
+    what = f"wait_for({getattr(message, '__name__', repr(message))})"
+    if not (isinstance(message, type) and issubclass(message, Message)):
+        raise TypeError(f"{what}: what is signalled is a message: give the class of one")
+    check_value(what, "timeout", timeout, DURATION)
+    check_value(what, "optional", optional, FLAG)
+    if unanswered not in ("undo", "continue"):
+        raise TypeError(f"{what}: unanswered={unanswered!r} is neither 'undo' nor 'continue'")
     return Wait(message, timeout, optional=optional, unanswered=unanswered)

@@ -11,6 +11,7 @@ from hashlib import blake2b
 from itertools import islice
 from typing import Any, Generic, TypeVar, cast
 
+from eventstore.clock import due_ms
 from eventstore.log.errors import MessageTooLarge
 from eventstore.processor.index import StoredEvent, StreamIndex
 from eventstore.processor.inputs import AnswerOut, Outgoing
@@ -165,8 +166,9 @@ class InputContext(Generic[S]):
         return kept
 
     def schedule(self, name: str, at: datetime, message: Message) -> None:
+        due = due_ms(name, at)
         self.cancelled.discard(name)
-        self.timers[name] = (int(at.timestamp() * 1000), self._encoded(message, self._inbox[0]))
+        self.timers[name] = (due, self._encoded(message, self._inbox[0]))
 
     def cancel(self, name: str) -> None:
         self.timers.pop(name, None)

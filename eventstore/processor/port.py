@@ -248,7 +248,12 @@ class DecideContext(Protocol[S_co]):
         ...
 
     def schedule(self, name: str, at: datetime, message: Message) -> None:
-        """Feed `message` to this entity at `at`. A timer of the same name of this entity is replaced."""
+        """Feed `message` to this entity at `at`. A timer of the same name of this entity is replaced.
+
+        Raises:
+            TypeError: `at` is no datetime.
+            ValueError: it has no zone.
+        """
         ...
 
     def cancel(self, name: str) -> None:

@@ -23,6 +23,7 @@ from zlib import crc32
 
 from eventstore.processor.erasure import Erasure
 from eventstore.state.port import State
+from schemas.option_values import DURATION, WHOLE, check_value
 
 S = TypeVar("S")
 
@@ -50,6 +51,9 @@ class Snapshots:
     """Increase it when code changed that the fingerprint does not notice: earlier snapshots are ignored then."""
 
     def __post_init__(self) -> None:
+        check_value("Snapshots", "every", self.every, WHOLE, or_none=True)
+        check_value("Snapshots", "folding", self.folding, DURATION, or_none=True)
+        check_value("Snapshots", "version", self.version, WHOLE)
         if self.every is None and self.folding is None:
             raise ValueError("Snapshots() are never taken: say when, Snapshots(every=500) or Snapshots(folding=…)")
         if self.every is not None and self.every < 1:
