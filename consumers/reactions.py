@@ -109,11 +109,11 @@ class Reactions:
 
     def _call(self, reaction: Reaction, event: Event, metadata: Metadata, record: Record) -> list[Command[Any, Any]]:
         if not reaction.wants_recorded:
-            return list(reaction.function(event))
+            return _given(reaction, reaction.function(event))
         stream, version = place_of(record)
         position = Position.at(record.partition, record.offset + 1)
         recorded = Recorded(event, version, stream, metadata, timestamp_of(record), position)
-        return list(reaction.function(event, recorded))
+        return _given(reaction, reaction.function(event, recorded))
 
     def _outgoing(self, command: Command[Any, Any], cause: Metadata, number: int) -> Outgoing:
         topic, key = inbox_of(command.__to__), key_of(command)
@@ -127,3 +127,11 @@ class Reactions:
         )  # fmt: skip
         headers = (("meta", metadata.encode()),)
         return topic, self._routes.partition(topic, key), key.encode(), value, headers, self._host.clock.now_ms()
+
+
+def _given(reaction: Reaction, commands: Any) -> list[Command[Any, Any]]:
+    """What a handler yields, or returns as a list. A command alone is iterable too: by its fields."""
+    if commands is None or isinstance(commands, Message):
+        name, given = reaction.function.__qualname__, type(commands).__name__
+        raise TypeError(f"{name} returned one {given}: yield each command, or return a list of them")
+    return list(commands)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from inspect import signature
+from inspect import isasyncgenfunction, iscoroutinefunction, signature
 from typing import Any, Concatenate
 
 from typing_extensions import TypeVar
@@ -25,7 +25,7 @@ from consumers.reactions import Reaction, Reactions
 from consumers.reactor_loop import ReactorLoop
 from consumers.source import Source, topics_of
 from eventstore.component import Host, Plan
-from schemas import Command, DefinitionError, Event, Message, line_of
+from schemas import Command, DefinitionError, Event, Message, is_command, line_of
 from schemas.definition import annotations_of, members
 from schemas.names import check_name
 from schemas.option_values import check_several
@@ -70,6 +70,15 @@ class Reactor:
             raise DefinitionError(
                 line_of(handler), f"{name} takes an event, annotated with its type, and perhaps its Recorded"
             )
+        if (
+            iscoroutinefunction(handler)
+            or isasyncgenfunction(handler)
+            or any(map(is_command, members(hints.get("return"))))
+        ):
+            raise DefinitionError(
+                line_of(handler),
+                f"{name} yields commands: write a plain `def` -> Iterator[Command[Any, Any]] with yield",
+            )
         for event in members(hints[parameters[0]]):
             if not (isinstance(event, type) and issubclass(event, Event)):
                 raise DefinitionError(line_of(handler), f"{name}: {event!r} is no event")
@@ -81,6 +90,10 @@ class Reactor:
         return handler
 
     def __component__(self) -> Plan:
+        if not self._reactions:
+            raise ValueError(
+                f"reactor {self.name} reacts to nothing: decorate a function with its .on before a service gets it"
+            )
         reactions = dict(self._reactions)
 
         def loop(host: Host) -> ReactorLoop:

@@ -165,6 +165,12 @@ def _tables(cls: type[View], body: Definition) -> dict[str, Table[Any, Any]]:
     tables: dict[str, Table[Any, Any]] = {}
     for attribute, annotation in annotations_of(cls, body.locals).items():
         if typing.get_origin(annotation) is not Table:
+            if annotation is Table or (typing.get_origin(annotation) is not ClassVar and not hasattr(cls, attribute)):
+                raise DefinitionError(
+                    body.lines.get(attribute, body.class_line),
+                    f"{cls.__name__}.{attribute} is no table with the types of its keys and rows, and a view keeps "
+                    f"nothing else: write {attribute}: Table[Key, Row]",
+                )
             continue
         declared: Table[Any, Any] = getattr(cls, attribute, None) or Table[Any, Any]()
         line = body.lines.get(attribute, body.class_line)

@@ -154,6 +154,11 @@ class Worker:
         return function
 
     def __component__(self) -> Plan:
+        if not self._handlers:
+            raise ValueError(
+                f"{type(self).__name__.lower()} {self.name} handles nothing: decorate an async function with "
+                "its .on before a service gets it"
+            )
         return Plan(
             name=self.name,
             topics=tuple(self.answering.topics) if self.answering else (),

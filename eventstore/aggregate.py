@@ -115,6 +115,9 @@ class Aggregate(BaseModel, Generic[E], metaclass=AggregateType):
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
         generic = cls.__pydantic_generic_metadata__
+        if Aggregate in cls.__bases__ and generic["origin"] is None:
+            line, name = definition_of(cls).class_line, cls.__name__
+            raise DefinitionError(line, f"{name} does not say its events: class {name}(Aggregate[A | B], …)")
         if generic["origin"] is None and not generic["parameters"]:
             _define(cls)
 

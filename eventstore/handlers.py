@@ -235,13 +235,10 @@ def check_event_types(what: str, events: object) -> None:
         TypeError: names the first that is none.
     """
     check_several(what, "events", events)
-    for event in cast("Sequence[object]", events):
+    for event in cast("Sequence[Any]", events):
         if not (isinstance(event, type) and issubclass(event, Event)):
-            raise TypeError(f"{what}: events=[…] holds {_shown(event)}, which is no event: give classes of events")
-
-
-def _shown(given: object) -> str:
-    return f"the class {given.__name__}" if isinstance(given, type) else repr(given)
+            shown = getattr(event, "__name__", repr(event))
+            raise TypeError(f"{what}: events=[…] holds {shown}, which is no event: give classes of events")
 
 
 def declared_events(union: Any) -> tuple[type[Event], ...]:

@@ -52,7 +52,9 @@ class EventStore(Generic[E]):
         partitions: int | None = None,
         retention: Retention = "compacted",
     ) -> None:
-        """`events`: all types that it holds. `log`: the log's URL, for use alone. `partitions`: for its creation. `retention`: with "compacted" streams can be deleted and truncated; with "forever" no event ever goes.
+        """`events`: all types that it holds. `log`: the log's URL, for use alone. `partitions`: for its creation.
+
+        `retention`: with "compacted" streams can be deleted and truncated; with "forever" no event ever goes.
 
         Raises:
             ValueError: the name cannot be one (`schemas.names`), or no event types are given.

@@ -49,9 +49,14 @@ class Check:
             raise DefinitionError(line, f"{name} cannot have this name=: {why}")
         if saga.__saga_version__ < 1:
             raise DefinitionError(line, f"{name}: version={saga.__saga_version__} is not at least 1")
-        source = parameters_of(saga)[0]
+        source, output = parameters_of(saga)
         if source is BaseModel:
             raise DefinitionError(line, f"{name} does not say its input: class {name}(Saga[Input], …)")
+        declared: tuple[tuple[str, Any], ...] = ("starts with", source), ("answers", output or BaseModel)
+        for what, given in declared:
+            if not (isinstance(given, type) and issubclass(given, BaseModel)):
+                shown = getattr(given, "__name__", repr(given))
+                raise DefinitionError(line, f"{name} {what} {shown}: give the class of a pydantic model")
         if saga.__key__ not in source.model_fields:
             fields = ", ".join(source.model_fields)
             raise DefinitionError(line, f"{name}: key={saga.__key__!r} is no field of {source.__name__}: {fields}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import types
+from collections.abc import Iterable
 from typing import Any, cast
 
 from pydantic import BaseModel, PydanticSchemaGenerationError, TypeAdapter
@@ -88,6 +89,35 @@ def check_command(cls: Any) -> None:
     if types.NoneType in members(cls.model_fields[cls.__key__].annotation):
         at = definition_of(cls).line(cls.__key__)
         raise DefinitionError(at, f"{cls.__name__}.{cls.__key__} is its key and may be None: every command needs a key")
+
+
+def check_answers(
+    cls: type, replies: Iterable[Any], refusals: Iterable[Any], reply: type[BaseModel], refusal: type[BaseModel]
+) -> None:
+    """Refuse a command that may be answered by what is no `reply`, or refused by what is no `refusal`."""
+    line = definition_of(cls).class_line
+    for answer in replies:
+        if _is(answer, refusal):
+            raise DefinitionError(
+                line, f"{cls.__name__} answers {answer.__name__}, which is a Refusal: Command[Reply, {answer.__name__}]"
+            )
+        if answer not in (types.NoneType, Any) and not _is(answer, reply):
+            raise DefinitionError(
+                line, f"{cls.__name__} answers {_named(answer)}, which is no Reply: give a class of one, or None"
+            )
+    for answer in refusals:
+        if answer is not Any and not _is(answer, refusal):
+            raise DefinitionError(
+                line, f"{cls.__name__} may be refused by {_named(answer)}, which is no Refusal: give a class of one"
+            )
+
+
+def _is(answer: Any, kind: type) -> bool:
+    return isinstance(answer, type) and issubclass(answer, kind)
+
+
+def _named(answer: Any) -> str:
+    return getattr(answer, "__name__", repr(answer))
 
 
 def refused_field(owner: type[BaseModel], refusal: PydanticSchemaGenerationError) -> FieldNotSupported:

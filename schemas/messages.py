@@ -25,7 +25,6 @@ import sys
 import threading
 from collections.abc import Callable
 from operator import attrgetter
-from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeGuard, cast
 from typing import TypeVar as typing_TypeVar
 
@@ -34,7 +33,16 @@ from pydantic._internal._model_construction import ModelMetaclass
 from pydantic_core import CoreSchema
 from typing_extensions import TypeVar, dataclass_transform
 
-from schemas._checks import UNDO, check_command, check_type, is_generic, refuse_unknown, refused_field, snake_case
+from schemas._checks import (
+    UNDO,
+    check_answers,
+    check_command,
+    check_type,
+    is_generic,
+    refuse_unknown,
+    refused_field,
+    snake_case,
+)
 from schemas.definition import Body, DefinitionError, Line, definition_of, members
 from schemas.evolution import F, Upcasts
 from schemas.options import knows_its_options
@@ -151,7 +159,7 @@ class Command(Message, Generic[R_co, X_co]):
             raise _no_reply(cls)
         if not is_generic(cls):
             check_command(cls)
-            _check_answers(cls)
+            check_answers(cls, *answers(cls), Reply, Refusal)
             cls.__read_key__ = attrgetter(cls.__key__)
 
 
@@ -219,17 +227,6 @@ def _no_reply(command: type[Command[Any, Any]]) -> DefinitionError:
     return DefinitionError(
         definition_of(command).class_line, f"{name} declares no reply: class {name}(Command[Reply, Refusal], …)"
     )
-
-
-def _check_answers(command: type[Command[Any, Any]]) -> None:
-    replies, refusals = answers(command)
-    for answer in (*replies, *refusals):
-        if isinstance(answer, type) and not issubclass(answer, (Message, NoneType)):
-            raise DefinitionError(
-                definition_of(command).class_line,
-                f"{command.__name__} declares the answer {answer.__name__}: give None, or a class derived from Reply "
-                "or Refusal that has it as a field",
-            )
 
 
 def key_of(command: Command[Any, Any]) -> str:

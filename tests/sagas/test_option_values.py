@@ -133,7 +133,7 @@ IN_CALLS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: EventStore("boxes", events=[Filled], retention=WRONG),
         "is neither",
     ),
-    "Decider(events=)": (lambda: Decider("boxes", initial=int, events=[COMMAND]), "holds the class Fill, which is no"),
+    "Decider(events=)": (lambda: Decider("boxes", initial=int, events=[COMMAND]), "holds Fill, which is no"),
     "Decider(cached=)": (lambda: Decider("boxes", initial=int, events=[Filled], cached=WORD), "cached='x'"),
 }
 

@@ -47,10 +47,6 @@ CASES = {
         'class E(Command[None], to="a b", key="id"):  # here\n    id: str',
         "to= names nobody who takes commands",
     ),
-    "a reply that is no message": (
-        'class E(Command[int], to="a", key="id"):  # here\n    id: str',
-        "declares the answer int: give None, or a class derived from Reply",
-    ),
     "no reply": ('class E(Command, to="a", key="id"):  # here\n    id: str', "declares no reply"),
     "key that may be None": (
         'class E(Command[None], to="a", key="id"):\n    other: int\n    id: str | None  # here',
