@@ -6,6 +6,7 @@ opener in the same process. A process that is stopped (SIGSTOP) keeps it; a fork
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import threading
@@ -15,6 +16,9 @@ from typing import Final
 from weakref import WeakSet
 
 _PAUSE_S: Final = 0.02
+_NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+_NO_FOLDER: Final = frozenset({errno.ENOTDIR, errno.EEXIST})
+_NO_PATH: Final = frozenset({errno.ENOENT, errno.ENAMETOOLONG, errno.EISDIR, errno.ELOOP})
 
 
 class FolderLock:
@@ -50,6 +54,19 @@ class FolderLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def why_unusable(path: Path, error: OSError, otherwise: str) -> str:
+    """Why the path cannot be a folder of ours, and what to do, told apart from a disk that fails: that is empty.
+
+    `otherwise`: where another one is given.
+    """
+    if error.errno in _NOT_ALLOWED:
+        return f"this user may not write {error.filename}: give it the permission, or {otherwise}"
+    if error.errno in _NO_FOLDER:
+        file = next((each for each in reversed((path, *path.parents)) if each.is_file()), path)
+        return f"{file} is a file: {otherwise}, or move the file away"
+    return f"{error.filename}: {error.strerror}: {otherwise}" if error.errno in _NO_PATH else ""
 
 
 _held: WeakSet[FolderLock] = WeakSet()

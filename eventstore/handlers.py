@@ -236,9 +236,13 @@ def check_event_types(what: str, events: object) -> None:
     """
     check_several(what, "events", events)
     for event in cast("Sequence[Any]", events):
-        if not (isinstance(event, type) and issubclass(event, Event)):
+        if not _is_event(event):
             shown = getattr(event, "__name__", repr(event))
             raise TypeError(f"{what}: events=[…] holds {shown}, which is no event: give classes of events")
+
+
+def _is_event(given: object) -> bool:
+    return isinstance(given, type) and issubclass(given, Event)
 
 
 def declared_events(union: Any) -> tuple[type[Event], ...]:

@@ -52,9 +52,8 @@ class Check:
         source, output = parameters_of(saga)
         if source is BaseModel:
             raise DefinitionError(line, f"{name} does not say its input: class {name}(Saga[Input], …)")
-        declared: tuple[tuple[str, Any], ...] = ("starts with", source), ("answers", output or BaseModel)
-        for what, given in declared:
-            if not (isinstance(given, type) and issubclass(given, BaseModel)):
+        for what, given in (("starts with", source), ("answers", output or BaseModel)):
+            if not _is_model(given):
                 shown = getattr(given, "__name__", repr(given))
                 raise DefinitionError(line, f"{name} {what} {shown}: give the class of a pydantic model")
         if saga.__key__ not in source.model_fields:
@@ -236,6 +235,10 @@ class Check:
         for attribute, line in reads(build, {*self.leaves, *self.conditions}):
             if attribute not in done:
                 raise DefinitionError(line, f"{who} reads self.{attribute}, which may not be there by then")
+
+
+def _is_model(given: object) -> bool:
+    return isinstance(given, type) and issubclass(given, BaseModel)
 
 
 def check(saga: AnySaga) -> None:

@@ -15,7 +15,6 @@ Layout of the folder, version 1: `lock` (held by the owner), `owner` (JSON `{"v"
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 import time
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from eventstore.clock import Clock
-from eventstore.folder_lock import FolderLock
+from eventstore.folder_lock import FolderLock, why_unusable
 from eventstore.log.errors import EmbeddedBroken, EmbeddedInUse, FolderUnusable, LogError, LogMissing
 from eventstore.log.local.broker import DEFAULT_PARTITIONS, MESSAGE_MAX_BYTES, Broker
 from eventstore.log.local.log import LocalLog
@@ -37,10 +36,6 @@ from eventstore.log.port import Log, Use
 
 _REACHABLE_S: Final = 5.0
 """How long a second process waits for an owner that is just starting, or just ending."""
-
-_NOT_ALLOWED: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
-_NO_FOLDER: Final = frozenset({errno.ENOTDIR, errno.EEXIST})
-_NO_PATH: Final = frozenset({errno.ENOENT, errno.ENAMETOOLONG, errno.EISDIR, errno.ELOOP})
 
 
 @dataclass(slots=True)
@@ -150,15 +145,8 @@ def _is_log(path: Path) -> bool:
 
 def _unusable(path: Path, error: OSError) -> LogError:
     """What is wrong with the path, told apart from a disk that fails."""
-    if error.errno in _NOT_ALLOWED:
-        what = f"this user may not write {error.filename}"
-        return FolderUnusable(str(path), f"{what}: give it the permission, or give another folder in the URL")
-    if error.errno in _NO_FOLDER:
-        file = next((each for each in reversed((path, *path.parents)) if each.is_file()), path)
-        return FolderUnusable(str(path), f"{file} is a file: give another folder in the URL, or move the file away")
-    if error.errno in _NO_PATH:
-        return FolderUnusable(str(path), f"{error.filename}: {error.strerror}: give another folder in the URL")
-    return EmbeddedBroken(str(path), str(error))
+    why = why_unusable(path, error, "give another folder in the URL")
+    return FolderUnusable(str(path), why) if why else EmbeddedBroken(str(path), str(error))
 
 
 def _remote(url: str, path: Path) -> RemoteLog | None:

@@ -3,6 +3,7 @@
 ::
 
     StateError
+    ├── StateFolderUnusable       the path given for the state cannot be a folder
     ├── StateCorrupt              the state folder cannot be read: damaged rows are rebuilt
     ├── StateUndecodable          this code cannot read a state that the log keeps
     ├── RowDamaged                see `eventstore.processor.row_layout`
@@ -16,6 +17,14 @@ from eventstore.errors import EventStoreError
 
 class StateError(EventStoreError):
     """A state folder could not be used. It holds nothing that the log does not."""
+
+
+class StateFolderUnusable(StateError):
+    """The path given for the state cannot be a folder: correct `state=`, or the permissions."""
+
+    def __init__(self, folder: str, why: str) -> None:
+        super().__init__(f"the state folder {folder} cannot be used: {why}")
+        self.folder, self.why = folder, why
 
 
 class StateCorrupt(StateError):

@@ -39,9 +39,9 @@ from rocksdict import (
     WriteOptions,
 )
 
-from eventstore.folder_lock import FolderLock
+from eventstore.folder_lock import FolderLock, why_unusable
 from eventstore.rocks_scan import Scan
-from eventstore.state.errors import StateCorrupt, StateDiskFull, StateError
+from eventstore.state.errors import StateCorrupt, StateDiskFull, StateError, StateFolderUnusable
 from eventstore.state.port import Row
 from eventstore.state.rocks_folder import discard_when_opened, remove_unless_locked, spares, start_over, stored_identity
 
@@ -251,4 +251,6 @@ def _named(folder: Path, error: Exception) -> StateError:
         return error
     if "No space left on device" in str(error) or "Disk quota exceeded" in str(error):
         return StateDiskFull(str(folder))
+    if isinstance(error, OSError) and (why := why_unusable(folder, error, "give another folder in state= or --state")):
+        return StateFolderUnusable(str(folder), why)
     return StateCorrupt(str(folder), str(error))

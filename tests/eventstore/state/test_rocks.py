@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from eventstore.state import StateEngine, open_state
-from eventstore.state.errors import StateDiskFull, StateError
+from eventstore.state.errors import StateDiskFull, StateError, StateFolderUnusable
 from eventstore.state.rocks import RocksState, RocksStateEngine
 from eventstore.testing.state import StateContract
 
@@ -258,3 +259,24 @@ def test_other_places_are_refused(where: str) -> None:
     """Only memory:// and folders are places for state."""
     with pytest.raises(ValueError, match="no place for state"):
         open_state(where)
+
+
+@pytest.mark.parametrize("below", ["", "/deep"])
+def test_a_file_in_the_way_of_a_state_is_named(below: str, tmp_path: Path) -> None:
+    """No rows are damaged: the path is wrong, and what to do about it is said."""
+    (tmp_path / "file").write_text("mine")
+
+    with pytest.raises(StateFolderUnusable, match=rf"{tmp_path}/file is a file: give another folder in state="):
+        RocksStateEngine(f"{tmp_path}/file{below}").open("shop/stock/0", "identity")
+
+
+def test_a_state_folder_that_may_not_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So is one that cannot be made."""
+
+    def refuse(path: Path, **_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+
+    with pytest.raises(StateFolderUnusable, match=f"may not write {tmp_path}/x/0: give it the permission"):
+        RocksStateEngine(tmp_path).open("x/0", "identity")
