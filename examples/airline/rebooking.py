@@ -97,7 +97,7 @@ def parties(event: FlightCancelled) -> Iterator[Party]:
 
 
 rebooking = Reactor("rebooking", topics=[flights], commands=[type(Rebook.start(Party(
-    party="", travellers=0, airport="", flight="", leaves_next_day=False, cents=0)))])  # fmt: skip
+    party="any", travellers=0, airport="", flight="", leaves_next_day=False, cents=0)))])  # fmt: skip
 
 
 @rebooking.on
