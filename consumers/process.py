@@ -7,6 +7,7 @@ opposite one, also when opening fails half way. Opening and closing block, so th
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, ClassVar, Self, TypeVar, cast
@@ -16,6 +17,7 @@ from consumers.providers import Providers
 from consumers.queries import Tables
 from consumers.queryable import Queryable
 from consumers.table import Table
+from consumers.view_errors import ViewStopped
 from eventstore.component import ASK_PATIENCE, Plan, Runtime
 from eventstore.errors import EventStoreError
 from eventstore.hosting import Hosting, stop_or_leave
@@ -184,6 +186,10 @@ class Process:
         if self._tables is None:
             raise NotStarted(self.name)
         return self._tables.queryable(table)
+
+    def _stopped_views(self) -> Collection[ViewStopped]:
+        """Why views stand still here."""
+        return () if self._tables is None else self._tables.stopped().values()
 
     def not_ready(self) -> dict[str, str]:
         """Why this process does not serve everything it was assigned yet: part → reason. Empty: it does.

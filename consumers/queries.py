@@ -86,8 +86,12 @@ class Tables:
 
     def problems(self) -> Mapping[str, str]:
         """Loop name → why a view stands still in this process."""
-        stopped = ((loop.name, loop.problem()) for loop in self._loops())
-        return {name: str(problem) for name, problem in stopped if problem is not None}
+        return {name: str(problem) for name, problem in self.stopped().items()}
+
+    def stopped(self) -> Mapping[str, ViewStopped]:
+        """The same as errors."""
+        found = ((loop.name, loop.problem()) for loop in self._loops())
+        return {name: problem for name, problem in found if problem is not None}
 
     def close(self) -> None:
         """Close the connections to other processes."""

@@ -159,6 +159,7 @@ class Service(Process):
         do not count, and other processes of the service are not asked.
 
         Raises:
+            ViewStopped: a view's handler failed, so that it will not catch up.
             TimeoutError: something was still under way; it says where, and what `not_ready` says.
             NotStarted: the service does not run.
         """
@@ -166,6 +167,8 @@ class Service(Process):
 
         def is_settled() -> bool:
             nonlocal busy
+            for stopped in self._stopped_views():
+                raise stopped
             busy = self._running().busy_loop()
             return not busy
 

@@ -168,7 +168,7 @@ class Check:
                 raise DefinitionError(
                     node.line,
                     f"{name} comes after the pivot {self.pivot}, but {command.__name__} may be refused "
-                    f"({refusal.__name__})",
+                    f"({refusal.__name__}): put it before the pivot, or send a command that is not refused",
                 )
 
     def undoable(

@@ -37,6 +37,7 @@ from sagas.timeline import Happened, lines, timeline
 from sagas.waits import M, Wait
 from schemas import Event, Message, Refusal, Serde
 from schemas.kept_json import kept_json, read_kept
+from schemas.personal_fields import personal_names
 
 T_co = TypeVar("T_co", covariant=True, default=None)
 
@@ -204,7 +205,7 @@ class SagaClient:
         """Start a saga; returns when the log has it. A repeat with the same input follows the same saga.
 
         Raises:
-            SagaKeyReused: its key stands for a saga with other input.
+            SagaKeyReused: its key stands for a saga with other input; personal data that was protected anew is other.
             SagaKeyEmpty: its key is empty.
             SagaVersionUnknown: its owner does not have the version of this class.
             PersonalOpen: personal data in the input is not sealed: `await service.protect(input)`, kept for a repeat.
@@ -239,7 +240,8 @@ class SagaClient:
         return outcome_of(saga, answer)
 
     def run(self, saga: type[Saga[Any, O]], key: str, /) -> Run[O]:
-        """Follow a saga that was started before, by anybody. `saga`: its class, else it raises TypeError."""
+        """Follow a saga that was started before, by anybody. Nothing is asked yet: what is called on it then raises
+        `SagaNotFound` if there is none. `saga`: its class, else it raises TypeError."""
         check_is_saga(saga)
         return Run(self._hosted, saga, key)
 
@@ -305,4 +307,4 @@ def _start(saga: type[Saga[I, Any]], input: I, *, wait: bool) -> Message:
 
 def _accepted(saga: type[Saga[Any, Any]], key: str, answer: Message | None) -> None:
     if isinstance(answer, KeyTaken):
-        raise SagaKeyReused(saga.__saga__, key)
+        raise SagaKeyReused(saga.__saga__, key, personal=personal_names(saga.__graph__.input))

@@ -34,11 +34,21 @@ class SagaError(Exception):
 
 
 class SagaKeyReused(SagaError):
-    """The key stands for a saga with other input: use another key, or the same input."""
+    """The key stands for a saga with other input: use another key, or the same input.
 
-    def __init__(self, saga: str, key: str) -> None:
-        super().__init__(f"{saga}/{key} was started with other input: give a new saga a key of its own")
-        self.saga, self.key = saga, key
+    Personal data is sealed anew each time it is protected, so for a repeat the protected input is to be kept.
+    """
+
+    def __init__(self, saga: str, key: str, *, personal: Sequence[str] = ()) -> None:
+        """`personal`: the fields of its input that hold personal data."""
+        sealed = (
+            f"; if it is the same but for {' and '.join(personal)}: personal data is sealed anew each time, so keep "
+            "what `await service.protect(input)` returned, and give that again"
+        )
+        super().__init__(
+            f"{saga}/{key} was started with other input: give a new saga a key of its own{sealed if personal else ''}"
+        )
+        self.saga, self.key, self.personal = saga, key, tuple(personal)
 
 
 class SagaKeyEmpty(SagaError, ValueError):

@@ -60,6 +60,12 @@ def holds_personal(model: type[BaseModel]) -> bool:
     return bool(fields.own or fields.nested)
 
 
+def personal_names(model: type[BaseModel]) -> tuple[str, ...]:
+    """The fields of the class that hold personal data, themselves or in models."""
+    fields = _fields(model)
+    return (*(name for name, _ in fields.own), *fields.nested)
+
+
 def hide_inputs(annotation: Any) -> None:
     """Let errors of models that hold personal data, and of those that hold these, not show what they were given.
 

@@ -227,7 +227,7 @@ def _table(letters: Iterable[DeadLetter]) -> str:
     for letter in letters:
         facts = _facts(letter)
         shown = ("id", "group", "type", "key", "error", "reason", "attempts", "at")
-        table.add_row(*(str(facts[name]) for name in shown))
+        table.add_row(*(" ".join(str(facts[name]).split()) for name in shown))
     return text_of(table)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from consumers import dlq as operations
 from consumers.errors import Permanent
 from consumers.worker import Worker
 from eventstore.clock import ManualClock
@@ -53,6 +55,21 @@ def answer(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any
     assert run(["dlq", *arguments, "--json"]) == 0
     said: dict[str, Any] = json.loads(capsys.readouterr().out)
     return said
+
+
+def test_a_reason_of_several_lines_takes_one_in_the_table(
+    bench: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As pydantic's; `show` has it as it is."""
+    letters = list(operations.find(bench.host.log, operations.Choice()))
+    told = [replace(letter, reason="1 validation error\n  order\n    missing") for letter in letters]
+    monkeypatch.setattr(operations, "find", lambda *_: iter(told))
+
+    assert run(["dlq", "list"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(letters)
+    assert "1 validation error order missing" in lines[1]
 
 
 @pytest.mark.usefixtures("bench")

@@ -13,7 +13,7 @@ from consumers import Reactor, Service
 from eventstore import ANY, Component, EventStore
 from eventstore.log.records import TopicPartition
 from eventstore.subject_keys.masters import VARIABLE, generate
-from sagas import Completed, Participant, Saga, SagaClient, result, step, wait_for
+from sagas import Completed, Participant, Saga, SagaClient, SagaKeyReused, result, step, wait_for
 from schemas import Command, Event, Message, Personal, Reply, personal
 from schemas.errors import Unencodable
 from schemas.personal_data import PersonalOpen
@@ -115,6 +115,8 @@ async def test_an_input_that_is_not_sealed_is_refused_by_name_and_then_sealed(se
 
         sealed = await service.protect(guest)
         outcome = await client.complete(Welcome, sealed)
+        with pytest.raises(SagaKeyReused, match=r"but for name: personal data is sealed anew .* give that again"):
+            await client.start(Welcome, await service.protect(guest))
         again = await client.start(Welcome, sealed)
 
         assert outcome == Completed(Greeted(letters=len(ADA)))

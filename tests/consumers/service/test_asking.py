@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from consumers import Client, NotStarted, Service, Worker
+from consumers import Client, NotStarted, Service, Table, View, Worker, on
+from consumers.view_errors import ViewStopped
 from eventstore import AskTimedOut, EventStore, InputFailed
 from eventstore.errors import DestinationNotHosted, OwnerSilent
 from eventstore.log.errors import LogClosed
@@ -191,6 +192,24 @@ async def test_settled_waits_for_messages_between_components(tallies: Service) -
         row = await tallies.table(TallyTotals.by_counter).get("a")
         assert row is not None
         assert row.total == round_ * 5
+
+
+async def test_settled_ends_with_the_view_that_stopped(url: str) -> None:
+    """It never will be settled: nobody waits for that, and the error is the view's own."""
+    store = EventStore("s", events=[Happened])
+
+    class Fails(View, topics=[store]):
+        rows: Table[str, int]
+
+        @on
+        def happened(self, event: Happened) -> None:
+            raise ValueError("not this one")
+
+    async with Service("failing", components=[store, Fails], log=url) as service:
+        await store.append("a", [Happened(number=1)], expected=-1)
+
+        with pytest.raises(ViewStopped, match=r"fails\.v1.*not this one"):
+            await service.settled(timeout=timedelta(days=1))
 
 
 async def test_settled_gives_up_in_time(url: str) -> None:
