@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Any
 
+import structlog
+
 from eventstore.component import Host
 from eventstore.loops import LoopThread
 from eventstore.subject_keys.following import Following
 from eventstore.subject_keys.forgetting import told
 from eventstore.subject_keys.keys import SubjectKeys
-from eventstore.subject_keys.masters import LocalMasterKeys, MasterKeys
+from eventstore.subject_keys.masters import VARIABLE, LocalMasterKeys, MasterKeys
 from eventstore.subject_keys.ring import KeysNotFollowed
 from schemas import Message
 from schemas.personal_data import Personal, drop_keyring, use_keyring
@@ -26,6 +28,7 @@ from schemas.personal_fields import M, holds_personal, map_personal, personal_va
 from schemas.sealing import parse, unseal
 
 OPEN_SECONDS = 30.0
+log = structlog.get_logger()
 
 
 class Protection:
@@ -44,8 +47,11 @@ class Protection:
             MasterKeyInvalid: the variable holds something else than master keys.
             KeysUnreadable, KeysNotFollowed, LogError: the keys cannot be read.
         """
-        if any(map(holds_personal, messages)) or LocalMasterKeys.from_environment() or self._provided() is not None:
-            self.keys()
+        is_personal = any(map(holds_personal, messages))
+        if is_personal or LocalMasterKeys.from_environment() or self._provided() is not None:
+            keys = self.keys()
+            if is_personal and isinstance(keys.masters, LocalMasterKeys) and not keys.masters:
+                log.warning("master_key_not_set", service=self._host.service, variable=VARIABLE)
 
     def keys(self) -> SubjectKeys:
         """The keys, opened. Blocks the first time. Raises what `open_for` raises."""

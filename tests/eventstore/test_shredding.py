@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumers import Client, Service
 from eventstore import ANY, NO_STREAM, EventStore, MasterKeys, SubjectForgotten, WrappedKey
@@ -324,6 +325,19 @@ async def test_the_commit_id_of_an_erasure_is_no_append_of_the_forgotten(local: 
 
         with pytest.raises(CommitIdReused):
             await customers.append("s", [ada(subject)], expected=ANY, commit_id="c")
+
+
+async def test_a_process_that_lacks_a_master_key_says_so_when_it_starts(
+    local: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers of what is not personal need none, so it is no error yet."""
+    monkeypatch.delenv(VARIABLE)
+
+    with capture_logs() as told:
+        async with store("customers", local):
+            pass
+
+    assert [each["variable"] for each in told if each["event"] == "master_key_not_set"] == [VARIABLE]
 
 
 async def test_without_a_master_key_nothing_is_written(
