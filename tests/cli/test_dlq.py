@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 
 from consumers import dlq as operations
+from consumers.dead_letters import DeadLetter
 from consumers.errors import Permanent
 from consumers.worker import Worker
 from eventstore.clock import ManualClock
-from eventstore.log import open_log
+from eventstore.log import Log, open_log
 from eventstore.registry import TopicRegistry
 from sagalog.cli import execute as run
 from schemas import Serde
@@ -63,7 +64,11 @@ def test_a_reason_of_several_lines_takes_one_in_the_table(
     """As pydantic's; `show` has it as it is."""
     letters = list(operations.find(bench.host.log, operations.Choice()))
     told = [replace(letter, reason="1 validation error\n  order\n    missing") for letter in letters]
-    monkeypatch.setattr(operations, "find", lambda *_: iter(told))
+
+    def find(log: Log, choice: operations.Choice) -> Iterator[DeadLetter]:
+        return iter(told)
+
+    monkeypatch.setattr(operations, "find", find)
 
     assert run(["dlq", "list"]) == 0
 
