@@ -73,7 +73,7 @@ CASES: dict[str, Case] = {
             (FLOW, FLOW + " >> again"),
         ],
         "    @step\n    def again",
-        "Declined",
+        "(Declined): put it before the pivot, or send a command that is not refused",
     ),
     "pivot inside parallel": (
         [
