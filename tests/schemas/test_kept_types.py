@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import operator
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -109,7 +110,7 @@ def through(annotation: Any, value: Any, format: Any) -> Any:
         (Any, Decimal("1.5")),
         (dict[str, Any], {"at": NOW}),
         (Json[list[int]], "[1]"),
-        (Annotated[int, BeforeValidator(lambda value: value + 1)], 1),
+        (Annotated[int, BeforeValidator(operator.neg)], 1),
         (Iterable[int], [1]),
     ],
     ids=str,
