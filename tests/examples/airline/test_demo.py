@@ -41,6 +41,7 @@ def test_one_process_killed_and_started_again_leaves_the_books_right(tmp_path: P
 
 
 @pytest.mark.kafka
+@pytest.mark.timeout(240)
 def test_one_of_three_processes_killed_leaves_the_books_right(tmp_path: Path) -> None:
     """Kafka: the other two go on, and the successor joins them."""
-    check(demo("kafka", tmp_path / "airline", seconds=110), processes=3)
+    check(demo("kafka", tmp_path / "airline", seconds=220), processes=3)
