@@ -118,7 +118,7 @@ class Process:
             LogClosed: the service stopped before the answer came; the outcome is unknown.
             MessageTooLarge: the command does not fit into a record.
             TypeError: it is no command, or `id` no str.
-            ValueError: `id` cannot be written in UTF-8.
+            ValueError: `id` cannot be written in UTF-8, or its key contains U+0000.
             NotStarted: the service does not run.
         """
         try:

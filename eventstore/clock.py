@@ -35,8 +35,10 @@ def due_ms(timer: str, at: object) -> int:
 
     Raises:
         TypeError: it is no datetime.
-        ValueError: it has no zone.
+        ValueError: it has no zone, or its name contains U+0000.
     """
+    if "\0" in timer:
+        raise ValueError(f"timer {timer!r}: its name contains U+0000, which separates it from the key: remove it")
     if not isinstance(at, datetime):
         raise TypeError(f"timer {timer!r}: {at!r} is no instant: give one, such as context.now + timedelta(hours=1)")
     if at.tzinfo is None:

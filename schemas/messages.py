@@ -230,11 +230,26 @@ def _no_reply(command: type[Command[Any, Any]]) -> DefinitionError:
 
 
 def key_of(command: Command[Any, Any]) -> str:
-    """The key of the entity that the command is about: its key field, as text."""
+    """The key of the entity that the command is about: its key field, as text.
+
+    Raises:
+        ValueError: it cannot be a key, see `check_key`.
+    """
     key = type(command).__read_key__(command)
-    if type(key) is str:
-        return key
-    return str(key.value if isinstance(key, enum.Enum) else key)
+    text = key if type(key) is str else str(key.value if isinstance(key, enum.Enum) else key)
+    if "\0" in text:
+        check_key(text)
+    return text
+
+
+def check_key(key: str) -> None:
+    """Refuse what cannot be an entity's key.
+
+    Raises:
+        ValueError: it holds U+0000.
+    """
+    if "\0" in key:
+        raise ValueError(f"key {key!r} contains U+0000: it separates keys from what stands behind them, remove it")
 
 
 def _line_of_caller() -> Line:

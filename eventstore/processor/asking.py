@@ -34,6 +34,7 @@ from eventstore.processor.topics import inbox_of, replies_of
 from eventstore.processor.unit import Unit
 from eventstore.processor.waiting import Line, Waiting
 from schemas import Failure, Message, Metadata, Nothing, ReplyTo, SchemaError
+from schemas.messages import check_key
 
 log = structlog.get_logger()
 
@@ -89,6 +90,7 @@ class Asking:
         """
         if id is not None and not 1 <= len(id) <= ID_MAX:
             raise ValueError(f"an id of {len(id)} characters: 1 to {ID_MAX} are taken, every event carries it")
+        check_key(key)
         correlation, line = unique_id(), self.line(seconds_of(timeout))
         future = line.join(correlation)
         try:

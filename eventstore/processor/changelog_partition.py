@@ -126,8 +126,10 @@ class StatePartition(Partition[S]):
         self._states.dropped()
 
     def _own(self, raw: bytes) -> Kept[S] | None:
-        """The state of a key that is not known; None if the key belongs to another partition (K11)."""
+        """The state of a key that is not known; None if it can be no key, or belongs to another partition (K11)."""
         key = raw.decode()
+        if "\0" in key:
+            return None
         return self._states.load(raw, key) if self._routes.partition(self.inbox[0], key) == self.number else None
 
     def _context(self, item: Input, entity: Entity[S]) -> InputContext[S]:

@@ -19,6 +19,10 @@ class NoKey(ValueError):
     """An inbox record has no key, so nobody knows which entity it is for."""
 
 
+class KeyHoldsNul(ValueError):
+    """An inbox record's key holds U+0000, which separates keys from what stands behind them in rows."""
+
+
 class Fault(Enum):
     """Why a record gave no input."""
 
@@ -57,6 +61,8 @@ class Intake:
                 raise NoMetadata(f"{record.topic}[{record.partition}] offset {record.offset} has no `meta` header")
             if record.key is None:
                 raise NoKey(f"{record.topic}[{record.partition}] offset {record.offset} has no key")
+            if b"\0" in record.key:
+                raise KeyHoldsNul(f"{record.topic}[{record.partition}] offset {record.offset}: its key holds U+0000")
             if record.value is None:
                 raise NoMetadata("the record has no value")
             message = self._serde.decode(record.value)
