@@ -86,7 +86,7 @@ class StreamIndex:
     ) -> Iterator[StoredEvent]:
         """What the index holds with first ≤ version ≤ until, of erased events too."""
         prefix = b"e" + stream.encode() + b"\0"
-        end = prefix + b"\xff" * 8 if until is None else prefix + _VERSION.pack(until + 1)
+        end = prefix + b"\xff" * 8 if until is None else prefix + _VERSION.pack(max(until + 1, 0))
         for key, value in self._state.scan(prefix + _VERSION.pack(first), end, reverse=backwards):
             yield stored_event(key, value)
 
