@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from asyncio import Future
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -30,12 +30,14 @@ STATE_BATCH_INPUTS = 16_000
 class Inputs:
     """What a batch takes in, in the order in which it is decided on."""
 
-    stashed: list[Record]
+    stashed: list[Record] = field(default_factory=list)
     """Records that were stashed and can be decided on now."""
-    records: Sequence[Record]
-    calls: list[AnyCall]
-    instants: Mapping[TopicPartition, int]
+    records: Sequence[Record] = ()
+    calls: list[AnyCall] = field(default_factory=list)
+    instants: Mapping[TopicPartition, int] = field(default_factory=dict)
     """Partitions whose timers may fire, and up to which instant (K9)."""
+    timers: int = BATCH_INPUTS
+    """How many of each of these at most."""
     erasing: Sequence[TopicPartition] = ()
     """Partitions with tombstones to write (E2)."""
 
@@ -95,13 +97,11 @@ class Decisions:
                 for record in records:
                     self._decide_record(partition, record)
         self._decide_calls(inputs.calls)
-        self._decide_timers(inputs.instants)
+        self._decide_timers(inputs.instants, inputs.timers)
         for partition in self.changed.values():
             partition.sweep(self.out)
         for at in inputs.erasing:
-            partition = self._touch(at)
-            assert partition is not None, "only served partitions erase"
-            partition.tombstone(self.out)
+            self._touched(at).tombstone(self.out)
         self._counts["inputs"] += len(inputs.records) + len(inputs.calls)
 
     def needs_commit(self, inputs: Inputs) -> bool:
@@ -110,20 +110,23 @@ class Decisions:
         is_more = inputs_but_questions or inputs.stashed or inputs.instants or inputs.erasing or self.out
         return bool(is_more) or self.asked.need_fence
 
-    def poison_record(self, record: Record, error: Exception) -> None:
-        """Dead-letter a record instead of deciding on it."""
-        partition = self._touch(TopicPartition(record.topic, record.partition))
-        assert partition is not None, "it was in a batch of this partition"
-        item = self._intake.record(record)
-        partition.undecided.poison(item.stub if isinstance(item, Unread) else item, error, self.out)
-
-    def poison_call(self, call: AnyCall, error: Exception) -> None:
-        """Dead-letter a call instead of deciding on it; its caller learns why."""
-        partition = self._touch(call.at)
-        assert partition is not None, "it was in a batch of this partition"
-        answer = partition.undecided.poison(input_of(call), error, self.out)
-        if answer is not None:
-            self.answered.append(answer)
+    def poison(self, inputs: Inputs, error: Exception) -> None:
+        """Dead-letter inputs instead of deciding on them; callers learn why."""
+        for record in inputs.stashed:
+            self._touched(_at(record)).undecided.release(record, self.out)
+        for record in (*inputs.stashed, *inputs.records):
+            undecided = self._touched(_at(record)).undecided
+            item = self._intake.record(record)
+            undecided.poison(item.stub if isinstance(item, Unread) else item, error, self.out)
+        for call in inputs.calls:
+            answer = self._touched(call.at).undecided.poison(input_of(call), error, self.out)
+            if answer is not None:
+                self.answered.append(answer)
+        for at, instant in inputs.instants.items():
+            partition = self._touched(at)
+            for due in partition.timers.due(min(instant, self._now_ms), inputs.timers):
+                item = self._intake.timer(due)
+                partition.undecided.poison(item.stub if isinstance(item, Unread) else item, error, self.out)
 
     def prepare(self) -> None:
         """While the commit is under way, do what needs no answer to it: most of the work of `apply`, and rows of
@@ -195,6 +198,12 @@ class Decisions:
             self.changed[at] = partition
         return partition
 
+    def _touched(self, at: TopicPartition) -> Partition[Any]:
+        """The partition, which is served: only such ones have calls, timers and erasures in a batch."""
+        partition = self._touch(at)
+        assert partition is not None, f"{at} is not served"
+        return partition
+
     def _release(self, stashed: Sequence[Record]) -> None:
         for record in stashed:
             partition = self._touch(TopicPartition(record.topic, record.partition))
@@ -236,8 +245,7 @@ class Decisions:
         for call in calls:
             found.setdefault(call.at, []).append(call)
         for at, of_partition in found.items():
-            partition = self._touch(at)
-            assert partition is not None, "only calls for served partitions are taken in"
+            partition = self._touched(at)
             append = partition.appends.decide
             for call in of_partition:
                 if type(call) is AppendCall:
@@ -250,11 +258,10 @@ class Decisions:
                 if answer is not None:
                     self.answered.append(answer)
 
-    def _decide_timers(self, instants: Mapping[TopicPartition, int]) -> None:
+    def _decide_timers(self, instants: Mapping[TopicPartition, int], most: int) -> None:
         for at, instant in instants.items():
-            partition = self._touch(at)
-            assert partition is not None, "only served partitions have instants"
-            for due in partition.timers.due(min(instant, self._now_ms), BATCH_INPUTS):
+            partition = self._touched(at)
+            for due in partition.timers.due(min(instant, self._now_ms), most):
                 item = self._intake.timer(due)
                 if isinstance(item, Unread):
                     partition.undecided.wait(item.stub, item.error)

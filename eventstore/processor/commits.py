@@ -114,21 +114,27 @@ class Commits:
         self._sent_ms = self._clock.now_ms()
         return ends
 
-    def commit_poison(
-        self, batch: Batch, written: Collection[TopicPartition], out: Sequence[Outgoing]
+    def commit_least(
+        self,
+        batch: Batch,
+        written: Collection[TopicPartition],
+        out: Sequence[Outgoing],
+        meanwhile: Callable[[], None] | None = None,
     ) -> dict[TopicPartition, int]:
-        """As `commit`, of one input that the log refused. If it does again, without answers: they go where others say.
+        """As `commit`, of a batch that cannot be smaller. If a record of it is refused, once more without answers: they
+        go where others say.
 
         Raises: see `commit`.
         """
+        places = {record[:2] for record in out if isinstance(record, AnswerOut)}
+        without = [record for record in out if not isinstance(record, AnswerOut)]
         try:
-            return self.commit(batch, written, out)
+            return self.commit(batch, written, out, meanwhile)
         except DataRefused as error:
-            without = [record for record in out if not isinstance(record, AnswerOut)]
-            if len(without) == len(out):
+            if not places:
                 raise
             self.abort()
-            log.warning("answers_dropped", why=str(error), places=sorted({record[:2] for record in out})[:10])
+            log.warning("answers_dropped", why=str(error), places=sorted(places)[:10])
             return self.commit(batch, written, without)
 
     def _with_a_place(self, out: Sequence[Outgoing]) -> Sequence[Outgoing]:

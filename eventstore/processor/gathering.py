@@ -51,6 +51,23 @@ class Gathering:
         erasing = [at for at, partition in self._served.partitions.items() if partition.is_erasing(now_ms)]
         return Inputs(stashed=stashed, records=records, calls=calls, instants=instants, erasing=erasing)
 
+    def take_one(self, records: Sequence[Record]) -> Inputs:
+        """The one input to decide on now, so that it is known which one the log refuses. The others stay where they are."""
+        stashed, self._served.stashed = self._served.stashed[:1], self._served.stashed[1:]
+        if stashed:
+            return Inputs(stashed=stashed)
+        now_ms = self._clock.now_ms()
+        partitions = self._served.partitions
+        for at, instant in self._due_instants(now_ms).items():
+            if partitions[at].timers.has_due(min(instant, now_ms)):
+                return Inputs(instants={at: instant}, timers=1)
+        if records:
+            return Inputs(records=records[:1])
+        waiting, self._waiting = self._waiting, []
+        calls = self._here([*waiting, *self.calls.take(1)])
+        self.calls.put_back(calls[1:])
+        return Inputs(calls=calls[:1])
+
     def pass_on_strays(self) -> None:
         """Let no call wait here whose partition is not: while this is no member of the group, no batch takes it in."""
         waiting, self._waiting = self._waiting, []

@@ -42,8 +42,8 @@ ERASED_WITHIN_MS = 28 * DAY_MS
 
 _NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 """What Kafka takes for a topic's name."""
-_OWN: Final = frozenset(("sagalog.keys", "sagalog.schemas"))
-"""See `eventstore.subject_keys.ring` and `eventstore.registry`."""
+_OWN: Final = frozenset(("sagalog.keys", "sagalog.schemas", "sagalog.topics"))
+"""See `eventstore.subject_keys.ring`, `eventstore.registry` and `eventstore.log.kafka.manifest`."""
 
 SEGMENT_MS = 7 * DAY_MS
 _SEGMENTS = {"segment.ms": str(SEGMENT_MS), "segment.bytes": str(1 << 30)}

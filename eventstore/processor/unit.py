@@ -170,13 +170,21 @@ class Unit:
 
     def _run(self, batch: Batch) -> bool:
         """Decide on everything there is, commit, apply, answer."""
-        inputs = self._gathering.take_in(batch.records, self._limit)
+        inputs = self._take_in(batch)
         if not inputs:
             return self._send_positions(batch)
         try:
             return self._commit(batch, inputs)
         finally:
             self._served.committing = frozenset()
+
+    def _take_in(self, batch: Batch) -> Inputs:
+        if self._limit > 1:
+            return self._gathering.take_in(batch.records, self._limit)
+        self._read_again(batch.records)  # timers come after what was handled, not after what was polled (K9)
+        inputs = self._gathering.take_one(batch.records)
+        self._read_past(inputs.records)
+        return inputs
 
     def _commit(self, batch: Batch, inputs: Inputs) -> bool:
         decisions = self._decisions()
@@ -186,13 +194,14 @@ class Unit:
                 return self._pass_questions(batch, decisions)
             if inputs.may_be_answered_elsewhere:
                 self._served.committing = frozenset(decisions.changed)
-            ends = self._commits.commit(batch, decisions.changed, decisions.out, decisions.prepare)
+            commit = self._commits.commit if self._limit > 1 else self._commits.commit_least
+            ends = commit(batch, decisions.changed, decisions.out, decisions.prepare)
         except (OutcomeUnknown, Fenced) as error:
             self._take_again(error, inputs.calls)
             return False
         except TransactionAborted as error:
             self._undo(inputs, decisions)
-            self._halve(error, batch, inputs.calls)
+            self._halve(error, batch, inputs)
             return False
         except BaseException:
             self._undo(inputs, decisions)
@@ -254,33 +263,36 @@ class Unit:
         first: dict[TopicPartition, int] = {}
         for record in records:
             first.setdefault(TopicPartition(record.topic, record.partition), record.offset)
-        for at, offset in first.items():
+        self._read_from(first)
+
+    def _read_past(self, records: Sequence[Record]) -> None:
+        """Have what follows these records, which are in their order, delivered next."""
+        self._read_from({TopicPartition(record.topic, record.partition): record.offset + 1 for record in records})
+
+    def _read_from(self, offsets: Mapping[TopicPartition, int]) -> None:
+        for at, offset in offsets.items():
             if at in self._served.partitions and self._consumer is not None:
                 self._consumer.start(at, offset)
                 self._commits.positions[at] = offset
 
-    def _halve(self, error: TransactionAborted, batch: Batch, calls: Sequence[AnyCall]) -> None:
+    def _halve(self, error: TransactionAborted, batch: Batch, inputs: Inputs) -> None:
         """A smaller batch next time; one input that fails by its own data is poison."""
-        log.warning("batch_aborted", group=self.group, inputs=len(batch.records) + len(calls), error=str(error))
+        count = len(inputs.records) + len(inputs.calls)
+        log.warning("batch_aborted", group=self.group, inputs=count, error=str(error))
         if isinstance(error, DataRefused):
             if self._limit == 1:
-                self._poison_one(batch, error)
+                self._poison(inputs, batch, error)
             self._limit = max(1, self._limit // 2)
 
-    def _poison_one(self, batch: Batch, error: Exception) -> None:
+    def _poison(self, inputs: Inputs, batch: Batch, error: Exception) -> None:
         """Dead-letter the only input of a batch that the broker refuses."""
-        decisions, calls = self._decisions(), [] if batch.records else self._calls.take(1)
-        if batch.records:
-            record = batch.records[0]
-            at = TopicPartition(record.topic, record.partition)
-            decisions.poison_record(record, error)
-            assert self._consumer is not None, "a batch was polled"
-            self._consumer.start(at, record.offset + 1)
-            self._commits.positions[at] = record.offset + 1
+        calls = self._calls.take(len(inputs.calls))  # what is undone is to come again: here it does not
+        self._served.stashed = self._served.stashed[len(inputs.stashed) :]
+        self._read_past(inputs.records)
+        decisions = self._decisions()
         try:
-            for call in calls:
-                decisions.poison_call(call, error)
-            ends = self._commits.commit_poison(batch, decisions.changed, decisions.out)
+            decisions.poison(inputs, error)
+            ends = self._commits.commit_least(batch, decisions.changed, decisions.out)
         except BaseException:
             self._calls.put_back(calls)
             raise

@@ -10,11 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from eventstore.clock import ManualClock, SystemClock
-from eventstore.log.errors import DataRefused
 from eventstore.log.kafka.ending import Ending
 from eventstore.log.partition import partition_of
 from eventstore.log.port import Log
-from eventstore.log.records import Outgoing, Position, TopicPartition
+from eventstore.log.records import Position, TopicPartition
 from eventstore.processor.port import DecideContext
 from eventstore.processor.rows import SyncedTo, synced_row
 from eventstore.processor.topics import TOMBSTONE_RETENTION_MS
@@ -81,36 +80,6 @@ def test_positions_of_a_quiet_group_are_committed_daily(
     bench.run(lambda: bool(sent), steps=50)
 
     assert {at.partition for at in sent[0]} == {0, 1}
-
-
-def test_data_that_the_broker_refuses_is_poison_at_last(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """K6: the batch is halved until the one record is alone and dead-lettered; its neighbours are handled once."""
-    bench.run()
-    transactor = bench.unit._commits.transactor
-    assert transactor is not None
-    produce, commit, refused = transactor.produce_all, transactor.commit, list[bytes | None]()
-    three = bench.serde.encode(Added(by=3))
-
-    def watched(records: Sequence[Outgoing]) -> None:
-        refused.extend(value for topic, _, _, value, _, _ in records if topic == "counter.events" and value == three)
-        produce(records)
-
-    def refusing(*arguments: Any) -> dict[TopicPartition, int]:
-        if refused:
-            refused.clear()
-            transactor.abort()
-            raise DataRefused("counter.events takes no such record")
-        return commit(*arguments)
-
-    monkeypatch.setattr(transactor, "produce_all", watched)
-    monkeypatch.setattr(transactor, "commit", refusing)
-    for number in range(8):
-        bench.post(Add(counter="a", by=number), id=f"post {number}")
-
-    bench.run(lambda: len(bench.events("a")) == 7)
-
-    assert [by for _, by in bench.events("a")] == [0, 1, 2, 4, 5, 6, 7]
-    assert len(bench.records("counter.inbox.bench.dlq")) == 1
 
 
 class Double(Command[None], to="counter", key="counter", name="counter.double"):
