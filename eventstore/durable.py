@@ -17,7 +17,8 @@ however many commands changed it. What is promised of commands that come twice i
 
 The annotations are the registration, as those of an `Aggregate`. A new key starts from the fields' defaults;
 `self.delete()` brings it back to them. A refusal says that nothing happened: changing a field first and refusing then
-is an error. States are not to hold what cannot be written as JSON.
+is an error. So is what JSON would not give back as what it is: a NaN of an inner model, an instance of a subclass, what
+its field does not take.
 
 Bytes of a state, integers big-endian: `1 version:u16 JSON`, the object's members being the fields. `version` is the
 class's: raise it when fields change. A state of an older version is read without the fields that are gone, those that
@@ -30,6 +31,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import BaseModel, PrivateAttr, ValidationError
@@ -41,8 +43,10 @@ from eventstore.errors import RefusedAfterChanging
 from eventstore.handlers import Deciding, Handlers, is_refusal, reply
 from eventstore.processor.port import DecideContext, NotKnownHere
 from eventstore.state.errors import StateUndecodable
-from schemas import Message, Refusal
+from schemas import Message, Refusal, Unencodable
 from schemas.definition import DefinitionError, definition_of, line_of
+from schemas.extras import json_reader
+from schemas.kept_json import why_changed
 from schemas.option_values import WHOLE, check_value
 
 _HEADER = struct.Struct(">BH")
@@ -100,7 +104,11 @@ class DurableState(BaseModel, metaclass=DurableType):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        cls.__processor__ = DurableProcessor(cls, _handlers(cls))
+        processor = cls.__processor__ = DurableProcessor(cls, _handlers(cls))
+        try:
+            processor.encode_state(processor.initial(""))
+        except Unencodable as error:
+            raise DefinitionError(definition_of(cls).class_line, f"the defaults of {error}") from error
 
     @classmethod
     def __component__(cls) -> Plan:
@@ -142,7 +150,9 @@ class DurableProcessor:
         self._refusing = frozenset(command for command, one in handlers.deciding.items() if _may_refuse(one))
         self._header = _HEADER.pack(1, self._version)
         self._write: Callable[..., bytes] = durable.__pydantic_serializer__.to_json
-        self._read: Callable[..., DurableState] = durable.__pydantic_validator__.validate_json
+        validator, schema = durable.__pydantic_validator__, durable.__pydantic_core_schema__
+        self._read = partial(json_reader(validator, schema, "forbid"), by_alias=False, by_name=True)
+        self._read_older = partial(json_reader(validator, schema, "ignore"), by_alias=False, by_name=True)
 
     def initial(self, key: str) -> DurableState:
         """An instance of the defaults."""
@@ -155,16 +165,32 @@ class DurableProcessor:
             DecisionNotMade, AnswerNotDeclared, RefusedAfterChanging: the class is programmed wrongly.
         """
         deciding = self._deciding.get(type(message)) or self._handlers.for_command(message)
-        before = self.encode_state(state) if type(message) in self._refusing else b""
+        before = self._text(state) if type(message) in self._refusing else b""
         answer = deciding.call(state, message, context)
-        if before and is_refusal(answer) and (_entity(state).is_deleted or self.encode_state(state) != before):
+        if before and is_refusal(answer) and (_entity(state).is_deleted or self._text(state) != before):
             raise RefusedAfterChanging(deciding.name, type(message).__name__, type(answer).__name__)
         reply(context, deciding, message, answer)
         return None if _entity(state).is_deleted else state
 
     def encode_state(self, state: DurableState) -> bytes:
-        """The class's version and the fields."""
-        return self._header + self._write(state, exclude_computed_fields=True)
+        """The class's version and the fields.
+
+        Raises:
+            Unencodable: a field holds what would not be read back as what it is: nothing checks what is assigned, and a
+                partition whose states cannot be read cannot be served.
+        """
+        text = self._text(state)
+        try:
+            back: DurableState = self._read(text)
+            is_kept = vars(back) == vars(state)
+        except ValidationError:
+            is_kept = False
+        if not is_kept and (why := why_changed(state, text, self._read)):
+            raise Unencodable(type(state).__name__, why)
+        return self._header + text
+
+    def _text(self, state: DurableState) -> bytes:
+        return self._write(state, by_alias=False, exclude_computed_fields=True)
 
     def decode_state(self, key: str, data: bytes) -> DurableState:
         """The instance that was encoded.
@@ -177,7 +203,7 @@ class DurableProcessor:
         if layout != 1 or version > self._version:
             raise NotKnownHere(f"the state of {key!r} of {self.name} has version {version}, this code {self._version}")
         try:
-            state = self._read(data[_HEADER.size :], extra="forbid" if version == self._version else "ignore")
+            state = (self._read if version == self._version else self._read_older)(data[_HEADER.size :])
         except ValidationError as error:
             raise StateUndecodable(self.name, key, str(error)) from error
         return _named(state, key)

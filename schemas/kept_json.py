@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from schemas.errors import Unencodable
+from schemas.extras import json_reader
 from schemas.kept_types import PASSING, Kept, holds_passing, kept
 from schemas.personal_fields import sealed_json
 from schemas.same import is_same
@@ -38,8 +39,12 @@ def kept_json(model: BaseModel) -> str:
 
 
 def read_kept(model: type[M], text: str | bytes) -> M:
-    """The model that was kept, also before its class lost a field. Raises pydantic's ValidationError."""
-    return model.model_validate_json(text, extra="ignore", by_alias=False, by_name=True)
+    """The model that was kept, also before its class lost a field; models of `extra="allow"` keep what they hold.
+
+    Raises pydantic's ValidationError.
+    """
+    made: M = _reader(model)(text, by_alias=False, by_name=True)
+    return made
 
 
 def why_changed(value: Any, text: str | bytes, read: Callable[[Any], Any]) -> str:
@@ -80,9 +85,19 @@ def _first(error: ValidationError) -> str:
 
 
 @cache
-def _kept(model: type[BaseModel]) -> Kept:
+def _reader(model: type[BaseModel]) -> Callable[..., Any]:
+    _complete(model)
+    return json_reader(model.__pydantic_validator__, model.__pydantic_core_schema__, "ignore")
+
+
+def _complete(model: type[BaseModel]) -> None:
     if not model.__pydantic_complete__:
         model.model_rebuild()
+
+
+@cache
+def _kept(model: type[BaseModel]) -> Kept:
+    _complete(model)
     if holds_passing(model.__pydantic_core_schema__):
         raise Unencodable(model.__name__, PASSING)
     return kept(model.__pydantic_core_schema__)

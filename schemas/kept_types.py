@@ -22,7 +22,6 @@ _SURE: Final = frozenset({"none", "bool", "int", "str", "decimal", "uuid", "date
 _INSTANTS: Final = frozenset({"datetime", "time"})
 _OF_ITEMS: Final = frozenset({"list", "set", "frozenset"})
 _MINUTE: Final = timedelta(minutes=1)
-_ZERO: Final = timedelta(0)
 _TIMEDELTA: Final = "ser_json_timedelta"
 _EXCLUDED: Final = ("serialization_exclude", "serialization_exclude_if")
 _TEMPORAL: Final = "ser_json_temporal"
@@ -68,7 +67,8 @@ _KNOWN: Final = Kept()
 
 def has_odd_offset(value: Any) -> bool:
     """Whether it is an instant or time of day whose offset JSON would round: it has no seconds there."""
-    return value is not None and bool((value.utcoffset() or _ZERO) % _MINUTE)
+    offset: timedelta | None = None if value is None else value.utcoffset()
+    return bool(offset and offset % _MINUTE)  # most are zero
 
 
 def kept(schema: Any) -> Kept:

@@ -23,9 +23,9 @@ from __future__ import annotations
 import enum
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, TypeGuard, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Self, TypeGuard, cast
 from typing import TypeVar as typing_TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, PrivateAttr, PydanticSchemaGenerationError
@@ -99,6 +99,17 @@ class Message(BaseModel, metaclass=MessageType):
             return handler(source)
         except PydanticSchemaGenerationError as error:
             raise refused_field(cls, error) from error
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, and what is updated is validated like any message: it is going to be kept.
+
+        Raises:
+            ValidationError: the fields do not take it, or there is no such field.
+        """
+        copied = super().model_copy(update=update, deep=deep)
+        if update:
+            vars(copied).update(vars(type(self).model_validate(vars(copied), by_alias=False, by_name=True)))
+        return copied
 
     @classmethod
     @knows_its_options

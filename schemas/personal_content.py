@@ -5,6 +5,7 @@ Errors of pydantic show the value that they are about, so none leaves this modul
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from functools import lru_cache
 from typing import Any, Final
@@ -14,6 +15,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import to_json
 
 from schemas.errors import SchemaError, Unencodable
+from schemas.extras import json_reader
 from schemas.json_shapes import HOLDS_PROPERTY, bare
 from schemas.same import is_same
 
@@ -86,7 +88,13 @@ def _is_kept(made: Any, kind: Any) -> bool:
 
 
 def _read(text: bytes, kind: Any) -> Any:
-    return _adapter(kind).validate_json(text, extra="ignore", by_alias=False, by_name=True)
+    return _reader(kind)(text, by_alias=False, by_name=True)
+
+
+@lru_cache(maxsize=1_000)
+def _reader(kind: Any) -> Callable[..., Any]:
+    adapter = _adapter(kind)
+    return json_reader(adapter.validator, adapter.core_schema, "ignore")
 
 
 @lru_cache(maxsize=1_000)

@@ -151,7 +151,10 @@ def map_personal(model: M, change: Callable[[Personal[Any], str], Personal[Any]]
     for name in fields.nested:
         inner = update.get(name, getattr(model, name))
         update[name] = _mapped(inner, BaseModel, lambda each: map_personal(each, change))
-    return model.model_copy(update=update) if update else model
+    if not update:
+        return model
+    copied: Any = BaseModel.model_copy(model, update=update)  # a message's own would validate it again
+    return cast("M", copied)
 
 
 def check_sealed(model: BaseModel) -> None:

@@ -15,7 +15,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Equality, also of NaN, and of instants in the hour that summer time repeats, which Python finds equal to none."""
+    """Equality of what is written, which private attributes are not; also of NaN, and of instants in the hour that
+    summer time repeats, which Python finds equal to none."""
     if _is_instant(one) and _is_instant(other):
         return bool(one - _EPOCH == other - _EPOCH)
     if isinstance(one, BaseModel):
@@ -31,7 +32,7 @@ def is_same(one: Any, other: Any) -> bool:
 
 def _content(model: BaseModel) -> dict[str, Any]:
     fields = {name: value for name, value in vars(model).items() if name in type(model).model_fields}
-    return {**fields, **(model.__pydantic_extra__ or {}), **(model.__pydantic_private__ or {})}
+    return {**fields, **(model.__pydantic_extra__ or {})}
 
 
 def _is_dataclass(value: Any) -> bool:

@@ -30,11 +30,11 @@ STATE_BATCH_INPUTS = 16_000
 class Inputs:
     """What a batch takes in, in the order in which it is decided on."""
 
-    stashed: list[Record] = field(default_factory=list)
+    stashed: list[Record] = field(default_factory=list[Record])
     """Records that were stashed and can be decided on now."""
     records: Sequence[Record] = ()
-    calls: list[AnyCall] = field(default_factory=list)
-    instants: Mapping[TopicPartition, int] = field(default_factory=dict)
+    calls: list[AnyCall] = field(default_factory=list[AnyCall])
+    instants: Mapping[TopicPartition, int] = field(default_factory=dict[TopicPartition, int])
     """Partitions whose timers may fire, and up to which instant (K9)."""
     timers: int = BATCH_INPUTS
     """How many of each of these at most."""

@@ -52,7 +52,7 @@ class Gathering:
         return Inputs(stashed=stashed, records=records, calls=calls, instants=instants, erasing=erasing)
 
     def take_one(self, records: Sequence[Record]) -> Inputs:
-        """The one input to decide on now, so that it is known which one the log refuses. The others stay where they are."""
+        """The one input to decide on now, so that it is known which one the log refuses. Others stay where they are."""
         stashed, self._served.stashed = self._served.stashed[:1], self._served.stashed[1:]
         if stashed:
             return Inputs(stashed=stashed)

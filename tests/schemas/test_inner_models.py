@@ -53,6 +53,37 @@ def test_avro_refuses_a_model_that_keeps_what_it_does_not_declare(annotation: An
     Serde(MemoryRegistry(), [said], format="json")
 
 
+MORE = Open.model_validate({"name": "x", "more": 1, "inner": {"more": 2}})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (Open, MORE),
+        (list[Open], [MORE]),
+        (dict[str, Open | None], {"a": MORE}),
+        (Annotated[tuple[Open, ...], Field(min_length=1)], (MORE,)),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("is_raised", [False, True])
+def test_json_keeps_what_it_does_not_declare(annotation: Any, value: Any, is_raised: bool) -> None:
+    """Also where the schema of the writer is another one: what was beside the fields of inner models was lost there."""
+
+    def version(number: int, **more: Any) -> Any:
+        class Kept(Event, name="kept", version=number):
+            locals().update(more, __annotations__={"by": annotation} | dict.fromkeys(more, str))
+
+        return Kept
+
+    registry, new = MemoryRegistry(), version(2 if is_raised else 1, added="default")
+    if is_raised:
+        new.upcast(from_version=1)(_unchanged)
+    written = Serde(registry, format="json").encode(version(1)(by=value))
+
+    assert Serde(registry, [new], format="json").decode(written) == new(by=value)
+
+
 @pytest.mark.parametrize("annotation", [Named, Named | Color | None, list[Named]], ids=str)
 def test_avro_refuses_an_instance_of_a_subclass(annotation: Any) -> None:
     """Its fields would be lost: an error names both classes, and the base itself is written."""

@@ -7,10 +7,10 @@ from typing import Any, Literal
 from uuid import UUID
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, PrivateAttr, create_model
 
 from schemas import Unencodable
-from schemas.kept_json import kept_json
+from schemas.kept_json import kept_json, read_kept
 
 
 class Cash(BaseModel):
@@ -91,3 +91,29 @@ def test_it_is_so_without_unions_too(paid: Paid, said: str) -> None:
     """Whatever JSON loses."""
     with pytest.raises(Unencodable, match=f"Paid cannot be encoded: {said}"):
         kept_json(paid)
+
+
+class Open(BaseModel, extra="allow"):
+    name: str = "x"
+    _seen: int = PrivateAttr(default=0)
+
+
+class Tree(BaseModel, extra="allow"):
+    inner: list[Tree] = []
+
+
+def test_models_that_take_more_keep_it() -> None:
+    """What a class has no field for is left out, but not what a model of `extra="allow"` holds beside its fields."""
+    opened = Open.model_validate({"more": {"a": [1]}})
+    tree = Tree.model_validate({"leaf": 1, "inner": [{"leaf": 2}]})
+    before = create_model("Before", gone=(str, "g"), opened=(Open, opened), tree=(Tree, tree))
+    now = create_model("Now", opened=(Open, ...), tree=(Tree, ...))
+
+    assert read_kept(now, kept_json(before())) == now(opened=opened, tree=tree)
+
+
+def test_what_is_private_is_not_written_and_in_nobodys_way() -> None:
+    opened = Open()
+    opened._seen = 7  # pyright: ignore[reportPrivateUsage] - it is this test's
+
+    assert read_kept(Open, kept_json(opened)) == Open()

@@ -6,11 +6,11 @@ import copy
 import pickle
 import threading
 from enum import Enum
-from typing import Any, cast
-from uuid import UUID
+from typing import Annotated, Any, cast
+from uuid import UUID, uuid4
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from schemas import Command, Event, Failure, MemoryRegistry, Nothing, Serde, Undo, answers, is_command, key_of
 from tests.schemas.samples import Release, Reserve, Reserved, SoldOut
@@ -156,3 +156,22 @@ def test_internal_answers_are_always_known() -> None:
 
     assert reader.decode(writer.encode(Nothing())) == Nothing()
     assert reader.decode(writer.encode(failure)) == failure
+
+
+class Weighed(Event):
+    grams: Annotated[int, Field(ge=0)]
+    note: str = Field(default="", alias="remark")
+    id: UUID = Field(default_factory=uuid4)
+
+
+def test_what_a_copy_updates_is_validated() -> None:
+    """It was kept in the log as given, where nobody could read it."""
+    weighed = Weighed(grams=1)
+
+    copied = weighed.model_copy(update={"grams": 2, "note": "x"})
+
+    assert (copied.grams, copied.note, copied.id, copied.model_fields_set) == (2, "x", weighed.id, {"grams", "note"})
+    assert weighed.model_copy() == weighed
+    for wrong in ({"grams": "many"}, {"grams": None}, {"grams": -1}, {"weight": 1}):
+        with pytest.raises(ValidationError):
+            weighed.model_copy(update=wrong)

@@ -259,6 +259,17 @@ def test_a_model_that_lost_a_field_reads_what_had_it(ring: Ring) -> None:
     assert Personal.from_sealed(sealed, Street).reveal() == Street(street="Main 1")
 
 
+def test_a_model_that_takes_more_keeps_it(ring: Ring) -> None:
+    """What it holds beside its fields is sealed, and read again."""
+
+    class Open(BaseModel, extra="allow"):
+        street: str
+
+    opened = Open.model_validate({"street": "Main 1", "door": 3})
+    sealed = ring.seal(Personal(opened), "ada").sealed
+    assert Personal.from_sealed(sealed, Open).reveal() == opened
+
+
 @pytest.mark.parametrize("format", FORMATS)
 def test_what_has_no_json_is_refused_by_name(format: Any) -> None:
     """When the schema is made."""
