@@ -113,6 +113,7 @@ def test_models_that_take_more_keep_it() -> None:
 
 
 def test_what_is_private_is_not_written_and_in_nobodys_way() -> None:
+    """Private attributes are no part of what is kept."""
     opened = Open()
     opened._seen = 7  # pyright: ignore[reportPrivateUsage] - it is this test's
 

@@ -95,6 +95,7 @@ def test_what_would_come_back_as_something_else_is_refused_by_name(what: str) ->
 
 @pytest.mark.parametrize("what", KEPT)
 def test_what_comes_back_is_kept(what: str) -> None:
+    """Also what is of another type than was declared, and equal."""
     field, value = KEPT[what]
     holder = Holder(rate=Rate(per_cent=1.5))
     setattr(holder, field, value)
@@ -116,6 +117,7 @@ def test_what_a_model_keeps_beside_its_fields_outlives_a_new_version() -> None:
 
 
 def test_defaults_that_could_not_be_kept_are_refused_at_import() -> None:
+    """Every new key would start from them."""
     with pytest.raises(
         DefinitionError, match=r"test_durable_values\.py:\d+: the defaults of Bad cannot be encoded: .*n:"
     ):
