@@ -38,7 +38,7 @@ def test_owners_with_standbys_killed_under_load_leave_the_books_right(fleet: Fle
         for victim in (0, 1):
             eventually(partial(_follows, fleet, load, victim), 30)
             fleet.signal(victim, signal.SIGKILL)
-            load.wait_answered(40)
+            load.wait_shared({1 - victim})
             fleet.start(victim, "standby")
             load.wait_shared({0, 1})
 
