@@ -248,7 +248,7 @@ def key_of(command: Command[Any, Any]) -> str:
     """
     key = type(command).__read_key__(command)
     text = key if type(key) is str else str(key.value if isinstance(key, enum.Enum) else key)
-    if "\0" in text:
+    if "\0" in text:  # a call for each command costs more than this look
         check_key(text)
     return text
 

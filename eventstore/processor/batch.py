@@ -101,7 +101,7 @@ class Decisions:
         for partition in self.changed.values():
             partition.sweep(self.out)
         for at in inputs.erasing:
-            self._touched(at).tombstone(self.out)
+            self._known(at).tombstone(self.out)
         self._counts["inputs"] += len(inputs.records) + len(inputs.calls)
 
     def needs_commit(self, inputs: Inputs) -> bool:
@@ -113,17 +113,17 @@ class Decisions:
     def poison(self, inputs: Inputs, error: Exception) -> None:
         """Dead-letter inputs instead of deciding on them; callers learn why."""
         for record in inputs.stashed:
-            self._touched(_at(record)).undecided.release(record, self.out)
+            self._known(_at(record)).undecided.release(record, self.out)
         for record in (*inputs.stashed, *inputs.records):
-            undecided = self._touched(_at(record)).undecided
+            undecided = self._known(_at(record)).undecided
             item = self._intake.record(record)
             undecided.poison(item.stub if isinstance(item, Unread) else item, error, self.out)
         for call in inputs.calls:
-            answer = self._touched(call.at).undecided.poison(input_of(call), error, self.out)
+            answer = self._known(call.at).undecided.poison(input_of(call), error, self.out)
             if answer is not None:
                 self.answered.append(answer)
         for at, instant in inputs.instants.items():
-            partition = self._touched(at)
+            partition = self._known(at)
             for due in partition.timers.due(min(instant, self._now_ms), inputs.timers):
                 item = self._intake.timer(due)
                 partition.undecided.poison(item.stub if isinstance(item, Unread) else item, error, self.out)
@@ -198,7 +198,7 @@ class Decisions:
             self.changed[at] = partition
         return partition
 
-    def _touched(self, at: TopicPartition) -> Partition[Any]:
+    def _known(self, at: TopicPartition) -> Partition[Any]:
         """The partition, which is served: only such ones have calls, timers and erasures in a batch."""
         partition = self._touch(at)
         assert partition is not None, f"{at} is not served"
@@ -245,7 +245,7 @@ class Decisions:
         for call in calls:
             found.setdefault(call.at, []).append(call)
         for at, of_partition in found.items():
-            partition = self._touched(at)
+            partition = self._known(at)
             append = partition.appends.decide
             for call in of_partition:
                 if type(call) is AppendCall:
@@ -260,7 +260,7 @@ class Decisions:
 
     def _decide_timers(self, instants: Mapping[TopicPartition, int], most: int) -> None:
         for at, instant in instants.items():
-            partition = self._touched(at)
+            partition = self._known(at)
             for due in partition.timers.due(min(instant, self._now_ms), most):
                 item = self._intake.timer(due)
                 if isinstance(item, Unread):

@@ -15,7 +15,7 @@ from eventstore.log.records import TopicPartition
 from eventstore.processor.inputs import Answered, Outgoing
 from eventstore.state.memory import MemoryStateEngine
 from schemas import Failure, Metadata, Serde
-from tests.eventstore.processor.counters import Add, Added, AddLater, Bench
+from tests.eventstore.processor.counters import Add, Added, AddLater, Bench, StopAdding
 from tests.eventstore.processor.test_rules import Double, LaterCounters, successor_of
 
 BAD = 3
@@ -103,3 +103,16 @@ def refuse(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(transactor, "produce_all", watched)
     monkeypatch.setattr(transactor, "commit", refusing)
+
+
+def test_timers_come_after_the_inbox_also_one_by_one(bench: Bench) -> None:
+    """K9: what was polled and waits for its turn is not handled yet. It cancels the timer, which would be first."""
+    bench.ask(AddLater(counter="a", by=1, after_ms=10))
+    bench.post(StopAdding(counter="a"))
+    assert isinstance(bench.clock, ManualClock)
+    bench.clock.advance(timedelta(milliseconds=20))
+    bench.unit._limit = 1  # pyright: ignore[reportPrivateUsage] - as after a batch that was refused
+
+    bench.run()
+
+    assert bench.events("a") == []
